@@ -1,0 +1,165 @@
+"""Decoded data sets on disk: memory-mapped, written atomically, checked before use.
+
+An entry is a folder with one `.npy` file per array and a `manifest.json` that holds their sizes
+and SHA-256 hashes. It appears under its final name only when it is complete.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from fedlearn_helpers.errors import InputError
+
+_MANIFEST = "manifest.json"
+_UNFINISHED = ".unfinished-"
+_SECONDS_UNTIL_ABANDONED = 24 * 3600
+_FORMAT = 1  # part of every key: a new format never reads an old entry
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """Arrays of a data set, and the facts that go with them.
+
+    Attributes:
+        train_images: (N, channels, height, width) uint8.
+        train_labels: (N,) int64.
+        test_images: (M, channels, height, width) uint8.
+        test_labels: (M,) int64.
+        class_names: one name per label.
+        origin: where the pixels came from.
+    """
+
+    train_images: np.ndarray
+    train_labels: np.ndarray
+    test_images: np.ndarray
+    test_labels: np.ndarray
+    class_names: tuple[str, ...]
+    origin: str
+
+
+_ARRAYS = ("train_images", "train_labels", "test_images", "test_labels")
+
+
+def cache_folder() -> Path:
+    """Return `$FEDLEARN_CACHE`, or `fedlearn` in the user's cache folder."""
+    if folder := os.environ.get("FEDLEARN_CACHE"):
+        return Path(folder).expanduser()
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "fedlearn"
+
+
+def files_key(files: list[Path]) -> str:
+    """Return a key that changes when a file is added, removed or written to."""
+    facts = [(str(path.resolve()), (stat := path.stat()).st_size, stat.st_mtime_ns) for path in sorted(files)]
+    return hashlib.sha256(repr(facts).encode()).hexdigest()[:16]
+
+
+def read_entry(name: str, key: str | None = None) -> Decoded | None:
+    """Return the cached data set, or None when it is missing or damaged (a damaged one is removed).
+
+    Args:
+        name: the data set.
+        key: which version of it; None takes any, newest first.
+    """
+    pattern = f"{name}-v{_FORMAT}-{key or '*'}"
+    for entry in sorted(cache_folder().glob(pattern), key=lambda path: path.stat().st_mtime, reverse=True):
+        if (decoded := _read(entry)) is not None:
+            return decoded
+        print(f"The cached copy in {entry} is damaged; it is removed and built anew.")
+        shutil.rmtree(entry, ignore_errors=True)
+    return None
+
+
+def cached(name: str, key: str, build: Callable[[Path], Decoded]) -> Decoded:
+    """Return the cached data set; build and store it first where it is missing or damaged.
+
+    Args:
+        name: the data set.
+        key: which version of it.
+        build: decodes the data set; gets an empty folder for temporary files, removed afterwards.
+
+    Raises:
+        InputError: the cache folder cannot be written.
+    """
+    if (decoded := read_entry(name, key)) is not None:
+        return decoded
+    with _unfinished_folder() as unfinished:
+        scratch = unfinished / "scratch"
+        scratch.mkdir()
+        decoded = build(scratch)
+        shutil.rmtree(scratch)
+        try:
+            _write(unfinished, decoded)
+            _publish(unfinished, cache_folder() / f"{name}-v{_FORMAT}-{key}")
+        except OSError as error:
+            raise _unwritable(error) from None
+    return read_entry(name, key) or decoded
+
+
+def _read(entry: Path) -> Decoded | None:
+    try:
+        manifest = json.loads((entry / _MANIFEST).read_text())
+        for file_name, expected in manifest["files"].items():
+            path = entry / file_name
+            if path.stat().st_size != expected["size"] or _sha256(path) != expected["sha256"]:
+                return None
+        # Mode "c" maps the file privately: processes share its pages, and nobody can write to the file.
+        arrays = {name: np.load(entry / f"{name}.npy", mmap_mode="c") for name in _ARRAYS}
+        return Decoded(**arrays, class_names=tuple(manifest["class_names"]), origin=manifest["origin"])
+    except (OSError, ValueError, KeyError):
+        return None
+
+
+def _write(folder: Path, decoded: Decoded) -> None:
+    files = {}
+    for name in _ARRAYS:
+        path = folder / f"{name}.npy"
+        np.save(path, getattr(decoded, name))
+        files[path.name] = {"size": path.stat().st_size, "sha256": _sha256(path)}
+    manifest = {"files": files, "class_names": decoded.class_names, "origin": decoded.origin}
+    (folder / _MANIFEST).write_text(json.dumps(manifest, indent=1))
+
+
+def _publish(folder: Path, entry: Path) -> None:
+    try:
+        folder.rename(entry)
+    except OSError:
+        if not entry.exists():  # otherwise another process was faster, and its entry is as good
+            raise
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@contextmanager
+def _unfinished_folder() -> Iterator[Path]:
+    """Yield a new folder beside the entries; whatever is still in it at the end goes away."""
+    try:
+        cache_folder().mkdir(parents=True, exist_ok=True)
+        for old in cache_folder().glob(f"{_UNFINISHED}*"):  # left by a process that was killed
+            if time.time() - old.stat().st_mtime > _SECONDS_UNTIL_ABANDONED:
+                shutil.rmtree(old, ignore_errors=True)
+        folder = Path(tempfile.mkdtemp(prefix=_UNFINISHED, dir=cache_folder()))
+    except OSError as error:
+        raise _unwritable(error) from None
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _unwritable(error: OSError) -> InputError:
+    return InputError(
+        f"FEDLEARN_CACHE must be a folder that can be written and has room, got {str(cache_folder())!r} "
+        f"({error.strerror or error})"
+    )

@@ -1,0 +1,35 @@
+"""Fetch one file over HTTP, completely or not at all, with a progress line."""
+
+import os
+import urllib.request
+from pathlib import Path
+
+from fedlearn_helpers.progress import Progress
+
+_SECONDS_TO_WAIT = 30
+_CHUNK = 1 << 18
+
+
+def download(url: str, target: Path) -> None:
+    """Write the file at `url` to `target`; `target` appears only when every byte has arrived.
+
+    Raises:
+        OSError: no connection, an HTTP error, or fewer bytes than the server announced.
+    """
+    part = target.with_name(target.name + ".part")
+    try:
+        with urllib.request.urlopen(url, timeout=_SECONDS_TO_WAIT) as response, part.open("wb") as file:
+            announced = int(response.headers.get("Content-Length") or 0)
+            with Progress(
+                max(announced // 1_000_000, 1) if announced else None, f"Downloading {target.name}, MB"
+            ) as bar:
+                received = 0
+                while chunk := response.read(_CHUNK):
+                    file.write(chunk)
+                    received += len(chunk)
+                    bar.update(received // 1_000_000)
+        if announced and received != announced:
+            raise OSError(f"{url} announced {announced} bytes and sent {received}")
+        os.replace(part, target)
+    finally:
+        part.unlink(missing_ok=True)

@@ -1,0 +1,120 @@
+"""`load_dataset`: one name, one data set, wherever it has to come from.
+
+Looked for in this order: `$FEDLEARN_DATA/<name>`, the cache, the network. The embedded data set
+needs none of them.
+"""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+from fedlearn_helpers.data import sources
+from fedlearn_helpers.data.cache import Decoded, cache_folder, cached, files_key, read_entry
+from fedlearn_helpers.data.dataset import ImageDataset
+from fedlearn_helpers.errors import DataUnavailableError, InputError
+
+KNOWN_DATASETS = ("fashion", "cifar10", "fashion-mnist", "mnist")
+_FROM_NETWORK = "network"
+
+
+def load_dataset(name: str) -> ImageDataset:
+    """Return an image data set.
+
+    Args:
+        name: "fashion" (10,000 + 2,000 images of Fashion-MNIST, embedded: no network), "cifar10",
+            "fashion-mnist" or "mnist" (downloaded once, then cached), or the path of a folder with
+            one sub-folder of images per class.
+
+    Raises:
+        InputError: an unknown name, a folder without usable images, or files that cannot be read.
+        DataUnavailableError: not on this machine, and the network does not give it.
+    """
+    if name == "fashion":
+        decoded = sources.read_embedded()
+    elif name in KNOWN_DATASETS:
+        decoded = _load_named(name)
+    elif name and Path(name).expanduser().is_dir():
+        folder = Path(name).expanduser()
+        key = files_key(sources.folder_files(folder))
+        decoded = cached("folder", key, lambda scratch: sources.read_folder(folder))
+    else:
+        known = ", ".join(repr(known) for known in KNOWN_DATASETS)
+        raise InputError(f"dataset must be {known} or the path of a folder of images, got {name!r}")
+    return ImageDataset(
+        name,
+        torch.from_numpy(decoded.train_images),
+        torch.from_numpy(decoded.train_labels),
+        torch.from_numpy(decoded.test_images),
+        torch.from_numpy(decoded.test_labels),
+        decoded.class_names,
+        decoded.origin,
+    )
+
+
+def _load_named(name: str) -> Decoded:
+    if (local := _local_folder(name)) is not None:
+        return _load_local(name, local)
+    return read_entry(name) or _fetch(name)
+
+
+def _local_folder(name: str) -> Path | None:
+    """Return `$FEDLEARN_DATA/<name>` where it exists."""
+    if not (root := os.environ.get("FEDLEARN_DATA")):
+        return None
+    if not Path(root).expanduser().is_dir():
+        raise InputError(f"FEDLEARN_DATA must be an existing folder, got {root!r}")
+    folder = Path(root).expanduser() / name
+    return folder if folder.is_dir() else None
+
+
+def _load_local(name: str, folder: Path) -> Decoded:
+    if name == "cifar10" and (files := sources.find_parquet(folder)):
+        return cached(name, files_key(files), lambda scratch: sources.read_parquet(*files, f"Read from {folder}."))
+    if files := sources.torchvision_files(name, folder):
+        try:
+            return cached(name, files_key(files), lambda scratch: sources.read_torchvision(name, folder, fetch=False))
+        except (RuntimeError, OSError, ValueError) as error:
+            if isinstance(error, InputError):
+                raise
+            raise InputError(f"{folder} must hold {name} as torchvision stores it, got: {error}") from None
+    layouts = "the Hub's parquet files or torchvision's files" if name == "cifar10" else "torchvision's files"
+    raise InputError(f"FEDLEARN_DATA must hold {name} as {layouts}, got {str(folder)!r} with neither")
+
+
+def _fetch(name: str) -> Decoded:
+    """Download `name`: CIFAR-10 from the Hub first, which is faster than its home by far."""
+    attempts: list[Callable[[Path], Decoded]] = [
+        lambda scratch: sources.read_torchvision(name, scratch, fetch=True),
+    ]
+    if name == "cifar10":
+        attempts.insert(0, sources.download_cifar10)
+    reasons = []
+    for attempt in attempts:
+        try:
+            return cached(name, _FROM_NETWORK, _only_network_errors(attempt))
+        except _NotReached as error:
+            reasons.append(str(error))
+    raise DataUnavailableError(
+        f"dataset {name!r} is neither in FEDLEARN_DATA ({os.environ.get('FEDLEARN_DATA') or 'not set'}) nor in the "
+        f"cache ({cache_folder()}), and downloading it failed ({'; '.join(reasons)}); "
+        f"use dataset 'fashion', which needs no network, or set FEDLEARN_DATA to a folder that holds {name}"
+    )
+
+
+class _NotReached(Exception):
+    """A download that did not give the data set."""
+
+
+def _only_network_errors(attempt: Callable[[Path], Decoded]) -> Callable[[Path], Decoded]:
+    """Turn what can go wrong in a download into `_NotReached`, apart from errors of the cache itself."""
+
+    def build(scratch: Path) -> Decoded:
+        try:
+            return attempt(scratch)
+        except (OSError, RuntimeError, InputError) as error:
+            reason = " ".join(str(error).split())
+            raise _NotReached(f"{type(error).__name__}: {reason}") from None
+
+    return build

@@ -1,0 +1,213 @@
+"""A Flower Grid whose clients live in this process.
+
+Flower's strategies talk to clients through a `Grid`: they push messages and pull replies. Here
+a message is answered at once by calling the ClientApp. Strategies, client mods and apps run
+unchanged, with three gains for a notebook: it starts at once, the same seed gives the same
+bits, and a client's exception is the cell's exception.
+"""
+
+import copy
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from types import SimpleNamespace
+from typing import Any, Literal
+from uuid import uuid4
+
+from flwr.app import Context, Error, Message, Metadata, RecordDict
+from flwr.serverapp import Grid
+
+from fedlearn_helpers.errors import InputError
+from fedlearn_helpers.federation.history import Exchange
+from fedlearn_helpers.federation.turn import Outcome, Turn
+from fedlearn_helpers.federation.workers import Executor
+from fedlearn_helpers.seeds import derive_seed
+
+try:  # the one private import: `Message(...)` reads who sends it from here
+    from flwr.supercore.task_identity import TaskIdentity
+except ImportError as error:
+    raise ImportError("fedlearn_helpers needs flwr >= 1.41, < 1.43: flwr.supercore.task_identity is missing") from error
+
+OnError = Literal["raise", "reply"]
+
+_RUN_ID = 1
+_SERVER_NODE_ID = 1
+_FIRST_CLIENT_NODE_ID = 1000
+_CLIENT_RAISED = 2  # Flower's ErrorCode.CLIENT_APP_RAISED_EXCEPTION
+_NUM_EXAMPLES = "num-examples"
+_POLLS_UNTIL_HOPELESS = 5
+
+
+class InProcessGrid(Grid):
+    """Answers every message by calling the ClientApp.
+
+    Replies come in the order of the clients' ids, so that sums of floats are the same in every run.
+    Each call sees its own seeded global random state, its own copy of the message and the client's
+    persistent `Context.state`, which is kept only when the call succeeds.
+
+    Args:
+        executor: takes the clients' turns.
+        num_clients: clients have `partition-id` 0 … num_clients - 1 in their `node_config`.
+        run_config: what apps find in `context.run_config`.
+        seed: seeds every call together with round, phase and client.
+        on_error: "raise" lets a client's exception end the run; "reply" answers with an error
+            message, as a real federation does.
+        observer: called with every finished exchange and the number of messages of its batch.
+    """
+
+    def __init__(
+        self,
+        executor: Executor,
+        num_clients: int,
+        *,
+        run_config: dict[str, Any],
+        seed: int,
+        on_error: OnError,
+        observer: Callable[[Exchange, int], None],
+    ) -> None:
+        self._executor, self._num_clients = executor, num_clients
+        self._run_config, self._seed, self._on_error, self._observer = run_config, seed, on_error, observer
+        self._states: dict[int, RecordDict] = {}  # only of clients that keep something
+        self._replies: dict[str, Message] = {}
+        self._polls_without_message = 0
+        self._run: Any = SimpleNamespace(run_id=_RUN_ID)
+
+    # Flower's interface ------------------------------------------------------------------
+
+    def set_run(self, run: Any) -> None:
+        """Set the run; Flower calls this, nothing here depends on it."""
+        self._run = run
+
+    @property
+    def run(self) -> Any:
+        """The run this grid works for."""
+        return self._run
+
+    def create_message(
+        self, content: RecordDict, message_type: str, dst_node_id: int, group_id: str, ttl: float | None = None
+    ) -> Message:
+        """Create a message to one client."""
+        return Message(content, dst_node_id, message_type, ttl=ttl, group_id=group_id)
+
+    def get_node_ids(self) -> list[int]:
+        """Return the ids of all clients.
+
+        Raises:
+            InputError: a strategy keeps asking without sending anything. It waits for more
+                clients than there are, and here none will ever join.
+        """
+        self._polls_without_message += 1
+        if self._polls_without_message > _POLLS_UNTIL_HOPELESS:
+            raise InputError(
+                f"the strategy waits for more clients than num_clients={self._num_clients}: "
+                "min_available_nodes, min_train_nodes and min_evaluate_nodes must be <= num_clients"
+            )
+        return list(range(_FIRST_CLIENT_NODE_ID, _FIRST_CLIENT_NODE_ID + self._num_clients))
+
+    def push_messages(self, messages: Iterable[Message]) -> list[str]:
+        """Deliver the messages, keep the replies, and return the messages' ids."""
+        batch = sorted(messages, key=lambda message: message.metadata.dst_node_id)
+        self._polls_without_message = 0
+        turns = [self._prepare(message) for message in batch]
+        outcomes = self._executor.run(turns)
+        return [self._accept(turn, outcome, len(turns)) for turn, outcome in zip(turns, outcomes, strict=True)]
+
+    def pull_messages(self, message_ids: Iterable[str]) -> list[Message]:
+        """Return the replies to these messages; each reply can be pulled once."""
+        return [self._replies.pop(message_id) for message_id in message_ids if message_id in self._replies]
+
+    def send_and_receive(self, messages: Iterable[Message], *, timeout: float | None = None) -> list[Message]:
+        """Deliver the messages and return the replies; there is nothing to wait for, so `timeout` has no effect."""
+        return self.pull_messages(self.push_messages(messages))
+
+    # One client's turn -------------------------------------------------------------------
+
+    def _prepare(self, message: Message) -> Turn:
+        node_id = message.metadata.dst_node_id
+        client = node_id - _FIRST_CLIENT_NODE_ID
+        server_round, phase = _round_of(message), message.metadata.message_type
+        context = Context(
+            run_id=_RUN_ID,
+            node_id=node_id,
+            node_config={"partition-id": client, "num-partitions": self._num_clients},
+            state=copy.deepcopy(self._states.get(client, RecordDict())),
+            run_config=dict(self._run_config),
+        )
+        seed = derive_seed(self._seed, "client", server_round, phase, client)
+        return Turn(_private_copy(message), context, server_round, phase, client, seed)
+
+    def _accept(self, turn: Turn, outcome: Outcome, batch_size: int) -> str:
+        """Keep reply and state, report the exchange, and return the message's id."""
+        error, reply, message_id = None, outcome.reply, turn.message.metadata.message_id
+        if outcome.exception is not None:
+            if self._on_error == "raise":
+                raise outcome.exception
+            error = f"{type(outcome.exception).__name__}: {outcome.exception}"
+            reply = Message(Error(code=_CLIENT_RAISED, reason=error), reply_to=turn.message)
+        elif outcome.context.state:
+            self._states[turn.client] = outcome.context.state
+        self._replies[message_id] = reply
+        metrics = {} if error else _scalars(reply.content)
+        self._observer(
+            Exchange(
+                round=turn.round,
+                phase=turn.phase,
+                client=turn.client,
+                examples=metrics.pop(_NUM_EXAMPLES, None),
+                metrics=metrics,
+                bytes_down=_array_bytes(turn.message.content),
+                bytes_up=0 if error else _array_bytes(reply.content),
+                seconds=outcome.seconds,
+                error=error,
+            ),
+            batch_size,
+        )
+        return message_id
+
+
+@contextmanager
+def server_identity() -> Iterator[None]:
+    """Let `Message(...)` know who sends: the server of this run. Restores what was there before."""
+    before = (TaskIdentity._task_id, TaskIdentity._run_id, TaskIdentity._node_id)
+    TaskIdentity.task_id, TaskIdentity.run_id, TaskIdentity.node_id = 1, _RUN_ID, _SERVER_NODE_ID
+    try:
+        yield
+    finally:
+        TaskIdentity._task_id, TaskIdentity._run_id, TaskIdentity._node_id = before
+
+
+def _private_copy(message: Message) -> Message:
+    """Copy a message as the network would: FedAvg puts one RecordDict into the messages of all clients."""
+    sent = message.metadata
+    return Message(
+        content=copy.deepcopy(message.content),
+        metadata=Metadata(
+            run_id=_RUN_ID,
+            message_id=str(uuid4()),
+            src_node_id=_SERVER_NODE_ID,
+            dst_node_id=sent.dst_node_id,
+            reply_to_message_id="",
+            group_id=sent.group_id,
+            created_at=sent.created_at,
+            ttl=sent.ttl,
+            message_type=sent.message_type,
+        ),
+    )
+
+
+def _round_of(message: Message) -> int:
+    """Return the round that Flower's strategies write into the config they send, or 0."""
+    configs = message.content.config_records.values()
+    return next((config["server-round"] for config in configs if "server-round" in config), 0)
+
+
+def _scalars(content: RecordDict) -> dict[str, float]:
+    return {
+        name: value
+        for record in content.metric_records.values()
+        for name, value in record.items()
+        if not isinstance(value, list)
+    }
+
+
+def _array_bytes(content: RecordDict) -> int:
+    return sum(len(array.data) for record in content.array_records.values() for array in record.values())

@@ -1,0 +1,123 @@
+"""`simulate`: run a Flower ServerApp and ClientApp inside this process."""
+
+import logging
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, get_args
+
+from flwr.app import Context, RecordDict
+from flwr.clientapp import ClientApp
+from flwr.serverapp import ServerApp
+
+from fedlearn_helpers.errors import InputError
+from fedlearn_helpers.federation.grid import InProcessGrid, OnError, server_identity
+from fedlearn_helpers.federation.history import Exchange, History, average_metrics, read_result
+from fedlearn_helpers.federation.workers import Workers, make_executor
+from fedlearn_helpers.progress import Progress
+from fedlearn_helpers.seeds import derive_seed, seeded
+
+
+def simulate(
+    server_app: ServerApp,
+    client_app: ClientApp,
+    *,
+    num_clients: int,
+    seed: int,
+    run_config: dict[str, Any] | None = None,
+    workers: Workers = "auto",
+    on_error: OnError = "raise",
+    label: str = "Round",
+) -> History:
+    """Run a federation in this process and return its history.
+
+    The same apps, seed and run_config give the same bits on the same machine. The apps are
+    Flower's own and also run by `flwr run`.
+
+    Args:
+        server_app: the server's code; calls `keep_result` to hand over the final model.
+        client_app: the clients' code; finds its number in `context.node_config["partition-id"]`.
+        num_clients: how many clients there are, >= 1.
+        seed: >= 0; decides which clients are sampled, and seeds every client's global generators.
+        run_config: `context.run_config` of server and clients. With `num-server-rounds` in it the
+            progress line knows how far the run is.
+        workers: processes to spread the clients over, with the same results for any number; "auto"
+            is one per core where possible. Clients then share nothing but what is in messages and in
+            their `context.state`, as in a real federation.
+        on_error: "raise": a client's exception ends the run, with the client's own traceback.
+            "reply": it counts as a failure of that client, and the strategy goes on with the rest.
+        label: what the progress line counts.
+
+    Raises:
+        InputError: an argument out of range, or a strategy that waits for more clients than there are.
+    """
+    if num_clients < 1:
+        raise InputError(f"num_clients must be >= 1, got {num_clients}")
+    if seed < 0:
+        raise InputError(f"seed must be >= 0, got {seed}")
+    if on_error not in get_args(OnError):
+        raise InputError(f"on_error must be 'raise' or 'reply', got {on_error!r}")
+    run_config = dict(run_config or {})
+    exchanges: list[Exchange] = []
+    start = time.perf_counter()
+    with (
+        _quiet_flower(),
+        server_identity(),
+        seeded(derive_seed(seed, "server")),
+        make_executor(client_app, workers, num_clients) as executor,
+        Progress(run_config.get("num-server-rounds"), label) as progress,
+    ):
+        observer = _Observer(exchanges, progress)
+        grid = InProcessGrid(
+            executor, num_clients, run_config=run_config, seed=seed, on_error=on_error, observer=observer
+        )
+        context = Context(run_id=1, node_id=1, node_config={}, state=RecordDict(), run_config=run_config)
+        server_app(grid, context)
+    arrays, server_metrics = read_result(context)
+    history = History(exchanges, server_metrics, arrays, time.perf_counter() - start)
+    if failed := len(history.failures):
+        print(f"{failed} of {len(exchanges)} messages to clients failed; history.failures lists them.")
+    return history
+
+
+class _Observer:
+    """Collects the exchanges and keeps the progress line true."""
+
+    def __init__(self, exchanges: list[Exchange], progress: Progress) -> None:
+        self._exchanges, self._progress = exchanges, progress
+        self._in_phase = 0
+        self._trained = 0.0
+
+    def __call__(self, exchange: Exchange, batch_size: int) -> None:
+        self._exchanges.append(exchange)
+        self._in_phase += 1
+        if exchange.round == 0:  # messages outside rounds: count them
+            self._progress.total, self._trained = batch_size, self._in_phase
+        elif exchange.phase == "train":
+            self._trained = max(exchange.round - 1, 0) + self._in_phase / batch_size
+        if self._in_phase == batch_size:
+            self._in_phase = 0
+        self._progress.update(self._trained, self._describe(exchange))
+
+    def _describe(self, latest: Exchange) -> str:
+        of_round = [entry for entry in self._exchanges[-_LOOK_BACK:] if entry.round == latest.round]
+        texts = []
+        for phase in ("train", "evaluate"):
+            averages = average_metrics([entry for entry in of_round if entry.phase == phase])
+            texts += [f"{phase} {name} {value:.3f}" for name, value in averages.items()]
+        return ", ".join(texts)
+
+
+_LOOK_BACK = 1000  # keeps the cost of a progress line constant in large federations
+
+
+@contextmanager
+def _quiet_flower() -> Iterator[None]:
+    """Silence Flower's log of every round: the progress line and the history say the same."""
+    logger = logging.getLogger("flwr")
+    before = logger.level
+    logger.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)

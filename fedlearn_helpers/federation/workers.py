@@ -1,0 +1,206 @@
+"""Where clients take their turns: one after the other here, or side by side in forked processes.
+
+A forked process starts in milliseconds, sees the data set, the model and the notebook's own
+functions as they are, and shares their memory with this process until it writes to them. Models
+stay warm in it from round to round.
+"""
+
+import contextlib
+import ctypes
+import io
+import os
+import signal
+import sys
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from multiprocessing.connection import Connection, Pipe, wait
+from typing import Literal, Protocol, Self
+
+import torch
+from flwr.clientapp import ClientApp
+
+from fedlearn_helpers.errors import InputError
+from fedlearn_helpers.federation.turn import Outcome, Turn, take_turn
+
+Workers = int | Literal["auto"]
+
+
+class Executor(Protocol):
+    """Takes turns for clients; a context manager that cleans up after itself."""
+
+    def run(self, turns: Sequence[Turn]) -> Iterator[Outcome]:
+        """Yield one outcome per turn, in the order of the turns."""
+        ...
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, *details: object) -> None: ...
+
+
+def make_executor(client_app: ClientApp, workers: Workers, num_clients: int) -> Executor:
+    """Return what runs the clients.
+
+    Args:
+        client_app: the clients' code.
+        workers: processes to spread clients over; "auto" is one per core this process may use,
+            where processes can be forked and the work is not on a GPU, and 1 elsewhere.
+        num_clients: more workers than clients are not started.
+
+    Raises:
+        InputError: workers below 1, or above 1 where processes cannot be forked.
+    """
+    obstacle = _obstacle_to_forking()
+    if workers == "auto":
+        workers = 1 if obstacle else len(os.sched_getaffinity(0))
+    elif isinstance(workers, bool) or not isinstance(workers, int) or workers < 1:
+        raise InputError(f"workers must be 'auto' or a whole number >= 1, got {workers!r}")
+    elif workers > 1 and obstacle:
+        raise InputError(f"workers must be 1 or 'auto' here, because {obstacle}, got {workers}")
+    workers = min(workers, num_clients)
+    return ForkedWorkers(client_app, workers) if workers > 1 else ThisProcess(client_app)
+
+
+def _obstacle_to_forking() -> str | None:
+    if sys.platform != "linux":
+        return f"forked workers need Linux and this is {sys.platform}"
+    if torch.cuda.is_initialized():
+        return "PyTorch uses CUDA, which does not survive a fork"
+    return None
+
+
+class ThisProcess:
+    """Takes one turn after the other in this process."""
+
+    def __init__(self, client_app: ClientApp) -> None:
+        self._client_app = client_app
+
+    def run(self, turns: Sequence[Turn]) -> Iterator[Outcome]:
+        """Yield one outcome per turn, in the order of the turns."""
+        return (take_turn(self._client_app, turn) for turn in turns)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *details: object) -> None:
+        pass
+
+
+class ForkedWorkers:
+    """Takes turns side by side in processes forked from this one when the first turn comes.
+
+    The outcomes are the same bits as those of `ThisProcess`. Whatever ends the run (its end, an
+    exception, an interrupt, the death of this process) ends the workers.
+    """
+
+    def __init__(self, client_app: ClientApp, count: int) -> None:
+        self._client_app, self._count = client_app, count
+        self._connections: list[Connection] = []
+        self._pids: list[int] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *details: object) -> None:
+        for connection in self._connections:
+            connection.close()
+        for pid in self._pids:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        for pid in self._pids:
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(pid, 0)
+        self._connections, self._pids = [], []
+
+    def run(self, turns: Sequence[Turn]) -> Iterator[Outcome]:
+        """Yield one outcome per turn, in the order of the turns."""
+        if not self._pids:
+            _warm_up()
+            for _ in range(self._count):
+                self._start_worker()
+        waiting, busy, finished = deque(range(len(turns))), {}, {}
+        for connection in self._connections:
+            self._hand_out(connection, turns, waiting, busy)
+        for position in range(len(turns)):
+            while position not in finished:
+                for connection in wait(list(busy)):
+                    done = busy.pop(connection)
+                    finished[done] = self._receive(connection, turns[done])
+                    self._hand_out(connection, turns, waiting, busy)
+            yield finished.pop(position)
+
+    def _hand_out(self, connection: Connection, turns: Sequence[Turn], waiting: deque, busy: dict) -> None:
+        if waiting:
+            position = waiting.popleft()
+            connection.send(turns[position])
+            busy[connection] = position
+
+    def _receive(self, connection: Connection, turn: Turn) -> Outcome:
+        try:
+            outcome, printed = connection.recv()
+        except (EOFError, ConnectionResetError):
+            raise RuntimeError(
+                f"the worker process of client {turn.client} died in round {turn.round}, phase {turn.phase!r}; "
+                "the machine may be out of memory: try fewer workers"
+            ) from None
+        print(printed, end="")
+        return outcome if outcome.exception is None else self._repeat_here(turn, outcome)
+
+    def _repeat_here(self, turn: Turn, outcome: Outcome) -> Outcome:
+        """Take the failed turn again in this process: a traceback cannot travel between processes.
+
+        With the same message, state and seed the client fails in the same way, and this time the
+        traceback, and `%debug`, are real. Should it succeed, the worker's own exception stands.
+        """
+        with contextlib.redirect_stdout(io.StringIO()):  # its output was printed already
+            again = take_turn(self._client_app, turn)
+        return again if again.exception is not None else outcome
+
+    def _start_worker(self) -> None:
+        ours, theirs = Pipe()
+        parent = os.getpid()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        pid = os.fork()
+        if pid == 0:
+            try:
+                _end_with(parent)
+                for other in [ours, *self._connections]:
+                    other.close()
+                _serve(self._client_app, theirs)
+            finally:
+                os._exit(0)  # no clean-up of what belongs to the parent: sockets, threads, displays
+        theirs.close()
+        self._connections.append(ours)
+        self._pids.append(pid)
+
+
+def _warm_up() -> None:
+    """Make a first optimizer: PyTorch then imports two seconds' worth of modules, here once, not in every worker."""
+    torch.optim.SGD([torch.zeros(1, requires_grad=True)])
+
+
+def _serve(client_app: ClientApp, connection: Connection) -> None:
+    """Answer turns until the other end closes."""
+    while True:
+        try:
+            turn = connection.recv()
+        except EOFError:
+            return
+        printed = io.StringIO()
+        with contextlib.redirect_stdout(printed):
+            outcome = take_turn(client_app, turn)
+        if outcome.exception is not None:  # not every exception can be pickled; its words always can
+            summary = f"{type(outcome.exception).__name__}: {outcome.exception}"
+            outcome = replace(outcome, exception=RuntimeError(summary))
+        connection.send((outcome, printed.getvalue()))
+
+
+def _end_with(parent: int) -> None:
+    """Leave interrupts to the parent, and end when the parent does."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    set_parent_death_signal = 1
+    ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGKILL)
+    if os.getppid() != parent:  # it died between the fork and the line above
+        os._exit(0)
+    torch.set_num_threads(1)

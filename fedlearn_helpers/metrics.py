@@ -1,0 +1,50 @@
+"""Averages and tables of predictions. No PyTorch needed to read them."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+
+def weighted_average(reports: Sequence[Mapping[str, float]], weights: Sequence[float]) -> dict[str, float]:
+    """Average every metric over the reports, each report counting by its weight.
+
+    FedAvg weighs a client by its number of examples, so that every *example* counts the same,
+    not every client (McMahan et al. 2017, https://arxiv.org/abs/1602.05629).
+
+    Args:
+        reports: one mapping of metric names to values per client; all with the same names.
+        weights: one number >= 0 per report, not all zero.
+
+    Raises:
+        ValueError: no reports, as many weights as reports missing, different metric names,
+            or weights that cannot be normalized.
+    """
+    if not reports:
+        raise ValueError("reports must hold at least one report, got none")
+    if len(weights) != len(reports):
+        raise ValueError(f"weights must have one entry per report ({len(reports)}), got {len(weights)}")
+    if min(weights) < 0 or sum(weights) == 0:
+        raise ValueError(f"weights must be >= 0 and not all zero, got {list(weights)}")
+    names = list(reports[0])
+    if any(set(report) != set(names) for report in reports):
+        raise ValueError(f"reports must all have the metrics {names}, got {[sorted(report) for report in reports]}")
+    total = sum(weights)
+    return {
+        name: sum(weight * report[name] for weight, report in zip(weights, reports, strict=True)) / total
+        for name in names
+    }
+
+
+def confusion_matrix(labels: np.ndarray, predictions: np.ndarray, num_classes: int) -> np.ndarray:
+    """Count the examples of each true class (row) by predicted class (column).
+
+    Args:
+        labels: (n,) integers in [0, num_classes).
+        predictions: (n,) integers in [0, num_classes).
+        num_classes: number of classes.
+
+    Returns:
+        (num_classes, num_classes) int64; its sum is n, its trace the number of right predictions.
+    """
+    flat = np.bincount(np.asarray(labels) * num_classes + np.asarray(predictions), minlength=num_classes**2)
+    return flat.reshape(num_classes, num_classes)

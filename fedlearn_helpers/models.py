@@ -1,0 +1,83 @@
+"""The tutorial CNN, what it weighs, and the average of several copies of it."""
+
+from collections.abc import Mapping, Sequence
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from fedlearn_helpers.errors import InputError
+from fedlearn_helpers.seeds import seeded
+
+
+class TutorialCNN(nn.Module):
+    """The CNN of PyTorch's and Flower's CIFAR-10 tutorials, for any channels, image size and classes.
+
+    Two blocks of 5x5 convolution, ReLU and 2x2 max-pooling, then three linear layers.
+    62,006 parameters on 3x32x32 images with ten classes.
+
+    Args:
+        channels: colour channels, 1 for grey, 3 for RGB.
+        height, width: image size in pixels, each >= 16 (below that nothing is left after pooling).
+        num_classes: number of classes.
+
+    Raises:
+        InputError: an image smaller than 16 pixels on a side.
+    """
+
+    def __init__(self, channels: int, height: int, width: int, num_classes: int) -> None:
+        if min(height, width) < 16:
+            raise InputError(f"image height and width must be >= 16 pixels for this CNN, got {height}x{width}")
+        super().__init__()
+        self.conv1 = nn.Conv2d(channels, 6, kernel_size=5)
+        self.conv2 = nn.Conv2d(6, 16, kernel_size=5)
+        self.pool = nn.MaxPool2d(2)
+        rows, columns = (((size - 4) // 2 - 4) // 2 for size in (height, width))
+        self.fc1 = nn.Linear(16 * rows * columns, 120)
+        self.fc2 = nn.Linear(120, 84)
+        self.fc3 = nn.Linear(84, num_classes)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Map images (n, channels, height, width) to scores (n, num_classes), one per class, before softmax."""
+        x = self.pool(F.relu(self.conv1(images)))
+        x = self.pool(F.relu(self.conv2(x)))
+        x = x.flatten(start_dim=1)
+        x = F.relu(self.fc1(x))
+        x = F.relu(self.fc2(x))
+        return self.fc3(x)
+
+
+def new_cnn(image_shape: tuple[int, int, int], num_classes: int, seed: int) -> TutorialCNN:
+    """Return a TutorialCNN for images of shape (channels, height, width); its weights depend on the seed alone."""
+    with seeded(seed):
+        return TutorialCNN(*image_shape, num_classes)
+
+
+def count_parameters(model: nn.Module) -> int:
+    """Return the number of trainable numbers in the model."""
+    return sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
+
+
+def count_bytes(model: nn.Module) -> int:
+    """Return the bytes of all weights and buffers: what one copy of the model costs to send."""
+    return sum(tensor.numel() * tensor.element_size() for tensor in model.state_dict().values())
+
+
+def average_models(states: Sequence[Mapping[str, Tensor]], weights: Sequence[float]) -> dict[str, Tensor]:
+    """Average state dicts entry by entry: sum_k (n_k / n) w_k, the server's step of FedAvg.
+
+    Source: McMahan et al. 2017, https://arxiv.org/abs/1602.05629, algorithm 1.
+
+    Args:
+        states: one state dict per client, all with the same names and shapes.
+        weights: n_k, the number of training examples of each client.
+
+    Raises:
+        ValueError: no states, or a different number of weights.
+    """
+    if not states or len(states) != len(weights):
+        raise ValueError(f"need one weight per model and at least one model, got {len(states)} and {len(weights)}")
+    total = sum(weights)
+    return {
+        name: sum(weight / total * state[name] for state, weight in zip(states, weights, strict=True))
+        for name in states[0]
+    }

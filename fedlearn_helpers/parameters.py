@@ -1,0 +1,135 @@
+"""The parameters of the notebooks: what each may be, checked before anything else runs."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from fedlearn_helpers.data import KNOWN_DATASETS
+from fedlearn_helpers.errors import InputError
+
+
+def _known_dataset(value: str) -> str:
+    if value not in KNOWN_DATASETS and not (value and Path(value).expanduser().is_dir()):
+        known = ", ".join(repr(name) for name in KNOWN_DATASETS)
+        raise ValueError(f"must be {known} or the path of a folder of images")
+    return value
+
+
+def _folder_or_new(value: str) -> str:
+    for path in (Path(value), *Path(value).parents):
+        if path.exists() and not path.is_dir():
+            raise ValueError("must be a folder, or a path where one can be made")
+    return value
+
+
+DatasetName = Annotated[str, AfterValidator(_known_dataset)]
+OutputFolder = Annotated[str, Field(min_length=1), AfterValidator(_folder_or_new)]
+Count = Annotated[int, Field(ge=1)]
+Rate = Annotated[float, Field(gt=0, le=10, allow_inf_nan=False)]
+Share = Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)]
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
+
+
+class _Parameters(BaseModel):
+    """Strict: `"10"` is not a number, so that the notebook's own variable is what was checked."""
+
+    model_config = ConfigDict(strict=True, frozen=True)
+
+    seed: Seed
+    output_dir: OutputFolder
+
+
+class StartParameters(_Parameters):
+    """Parameters of notebook 00."""
+
+    num_rounds: Count
+    local_steps: Count
+    learning_rate: Rate
+
+
+class CentralizedParameters(_Parameters):
+    """Parameters of notebook 01."""
+
+    dataset: DatasetName
+    num_clients: Count
+    epochs: Count
+    batch_size: Count
+    learning_rate: Rate
+    device: Literal["auto", "cpu", "cuda"]
+
+
+class FederatedParameters(_Parameters):
+    """Parameters of notebook 02."""
+
+    dataset: DatasetName
+    num_clients: Count
+    num_rounds: Count
+    local_epochs: Count
+    batch_size: Count
+    learning_rate: Rate
+    fraction_train: Share
+    min_clients: Count
+    workers: Annotated[int, Field(ge=1)] | Literal["auto"]
+    device: Literal["auto", "cpu", "cuda"]
+
+    @model_validator(mode="after")
+    def _enough_clients(self) -> Self:
+        if self.min_clients > self.num_clients:
+            raise InputError(f"min_clients must be <= num_clients ({self.num_clients}), got {self.min_clients}")
+        return self
+
+
+def check_parameters(model: type[_Parameters], values: Mapping[str, Any]) -> dict[str, Any]:
+    """Check a notebook's parameters; return them as a dict, in the order of the model.
+
+    Args:
+        model: what the notebook's parameters may be.
+        values: the notebook's variables, such as `globals()`; names the model lacks are ignored.
+
+    Raises:
+        InputError: one sentence with every parameter that cannot work.
+    """
+    try:
+        return model.model_validate({name: values[name] for name in model.model_fields if name in values}).model_dump()
+    except ValidationError as error:
+        problems: dict[str, str] = {}
+        for problem in error.errors():
+            problems.setdefault(_name(problem), _sentence(problem))
+        raise InputError("; ".join(problems.values())) from None
+
+
+def _name(problem: Mapping[str, Any]) -> str:
+    return str(problem["loc"][0]) if problem["loc"] else ""
+
+
+_RULES = {
+    "missing": "must be set",
+    "int_type": "must be a whole number",
+    "int_from_float": "must be a whole number",
+    "float_type": "must be a number",
+    "finite_number": "must be a finite number",
+    "string_type": "must be text",
+    "string_too_short": "must not be empty",
+    "greater_than": "must be > {gt}",
+    "greater_than_equal": "must be >= {ge}",
+    "less_than": "must be < {lt}",
+    "less_than_equal": "must be <= {le}",
+    "literal_error": "must be {expected}",
+}
+
+
+def _sentence(problem: Mapping[str, Any]) -> str:
+    context = problem.get("ctx", {})
+    if not problem["loc"]:  # a rule over several parameters, which names them itself
+        return str(context["error"])
+    name = _name(problem)
+    if name == "workers":
+        rule = "must be 'auto' or a whole number >= 1"
+    elif problem["type"] == "value_error":
+        rule = str(context["error"])
+    else:
+        rule = _RULES.get(problem["type"], problem["msg"]).format(**context)
+    got = "nothing" if problem["type"] == "missing" else repr(problem["input"])
+    return f"{name} {rule}, got {got}"
