@@ -14,3 +14,8 @@ class InputError(ValueError):
 
 class DataUnavailableError(InputError):
     """A data set that is neither on this machine nor reachable over the network."""
+
+
+def one_line(error: Exception) -> str:
+    """Return the kind of an error and what it says without line breaks, to put into another message."""
+    return " ".join(f"{type(error).__name__}: {error}".split())

@@ -45,6 +45,15 @@ def confusion_matrix(labels: np.ndarray, predictions: np.ndarray, num_classes: i
 
     Returns:
         (num_classes, num_classes) int64; its sum is n, its trace the number of right predictions.
+
+    Raises:
+        ValueError: a class outside [0, num_classes), or not one prediction per label.
     """
-    flat = np.bincount(np.asarray(labels) * num_classes + np.asarray(predictions), minlength=num_classes**2)
+    labels, predictions = (np.asarray(classes).astype(np.int64) for classes in (labels, predictions))
+    if labels.shape != predictions.shape:
+        raise ValueError(f"need one prediction per label, got {predictions.shape} and {labels.shape}")
+    for name, classes in (("labels", labels), ("predictions", predictions)):
+        if ((classes < 0) | (classes >= num_classes)).any():
+            raise ValueError(f"{name} must be in [0, {num_classes}), got {classes.min()} to {classes.max()}")
+    flat = np.bincount(labels * num_classes + predictions, minlength=num_classes**2)
     return flat.reshape(num_classes, num_classes)

@@ -1,5 +1,6 @@
 """The parameters of the notebooks: what each may be, checked before anything else runs."""
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -11,7 +12,7 @@ from fedlearn_helpers.errors import InputError
 
 
 def _known_dataset(value: str) -> str:
-    if value not in KNOWN_DATASETS and not (value and Path(value).expanduser().is_dir()):
+    if value not in KNOWN_DATASETS and not (value and os.path.isdir(os.path.expanduser(value))):
         known = ", ".join(repr(name) for name in KNOWN_DATASETS)
         raise ValueError(f"must be {known} or the path of a folder of images")
     return value
@@ -19,7 +20,7 @@ def _known_dataset(value: str) -> str:
 
 def _folder_or_new(value: str) -> str:
     for path in (Path(value), *Path(value).parents):
-        if path.exists() and not path.is_dir():
+        if os.path.exists(path) and not os.path.isdir(path):  # unlike Path's, they never raise
             raise ValueError("must be a folder, or a path where one can be made")
     return value
 
@@ -46,7 +47,7 @@ class StartParameters(_Parameters):
 
     num_rounds: Count
     local_steps: Count
-    learning_rate: Rate
+    learning_rate: Annotated[float, Field(ge=0.001, le=0.25, allow_inf_nan=False)]  # above it the toy diverges
 
 
 class CentralizedParameters(_Parameters):

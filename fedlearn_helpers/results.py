@@ -40,11 +40,16 @@ def write_results(
         "seconds": round(seconds, 1),
         "versions": versions,
     }
+    text = json.dumps(content, indent=2, allow_nan=False) + "\n"
     folder = Path(output_dir)
     folder.mkdir(parents=True, exist_ok=True)
-    text = json.dumps(content, indent=2, allow_nan=False) + "\n"
-    with tempfile.NamedTemporaryFile("w", dir=folder, prefix=".results-", delete=False) as file:
-        file.write(text)
-    os.chmod(file.name, 0o644)
-    os.replace(file.name, folder / "results.json")
+    file = tempfile.NamedTemporaryFile("w", dir=folder, prefix=".results-", delete=False)
+    try:
+        with file:
+            file.write(text)
+        os.chmod(file.name, 0o644)
+        os.replace(file.name, folder / "results.json")
+    except BaseException:
+        os.unlink(file.name)
+        raise
     return folder / "results.json"

@@ -20,7 +20,7 @@ def derive_seed(seed: int, *path: int | str) -> int:
         path: names and numbers (>= 0) that lead to the place.
     """
     key = [zlib.crc32(part.encode()) if isinstance(part, str) else part for part in path]
-    return int(np.random.SeedSequence([seed, *key]).generate_state(1, np.uint64)[0] >> 1)
+    return int(np.random.SeedSequence(seed, spawn_key=key).generate_state(1, np.uint64)[0] >> 1)
 
 
 @contextmanager
@@ -28,10 +28,10 @@ def seeded(seed: int) -> Iterator[None]:
     """Seed Python's, NumPy's and PyTorch's global generators inside the block, then restore them."""
     python_state, numpy_state = random.getstate(), np.random.get_state()
     with torch.random.fork_rng():
-        random.seed(seed)
-        np.random.seed(seed % 2**32)
-        torch.manual_seed(seed)
         try:
+            random.seed(seed)
+            np.random.seed(seed % 2**32)
+            torch.manual_seed(seed)
             yield
         finally:
             random.setstate(python_state)

@@ -107,14 +107,14 @@ def cached(name: str, key: str, build: Callable[[Path], Decoded]) -> Decoded:
 def _read(entry: Path) -> Decoded | None:
     try:
         manifest = json.loads((entry / _MANIFEST).read_text())
-        for file_name, expected in manifest["files"].items():
-            path = entry / file_name
+        for name in _ARRAYS:
+            path, expected = entry / f"{name}.npy", manifest["files"][f"{name}.npy"]
             if path.stat().st_size != expected["size"] or _sha256(path) != expected["sha256"]:
                 return None
         # Mode "c" maps the file privately: processes share its pages, and nobody can write to the file.
         arrays = {name: np.load(entry / f"{name}.npy", mmap_mode="c") for name in _ARRAYS}
         return Decoded(**arrays, class_names=tuple(manifest["class_names"]), origin=manifest["origin"])
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, TypeError):  # TypeError: JSON, but not of this shape
         return None
 
 

@@ -50,5 +50,5 @@ class ImageDataset:
         channels, height, width = self.image_shape
         return (
             f"{self.name}: {len(self.train_images):,} training and {len(self.test_images):,} test images, "
-            f"{channels} x {height} x {width} pixels, {self.num_classes} classes. {self.origin}"
+            f"{channels} x {height} x {width} pixels, {self.num_classes} classes.\n{self.origin}"
         )

@@ -1,9 +1,11 @@
 """Fetch one file over HTTP, completely or not at all, with a progress line."""
 
+import http.client
 import os
 import urllib.request
 from pathlib import Path
 
+from fedlearn_helpers.errors import one_line
 from fedlearn_helpers.progress import Progress
 
 _SECONDS_TO_WAIT = 30
@@ -14,7 +16,7 @@ def download(url: str, target: Path) -> None:
     """Write the file at `url` to `target`; `target` appears only when every byte has arrived.
 
     Raises:
-        OSError: no connection, an HTTP error, or fewer bytes than the server announced.
+        OSError: not a URL, no connection, an HTTP error, or fewer bytes than the server announced.
     """
     part = target.with_name(target.name + ".part")
     try:
@@ -31,5 +33,7 @@ def download(url: str, target: Path) -> None:
         if announced and received != announced:
             raise OSError(f"{url} announced {announced} bytes and sent {received}")
         os.replace(part, target)
+    except (http.client.HTTPException, ValueError) as error:  # a broken response, or no URL at all
+        raise OSError(f"{url}: {one_line(error)}") from None
     finally:
         part.unlink(missing_ok=True)

@@ -4,6 +4,7 @@ Looked for in this order: `$FEDLEARN_DATA/<name>`, the cache, the network. The e
 needs none of them.
 """
 
+import http.client
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +14,7 @@ import torch
 from fedlearn_helpers.data import sources
 from fedlearn_helpers.data.cache import Decoded, cache_folder, cached, files_key, read_entry
 from fedlearn_helpers.data.dataset import ImageDataset
-from fedlearn_helpers.errors import DataUnavailableError, InputError
+from fedlearn_helpers.errors import DataUnavailableError, InputError, one_line
 
 KNOWN_DATASETS = ("fashion", "cifar10", "fashion-mnist", "mnist")
 _FROM_NETWORK = "network"
@@ -35,8 +36,8 @@ def load_dataset(name: str) -> ImageDataset:
         decoded = sources.read_embedded()
     elif name in KNOWN_DATASETS:
         decoded = _load_named(name)
-    elif name and Path(name).expanduser().is_dir():
-        folder = Path(name).expanduser()
+    elif name and os.path.isdir(os.path.expanduser(name)):
+        folder = Path(os.path.expanduser(name))
         key = files_key(sources.folder_files(folder))
         decoded = cached("folder", key, lambda scratch: sources.read_folder(folder))
     else:
@@ -63,9 +64,9 @@ def _local_folder(name: str) -> Path | None:
     """Return `$FEDLEARN_DATA/<name>` where it exists."""
     if not (root := os.environ.get("FEDLEARN_DATA")):
         return None
-    if not Path(root).expanduser().is_dir():
+    if not os.path.isdir(os.path.expanduser(root)):
         raise InputError(f"FEDLEARN_DATA must be an existing folder, got {root!r}")
-    folder = Path(root).expanduser() / name
+    folder = Path(os.path.expanduser(root)) / name
     return folder if folder.is_dir() else None
 
 
@@ -75,10 +76,10 @@ def _load_local(name: str, folder: Path) -> Decoded:
     if files := sources.torchvision_files(name, folder):
         try:
             return cached(name, files_key(files), lambda scratch: sources.read_torchvision(name, folder, fetch=False))
-        except (RuntimeError, OSError, ValueError) as error:
-            if isinstance(error, InputError):
-                raise
-            raise InputError(f"{folder} must hold {name} as torchvision stores it, got: {error}") from None
+        except InputError:
+            raise
+        except (RuntimeError, OSError, ValueError, TypeError, KeyError, AssertionError) as error:
+            raise InputError(f"{folder} must hold {name} as torchvision stores it, got {one_line(error)}") from None
     layouts = "the Hub's parquet files or torchvision's files" if name == "cifar10" else "torchvision's files"
     raise InputError(f"FEDLEARN_DATA must hold {name} as {layouts}, got {str(folder)!r} with neither")
 
@@ -113,8 +114,7 @@ def _only_network_errors(attempt: Callable[[Path], Decoded]) -> Callable[[Path],
     def build(scratch: Path) -> Decoded:
         try:
             return attempt(scratch)
-        except (OSError, RuntimeError, InputError) as error:
-            reason = " ".join(str(error).split())
-            raise _NotReached(f"{type(error).__name__}: {reason}") from None
+        except (OSError, RuntimeError, ValueError, http.client.HTTPException) as error:
+            raise _NotReached(one_line(error)) from None
 
     return build

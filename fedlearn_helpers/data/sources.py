@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps
 
 from fedlearn_helpers.data.cache import Decoded
 from fedlearn_helpers.data.download import download
-from fedlearn_helpers.errors import InputError
+from fedlearn_helpers.errors import InputError, one_line
 from fedlearn_helpers.progress import Progress
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ FASHION_CLASSES = (
 DIGITS = tuple("0123456789")
 
 _HUB_FILES = ("train-00000-of-00001.parquet", "test-00000-of-00001.parquet")
+_UNREADABLE = (OSError, ValueError, SyntaxError, Image.DecompressionBombError)  # all that Pillow raises for bad files
 _FOLDER_IMAGE_SIDE = 32
 _FOLDER_TEST_SHARE = 0.2
 _TORCHVISION = {
@@ -60,7 +61,8 @@ def read_embedded() -> Decoded:
 
 def find_parquet(folder: Path) -> list[Path]:
     """Return the train and the test file of CIFAR-10 in the Hub's layout below `folder`, or nothing."""
-    found = [next(iter(sorted(folder.rglob(f"{split}-*.parquet"))), None) for split in ("train", "test")]
+    patterns = (Path(name).stem + "*.parquet" for name in _HUB_FILES)  # older copies have a hash behind the number
+    found = [next(iter(sorted(folder.rglob(pattern))), None) for pattern in patterns]
     return [] if None in found else found
 
 
@@ -89,14 +91,16 @@ def _read_parquet_split(path: Path) -> tuple[np.ndarray, np.ndarray]:
                 pixels = Image.open(io.BytesIO(image.as_py())).convert("RGB")
                 images[row] = np.asarray(pixels).transpose(2, 0, 1)
                 bar.update(row + 1)
-    except (pyarrow.ArrowException, KeyError, ValueError, TypeError, OSError) as error:
-        raise InputError(f"{path} must be a parquet file of 32x32 images with img and label, got: {error}") from None
+    except (pyarrow.ArrowException, AttributeError, KeyError, TypeError, *_UNREADABLE) as error:
+        raise InputError(
+            f"{path} must be a parquet file of 32x32 images with img and label, got {one_line(error)}"
+        ) from None
     return images, labels
 
 
 def download_cifar10(scratch: Path) -> Decoded:
     """Fetch CIFAR-10 from the Hugging Face Hub (`$HF_ENDPOINT` names a mirror) and decode it."""
-    endpoint = os.environ.get("HF_ENDPOINT", "https://huggingface.co").rstrip("/")
+    endpoint = (os.environ.get("HF_ENDPOINT") or "https://huggingface.co").rstrip("/")
     for name in _HUB_FILES:
         download(f"{endpoint}/datasets/uoft-cs/cifar10/resolve/main/plain_text/{name}", scratch / name)
     return read_parquet(*(scratch / name for name in _HUB_FILES), "Downloaded from the Hub data set uoft-cs/cifar10.")
@@ -147,8 +151,8 @@ def folder_files(folder: Path) -> list[Path]:
 def read_folder(folder: Path) -> Decoded:
     """Decode a folder of images in torchvision's ImageFolder layout.
 
-    The layout is `folder/class/image.png`, of which every fifth image of each class becomes the test
-    set, or `folder/train/class/image.png` with `folder/test/class/image.png`. Images become RGB, are
+    The layout is `folder/class/image.png`, of which a fifth of each class, drawn at random, becomes the
+    test set, or `folder/train/class/image.png` with `folder/test/class/image.png`. Images become RGB, are
     cropped to a square around their centre and scaled to 32 x 32 pixels.
 
     Raises:
@@ -169,7 +173,7 @@ def read_folder(folder: Path) -> Decoded:
         origin = f"Images of {folder}"
     else:
         train, test = _hold_out(listings[0].samples, len(class_names))
-        origin = f"Images of {folder}, every fifth kept for testing"
+        origin = f"Images of {folder}, a fifth of each class kept for testing"
     side = _FOLDER_IMAGE_SIDE
     return Decoded(
         *_read_images(train),
@@ -211,8 +215,8 @@ def _read_images(samples: list[tuple[str, int]]) -> tuple[np.ndarray, np.ndarray
             try:
                 with Image.open(path) as image:
                     pixels = ImageOps.fit(image.convert("RGB"), (side, side))
-            except (UnidentifiedImageError, OSError) as error:
-                raise InputError(f"dataset has an image that cannot be read: {path} ({error})") from None
+            except _UNREADABLE as error:
+                raise InputError(f"dataset has an image that cannot be read: {path} ({one_line(error)})") from None
             images[row] = np.asarray(pixels).transpose(2, 0, 1)
             bar.update(row + 1)
     return images, np.array([label for _, label in samples], dtype=np.int64)

@@ -7,6 +7,7 @@ bits, and a client's exception is the cell's exception.
 """
 
 import copy
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from types import SimpleNamespace
@@ -34,7 +35,8 @@ _SERVER_NODE_ID = 1
 _FIRST_CLIENT_NODE_ID = 1000
 _CLIENT_RAISED = 2  # Flower's ErrorCode.CLIENT_APP_RAISED_EXCEPTION
 _NUM_EXAMPLES = "num-examples"
-_POLLS_UNTIL_HOPELESS = 5
+_PAUSE = 0.5  # seconds; a strategy that waits for clients sleeps longer between two questions
+_PAUSES_UNTIL_HOPELESS = 3
 
 
 class InProcessGrid(Grid):
@@ -66,9 +68,9 @@ class InProcessGrid(Grid):
     ) -> None:
         self._executor, self._num_clients = executor, num_clients
         self._run_config, self._seed, self._on_error, self._observer = run_config, seed, on_error, observer
-        self._states: dict[int, RecordDict] = {}  # only of clients that keep something
+        self._states: dict[int, RecordDict] = {}
         self._replies: dict[str, Message] = {}
-        self._polls_without_message = 0
+        self._last_question, self._pauses = time.monotonic(), 0
         self._run: Any = SimpleNamespace(run_id=_RUN_ID)
 
     # Flower's interface ------------------------------------------------------------------
@@ -92,11 +94,13 @@ class InProcessGrid(Grid):
         """Return the ids of all clients.
 
         Raises:
-            InputError: a strategy keeps asking without sending anything. It waits for more
-                clients than there are, and here none will ever join.
+            InputError: a strategy asks again and again, with pauses, and sends nothing. It waits
+                for more clients than there are, and here none will ever join.
         """
-        self._polls_without_message += 1
-        if self._polls_without_message > _POLLS_UNTIL_HOPELESS:
+        now = time.monotonic()
+        self._pauses += now - self._last_question > _PAUSE
+        self._last_question = now
+        if self._pauses >= _PAUSES_UNTIL_HOPELESS:
             raise InputError(
                 f"the strategy waits for more clients than num_clients={self._num_clients}: "
                 "min_available_nodes, min_train_nodes and min_evaluate_nodes must be <= num_clients"
@@ -104,12 +108,13 @@ class InProcessGrid(Grid):
         return list(range(_FIRST_CLIENT_NODE_ID, _FIRST_CLIENT_NODE_ID + self._num_clients))
 
     def push_messages(self, messages: Iterable[Message]) -> list[str]:
-        """Deliver the messages, keep the replies, and return the messages' ids."""
-        batch = sorted(messages, key=lambda message: message.metadata.dst_node_id)
-        self._polls_without_message = 0
-        turns = [self._prepare(message) for message in batch]
-        outcomes = self._executor.run(turns)
-        return [self._accept(turn, outcome, len(turns)) for turn, outcome in zip(turns, outcomes, strict=True)]
+        """Deliver the messages in the order of the clients' ids, keep the replies, and return the messages' ids."""
+        self._pauses = 0
+        turns = [self._prepare(message) for message in messages]
+        in_order = sorted(turns, key=lambda turn: turn.client)
+        for turn, outcome in zip(in_order, self._executor.run(in_order), strict=True):
+            self._accept(turn, outcome, len(turns))
+        return [turn.message.metadata.message_id for turn in turns]
 
     def pull_messages(self, message_ids: Iterable[str]) -> list[Message]:
         """Return the replies to these messages; each reply can be pulled once."""
@@ -117,13 +122,16 @@ class InProcessGrid(Grid):
 
     def send_and_receive(self, messages: Iterable[Message], *, timeout: float | None = None) -> list[Message]:
         """Deliver the messages and return the replies; there is nothing to wait for, so `timeout` has no effect."""
-        return self.pull_messages(self.push_messages(messages))
+        in_order = sorted(messages, key=lambda message: message.metadata.dst_node_id)
+        return self.pull_messages(self.push_messages(in_order))
 
     # One client's turn -------------------------------------------------------------------
 
     def _prepare(self, message: Message) -> Turn:
         node_id = message.metadata.dst_node_id
         client = node_id - _FIRST_CLIENT_NODE_ID
+        if not 0 <= client < self._num_clients:
+            raise InputError(f"a message's dst_node_id must be one of grid.get_node_ids(), got {node_id}")
         server_round, phase = _round_of(message), message.metadata.message_type
         context = Context(
             run_id=_RUN_ID,
@@ -133,19 +141,19 @@ class InProcessGrid(Grid):
             run_config=dict(self._run_config),
         )
         seed = derive_seed(self._seed, "client", server_round, phase, client)
-        return Turn(_private_copy(message), context, server_round, phase, client, seed)
+        return Turn(_private_copy(message), _array_bytes(message.content), context, server_round, phase, client, seed)
 
-    def _accept(self, turn: Turn, outcome: Outcome, batch_size: int) -> str:
-        """Keep reply and state, report the exchange, and return the message's id."""
-        error, reply, message_id = None, outcome.reply, turn.message.metadata.message_id
-        if outcome.exception is not None:
-            if self._on_error == "raise":
-                raise outcome.exception
+    def _accept(self, turn: Turn, outcome: Outcome, batch_size: int) -> None:
+        """Keep reply and state, and report the exchange."""
+        if outcome.exception is None:
+            error, reply = None, copy.deepcopy(outcome.reply)  # strategies take replies apart: not the client's state
+            self._states[turn.client] = outcome.context.state
+        elif self._on_error == "raise":
+            raise outcome.exception
+        else:
             error = f"{type(outcome.exception).__name__}: {outcome.exception}"
             reply = Message(Error(code=_CLIENT_RAISED, reason=error), reply_to=turn.message)
-        elif outcome.context.state:
-            self._states[turn.client] = outcome.context.state
-        self._replies[message_id] = reply
+        self._replies[turn.message.metadata.message_id] = reply
         metrics = {} if error else _scalars(reply.content)
         self._observer(
             Exchange(
@@ -154,14 +162,13 @@ class InProcessGrid(Grid):
                 client=turn.client,
                 examples=metrics.pop(_NUM_EXAMPLES, None),
                 metrics=metrics,
-                bytes_down=_array_bytes(turn.message.content),
+                bytes_down=turn.bytes_down,
                 bytes_up=0 if error else _array_bytes(reply.content),
                 seconds=outcome.seconds,
                 error=error,
             ),
             batch_size,
         )
-        return message_id
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 import pandas as pd
-from flwr.app import ArrayRecord, Context, MetricRecord
+from flwr.app import ArrayRecord, Context
 from flwr.serverapp.strategy import Result
 
 from fedlearn_helpers.metrics import weighted_average
@@ -45,7 +45,7 @@ class History:
     Attributes:
         exchanges: every message with its reply, in the order of rounds, phases and clients.
         server_metrics: what the server's own evaluation gave, by round (0 is the initial model).
-        arrays: the final global model; None if the ServerApp did not call `keep_result`.
+        arrays: the final global model; None if no round gave one, or the ServerApp did not call `keep_result`.
         seconds: wall time of the whole federation.
     """
 
@@ -56,8 +56,15 @@ class History:
 
     @property
     def clients(self) -> pd.DataFrame:
-        """One row per message: round, phase, client, examples, bytes, seconds, error, and a column per metric."""
-        rows = [{name: getattr(entry, name) for name in _FACTS} | entry.metrics for entry in self.exchanges]
+        """One row per message: round, phase, client, examples, bytes, seconds, error, and a column per metric.
+
+        A metric that is called like one of the others, such as "error", is in `metric_error`.
+        """
+        rows = [
+            {name: getattr(entry, name) for name in _FACTS}
+            | {f"metric_{name}" if name in _FACTS else name: value for name, value in entry.metrics.items()}
+            for entry in self.exchanges
+        ]
         return pd.DataFrame(rows, columns=None if rows else list(_FACTS))
 
     @property
@@ -118,18 +125,18 @@ def keep_result(result: Result, context: Context) -> None:
 
     Flower discards what a ServerApp's main function returns; its context is what outlives it.
     """
-    context.state[_ARRAYS] = result.arrays
-    metrics = result.evaluate_metrics_serverapp
-    names = sorted({name for record in metrics.values() for name in record})
-    columns = {name: [float(record[name]) for record in metrics.values()] for name in names}
-    context.state[_SERVER_METRICS] = MetricRecord({"round": list(metrics), **columns})
+    if result.arrays:  # there are none if no client ever answered
+        context.state[_ARRAYS] = result.arrays
+    for server_round, metrics in result.evaluate_metrics_serverapp.items():
+        context.state[f"{_SERVER_METRICS}-{server_round}"] = metrics
 
 
 def read_result(context: Context) -> tuple[ArrayRecord | None, dict[int, dict[str, float]]]:
     """Return what `keep_result` stored: the final arrays, and the server's metrics by round."""
-    if _ARRAYS not in context.state:
-        return None, {}
-    columns = dict(context.state[_SERVER_METRICS])
-    rounds = columns.pop("round")
-    metrics = {number: {name: column[i] for name, column in columns.items()} for i, number in enumerate(rounds)}
-    return context.state[_ARRAYS], metrics
+    prefix = f"{_SERVER_METRICS}-"
+    metrics = {
+        int(key.removeprefix(prefix)): {name: value for name, value in record.items() if not isinstance(value, list)}
+        for key, record in context.state.metric_records.items()
+        if key.startswith(prefix)
+    }
+    return context.state.array_records.get(_ARRAYS), metrics

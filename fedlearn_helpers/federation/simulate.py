@@ -71,7 +71,7 @@ def simulate(
         grid = InProcessGrid(
             executor, num_clients, run_config=run_config, seed=seed, on_error=on_error, observer=observer
         )
-        context = Context(run_id=1, node_id=1, node_config={}, state=RecordDict(), run_config=run_config)
+        context = Context(run_id=1, node_id=1, node_config={}, state=RecordDict(), run_config=dict(run_config))
         server_app(grid, context)
     arrays, server_metrics = read_result(context)
     history = History(exchanges, server_metrics, arrays, time.perf_counter() - start)
@@ -116,7 +116,7 @@ def _quiet_flower() -> Iterator[None]:
     """Silence Flower's log of every round: the progress line and the history say the same."""
     logger = logging.getLogger("flwr")
     before = logger.level
-    logger.setLevel(logging.WARNING)
+    logger.setLevel(logging.ERROR)
     try:
         yield
     finally:

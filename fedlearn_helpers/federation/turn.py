@@ -15,13 +15,15 @@ class Turn:
     """What one client needs to answer one message.
 
     Attributes:
-        message: the client's own copy of the message.
+        message: the client's own copy of the message, which its code may change.
+        bytes_down: size of the arrays in the message.
         context: the client's context; its `state` is what the client kept from earlier turns.
         round, phase, client: where in the run this is.
         seed: for the global random generators.
     """
 
     message: Message
+    bytes_down: int
     context: Context
     round: int
     phase: str
@@ -49,6 +51,8 @@ class Outcome:
 def take_turn(client_app: ClientApp, turn: Turn) -> Outcome:
     """Call the client's code with its own random seed, on one thread.
 
+    An answer that is no message, or an error message (Flower's mods send such), counts as raised.
+
     One thread, because floating-point sums depend on how they are split over threads: so the bits
     are the same however many clients run side by side.
     """
@@ -58,6 +62,10 @@ def take_turn(client_app: ClientApp, turn: Turn) -> Outcome:
     try:
         with seeded(turn.seed):
             reply = client_app(turn.message, turn.context)
+        if not isinstance(reply, Message):
+            raise TypeError(f"a client's function must return a Message, got {reply!r}")
+        if reply.has_error():
+            raise RuntimeError(f"the client answered with an error: {reply.error.reason}")
         return Outcome(reply, turn.context, time.perf_counter() - start)
     except Exception as exception:
         where = f"client {turn.client} in round {turn.round}, phase {turn.phase!r}"

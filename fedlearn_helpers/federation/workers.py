@@ -7,6 +7,7 @@ stay warm in it from round to round.
 
 import contextlib
 import ctypes
+import gc
 import io
 import os
 import signal
@@ -96,12 +97,16 @@ class ForkedWorkers:
     def __init__(self, client_app: ClientApp, count: int) -> None:
         self._client_app, self._count = client_app, count
         self._connections: list[Connection] = []
+        self._busy: dict[Connection, int] = {}  # which turn each worker that has one is at
         self._pids: list[int] = []
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *details: object) -> None:
+        self._stop()
+
+    def _stop(self) -> None:
         for connection in self._connections:
             connection.close()
         for pid in self._pids:
@@ -110,41 +115,37 @@ class ForkedWorkers:
         for pid in self._pids:
             with contextlib.suppress(ChildProcessError):
                 os.waitpid(pid, 0)
-        self._connections, self._pids = [], []
+        self._connections, self._busy, self._pids = [], {}, []
 
     def run(self, turns: Sequence[Turn]) -> Iterator[Outcome]:
         """Yield one outcome per turn, in the order of the turns."""
+        if self._busy:  # an earlier batch was given up; its answers must not be taken for those of this one
+            self._stop()
         if not self._pids:
             _warm_up()
             for _ in range(self._count):
                 self._start_worker()
-        waiting, busy, finished = deque(range(len(turns))), {}, {}
+        waiting, finished = deque(range(len(turns))), {}
         for connection in self._connections:
-            self._hand_out(connection, turns, waiting, busy)
-        for position in range(len(turns)):
+            self._hand_out(connection, turns, waiting)
+        for position, turn in enumerate(turns):
             while position not in finished:
-                for connection in wait(list(busy)):
-                    done = busy.pop(connection)
-                    finished[done] = self._receive(connection, turns[done])
-                    self._hand_out(connection, turns, waiting, busy)
-            yield finished.pop(position)
+                for connection in wait(list(self._busy)):
+                    done = self._busy[connection]
+                    with _death_explained(turns[done]):
+                        finished[done] = connection.recv()
+                    del self._busy[connection]
+                    self._hand_out(connection, turns, waiting)
+            outcome, printed, complained = finished.pop(position)
+            print(printed, end="")
+            print(complained, end="", file=sys.stderr)
+            yield outcome if outcome.exception is None else self._repeat_here(turn, outcome)
 
-    def _hand_out(self, connection: Connection, turns: Sequence[Turn], waiting: deque, busy: dict) -> None:
+    def _hand_out(self, connection: Connection, turns: Sequence[Turn], waiting: deque[int]) -> None:
         if waiting:
-            position = waiting.popleft()
-            connection.send(turns[position])
-            busy[connection] = position
-
-    def _receive(self, connection: Connection, turn: Turn) -> Outcome:
-        try:
-            outcome, printed = connection.recv()
-        except (EOFError, ConnectionResetError):
-            raise RuntimeError(
-                f"the worker process of client {turn.client} died in round {turn.round}, phase {turn.phase!r}; "
-                "the machine may be out of memory: try fewer workers"
-            ) from None
-        print(printed, end="")
-        return outcome if outcome.exception is None else self._repeat_here(turn, outcome)
+            position = self._busy[connection] = waiting.popleft()
+            with _death_explained(turns[position]):
+                connection.send(turns[position])
 
     def _repeat_here(self, turn: Turn, outcome: Outcome) -> Outcome:
         """Take the failed turn again in this process: a traceback cannot travel between processes.
@@ -152,7 +153,7 @@ class ForkedWorkers:
         With the same message, state and seed the client fails in the same way, and this time the
         traceback, and `%debug`, are real. Should it succeed, the worker's own exception stands.
         """
-        with contextlib.redirect_stdout(io.StringIO()):  # its output was printed already
+        with _captured():  # its output was printed already
             again = take_turn(self._client_app, turn)
         return again if again.exception is not None else outcome
 
@@ -161,18 +162,22 @@ class ForkedWorkers:
         parent = os.getpid()
         sys.stdout.flush()
         sys.stderr.flush()
-        pid = os.fork()
-        if pid == 0:
-            try:
-                _end_with(parent)
-                for other in [ours, *self._connections]:
-                    other.close()
-                _serve(self._client_app, theirs)
-            finally:
-                os._exit(0)  # no clean-up of what belongs to the parent: sockets, threads, displays
+        unblocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # no interrupt until both sides are set
+        try:
+            pid = os.fork()
+            if pid == 0:
+                try:
+                    _end_with(parent)
+                    for other in [ours, *self._connections]:
+                        other.close()
+                    _serve(self._client_app, theirs)
+                finally:
+                    os._exit(0)  # no clean-up of what belongs to the parent: sockets, threads, displays
+            self._connections.append(ours)
+            self._pids.append(pid)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, unblocked)
         theirs.close()
-        self._connections.append(ours)
-        self._pids.append(pid)
 
 
 def _warm_up() -> None:
@@ -187,13 +192,33 @@ def _serve(client_app: ClientApp, connection: Connection) -> None:
             turn = connection.recv()
         except EOFError:
             return
-        printed = io.StringIO()
-        with contextlib.redirect_stdout(printed):
+        with _captured() as (printed, complained):
             outcome = take_turn(client_app, turn)
-        if outcome.exception is not None:  # not every exception can be pickled; its words always can
-            summary = f"{type(outcome.exception).__name__}: {outcome.exception}"
-            outcome = replace(outcome, exception=RuntimeError(summary))
-        connection.send((outcome, printed.getvalue()))
+        if (exception := outcome.exception) is not None:  # not every exception can be pickled; its words always can
+            summary = RuntimeError(f"{type(exception).__name__}: {exception}")
+            summary.__notes__ = exception.__notes__
+            outcome = replace(outcome, exception=summary)
+        connection.send((outcome, printed.getvalue(), complained.getvalue()))
+
+
+@contextlib.contextmanager
+def _captured() -> Iterator[tuple[io.StringIO, io.StringIO]]:
+    """Collect what is written to stdout and stderr."""
+    printed, complained = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(complained):
+        yield printed, complained
+
+
+@contextlib.contextmanager
+def _death_explained(turn: Turn) -> Iterator[None]:
+    """Say which client's worker is gone when its connection is."""
+    try:
+        yield
+    except (EOFError, OSError):
+        raise RuntimeError(
+            f"the worker process of client {turn.client} died in round {turn.round}, phase {turn.phase!r}; "
+            "the machine may be out of memory: try fewer workers"
+        ) from None
 
 
 def _end_with(parent: int) -> None:
@@ -204,3 +229,4 @@ def _end_with(parent: int) -> None:
     if os.getppid() != parent:  # it died between the fork and the line above
         os._exit(0)
     torch.set_num_threads(1)
+    gc.freeze()  # or the first collection would walk over, and so copy, all that was shared

@@ -1,0 +1,48 @@
+"""The contestant of Flower: the quickstart's apps under `run_simulation`, one Ray actor per core."""
+
+import importlib.util
+import os
+import sys
+
+from contest.marks import START, Marks
+from contest.settings import BATCH_SIZE, Task, read_task
+
+NEEDED = ("flwr", "ray", "datasets", "flwr_datasets")
+
+
+def run(task: Task) -> None:
+    """Run the experiment."""
+    from flwr.simulation import run_simulation
+
+    from contest.flower_tutorial.client_app import app
+    from contest.flower_tutorial.server_app import make_server_app
+
+    marks = Marks(task.marks)
+    marks.write(START)
+    run_simulation(
+        server_app=make_server_app(task.rounds, task.clients, marks),
+        client_app=app,
+        num_supernodes=task.clients,
+        backend_config={
+            "client_resources": {"num_cpus": 1},
+            "init_args": {"num_cpus": len(os.sched_getaffinity(0))},  # as many actors as the other side has workers
+        },
+    )
+
+
+def prepare(task: Task) -> None:
+    """Convert the data to the `datasets` library's cache, as the quickstart's first run does."""
+    from contest.flower_tutorial.task import load_data, load_test_data
+
+    load_data(0, task.clients, BATCH_SIZE)
+    load_test_data()
+
+
+if __name__ == "__main__":
+    if missing := [name for name in NEEDED if importlib.util.find_spec(name) is None]:
+        sys.exit(f"missing packages: {', '.join(missing)}; run: pip install -r benchmarks/requirements.txt")
+    task = read_task()
+    if task.prepare:
+        prepare(task)
+    else:
+        run(task)

@@ -1,0 +1,77 @@
+"""The contestant of this project: `simulate` with the client of notebook 02."""
+
+from flwr.app import ArrayRecord, Context
+from flwr.serverapp import Grid, ServerApp
+
+from contest.marks import FINISH, START, Marks
+from contest.settings import BATCH_SIZE, LEARNING_RATE, LOCAL_EPOCHS, SEED, VALIDATION_FRACTION, Task, read_task
+from contest.strategy import FullFedAvg
+from fedlearn_helpers.data import ImageDataset, load_dataset
+from fedlearn_helpers.federation import keep_result, simulate
+from fedlearn_helpers.federation.client import make_client_app
+from fedlearn_helpers.models import new_cnn
+from fedlearn_helpers.partition import iid, split_train_validation
+from fedlearn_helpers.training import evaluate
+
+DATASET = "cifar10"
+
+
+def make_server_app(dataset: ImageDataset, task: Task, marks: Marks) -> ServerApp:
+    """Return the server: FedAvg over all clients, with the test set evaluated after every round."""
+    server_app = ServerApp()
+
+    @server_app.main()
+    def main(grid: Grid, context: Context) -> None:
+        model = new_cnn(dataset.image_shape, dataset.num_classes, SEED)
+
+        def evaluate_on_test(arrays: ArrayRecord) -> dict[str, float]:
+            model.load_state_dict(arrays.to_torch_state_dict())
+            result = evaluate(model, dataset.test_images, dataset.test_labels)
+            return {"loss": result.loss, "accuracy": result.accuracy}
+
+        result = FullFedAvg(task.clients).start(
+            grid,
+            ArrayRecord(model.state_dict()),
+            num_rounds=task.rounds,
+            evaluate_fn=marks.after_each_round(evaluate_on_test),
+        )
+        keep_result(result, context)
+
+    return server_app
+
+
+def run(task: Task) -> None:
+    """Run the experiment."""
+    marks = Marks(task.marks)
+    marks.write(START)
+    dataset = load_dataset(DATASET)
+    parts = iid(len(dataset.train_labels), task.clients, seed=SEED)
+    shards = split_train_validation(parts, validation_fraction=VALIDATION_FRACTION, seed=SEED)
+    client_app = make_client_app(
+        dataset,
+        shards,
+        new_cnn(dataset.image_shape, dataset.num_classes, SEED),
+        local_epochs=LOCAL_EPOCHS,
+        batch_size=BATCH_SIZE,
+        learning_rate=LEARNING_RATE,
+        seed=SEED,
+    )
+    history = simulate(
+        make_server_app(dataset, task, marks),
+        client_app,
+        num_clients=task.clients,
+        seed=SEED,
+        run_config={"num-server-rounds": task.rounds},
+        workers=task.workers,
+    )
+    last = history.rounds.iloc[-1]
+    marks.write(FINISH, validation_accuracy=float(last["evaluate_accuracy"]))
+    print(f"test accuracy {last['server_accuracy']:.4f}")
+
+
+if __name__ == "__main__":
+    task = read_task()
+    if task.prepare:
+        load_dataset(DATASET)
+    else:
+        run(task)

@@ -1,0 +1,40 @@
+"""The experiment's constants, and the command line that all contestants share."""
+
+import argparse
+from dataclasses import dataclass
+from pathlib import Path
+
+BATCH_SIZE = 32
+LEARNING_RATE = 1e-3
+LOCAL_EPOCHS = 1
+VALIDATION_FRACTION = 0.2
+SEED = 0
+
+
+@dataclass(frozen=True)
+class Task:
+    """What one contestant process has to do.
+
+    Attributes:
+        rounds, clients: size of the federation.
+        marks: where to report rounds.
+        workers: for the contestant that can choose.
+        prepare: only build the contestant's cache of the data, then stop.
+    """
+
+    rounds: int
+    clients: int
+    marks: Path
+    workers: int | str
+    prepare: bool
+
+
+def read_task() -> Task:
+    """Parse the command line of a contestant process."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--rounds", type=int, default=1)
+    parser.add_argument("--clients", type=int, required=True)
+    parser.add_argument("--marks", type=Path, required=True)
+    parser.add_argument("--workers", type=lambda text: text if text == "auto" else int(text), default="auto")
+    parser.add_argument("--prepare", action="store_true")
+    return Task(**vars(parser.parse_args()))

@@ -1,0 +1,135 @@
+"""Drawings for notebook 00: where data and models are, the four steps of a round, and the toy federation."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Circle, FancyArrowPatch, FancyBboxPatch
+
+from fedlearn_helpers.plots import STYLES, new_figure
+
+_DATA = "#ffa90e"
+_MODEL = STYLES["federated"]["color"]
+_INK = "#1b1b1b"
+_CLIENT_X = (0.18, 0.5, 0.82)
+_SERVER_Y, _CLIENT_Y = 0.80, 0.22
+
+
+def three_ways() -> Figure:
+    """Draw the three places to train: all data in one centre, gradients sent, weights sent."""
+    figure, axes = new_figure(11, 4.0, 1, 3)
+    titles = ("1. One data centre", "2. Distributed training", "3. Federated learning")
+    captions = ("the data move", "gradients move, at every step", "weights move, once per round")
+    for axis, title, caption in zip(axes, titles, captions, strict=True):
+        _blank(axis, title)
+        axis.text(0.5, -0.04, caption, ha="center", va="top", style="italic")
+    _node(axes[0], 0.5, _SERVER_Y, "data centre", data=True, model=True)
+    for x in _CLIENT_X:
+        _node(axes[0], x, _CLIENT_Y, "source", data=True, model=False)
+        _arrow(axes[0], (x, _CLIENT_Y + 0.13), (0.5, _SERVER_Y - 0.13), _DATA, "data" if x == 0.5 else "")
+    for axis, what in ((axes[1], "gradients"), (axes[2], "weights")):
+        _node(axis, 0.5, _SERVER_Y, "server", data=False, model=True)
+        for x in _CLIENT_X:
+            _node(axis, x, _CLIENT_Y, "worker" if what == "gradients" else "client", data=True, model=True)
+            _arrow(axis, (x, _CLIENT_Y + 0.13), (0.5, _SERVER_Y - 0.13), _MODEL, what if x == 0.5 else "", both=True)
+    return figure
+
+
+def one_round() -> Figure:
+    """Draw the four steps of a round of federated averaging."""
+    figure, axes = new_figure(12, 3.9, 1, 4)
+    titles = ("1. Send", "2. Train", "3. Return", "4. Average")
+    captions = (
+        "the server sends the\nglobal model to clients",
+        "each client trains it\non its own data",
+        "each client returns its\nmodel, not its data",
+        "the server averages them:\nthe new global model",
+    )
+    clients = ("w", "w₁ w₂ w₃", "w₁ w₂ w₃", "w₁ w₂ w₃")
+    servers = ("w", "w", "w₁ w₂ w₃", "new w")
+    for step, axis in enumerate(axes):
+        _blank(axis, titles[step])
+        axis.text(0.5, -0.04, captions[step], ha="center", va="top", style="italic")
+        _node(axis, 0.5, _SERVER_Y, servers[step], data=False, model=True, highlight=step == 3)
+        names = clients[step].split() * (3 if step == 0 else 1)
+        for x, name in zip(_CLIENT_X, names, strict=True):
+            _node(axis, x, _CLIENT_Y, name, data=True, model=True, highlight=step == 1)
+            if step == 0:
+                _arrow(axis, (0.5, _SERVER_Y - 0.13), (x, _CLIENT_Y + 0.13), _MODEL)
+            elif step == 2:
+                _arrow(axis, (x, _CLIENT_Y + 0.13), (0.5, _SERVER_Y - 0.13), _MODEL)
+    return figure
+
+
+def line_fits(
+    clients_x: Sequence[np.ndarray],
+    clients_y: Sequence[np.ndarray],
+    local_only: Sequence[np.ndarray],
+    federated: np.ndarray,
+    centralized: np.ndarray,
+    errors: Sequence[float],
+    error_of: Callable[[np.ndarray], float],
+) -> Figure:
+    """Draw the toy federation: points and lines on the left, the federated error by round on the right.
+
+    Args:
+        clients_x, clients_y: the points of each client.
+        local_only: (slope, intercept) that each client finds alone.
+        federated, centralized: (slope, intercept).
+        errors: the federated line's error before the first and after every round.
+        error_of: the error of a line on the points of all clients.
+    """
+    figure, (left, right) = new_figure(11, 4.2, 1, 2)
+    span = np.array([min(map(np.min, clients_x)) - 0.2, max(map(np.max, clients_x)) + 0.2])
+    for client, (x, y) in enumerate(zip(clients_x, clients_y, strict=True)):
+        marker = "^sDPXv"[client % 6]
+        left.plot(x, y, marker, color=_INK, markersize=7, fillstyle="none", label=f"points of client {client}")
+    lines = [("local only", line) for line in local_only] + [("federated", federated), ("centralized", centralized)]
+    for position, (name, (slope, intercept)) in enumerate(lines):
+        label = name if position == 0 or position >= len(local_only) else None
+        left.plot(span, slope * span + intercept, lw=2, label=label, **{**STYLES[name], "marker": ""})
+    left.set(xlabel="x", ylabel="y", title=f"Lines after {len(errors) - 1} rounds")
+    left.legend(fontsize=9)
+    right.plot(errors, label="federated", **STYLES["federated"])
+    mean_alone = float(np.mean([error_of(line) for line in local_only]))
+    for name, height in (("local only", mean_alone), ("centralized", error_of(centralized))):
+        label = f"{name}, mean of {len(local_only)}" if name == "local only" else name
+        right.axhline(height, lw=2, label=label, **{**STYLES[name], "marker": ""})
+    right.set(xlabel="round", ylabel="mean squared error on all points", title="Error of the global line")
+    right.set(yscale="log")
+    right.legend(fontsize=9)
+    return figure
+
+
+def _blank(axis: Axes, title: str) -> None:
+    axis.set(xlim=(0, 1), ylim=(-0.16, 1), title=title)
+    axis.axis("off")
+
+
+def _node(axis: Axes, x: float, y: float, label: str, *, data: bool, model: bool, highlight: bool = False) -> None:
+    """Draw a box with a label; a barrel of data (square) and a model (circle) stand in it where it has them."""
+    edge = _MODEL if highlight else _INK
+    axis.add_patch(
+        FancyBboxPatch(
+            (x - 0.12, y - 0.11), 0.24, 0.22, boxstyle="round,pad=0.01", fill=False, ec=edge, lw=3 if highlight else 1.2
+        )
+    )
+    axis.text(x, y + 0.05, label, ha="center", va="center", fontsize=10)
+    places = [x - 0.05, x + 0.05] if data and model else [x, x]
+    if data:
+        axis.add_patch(
+            FancyBboxPatch((places[0] - 0.03, y - 0.085), 0.06, 0.07, boxstyle="square,pad=0", fc=_DATA, ec=_INK)
+        )
+    if model:
+        axis.add_patch(Circle((places[1], y - 0.05), 0.036, fc=_MODEL, ec=_INK))
+
+
+def _arrow(
+    axis: Axes, start: tuple[float, float], end: tuple[float, float], color: str, label: str = "", both: bool = False
+) -> None:
+    style = "<|-|>" if both else "-|>"
+    axis.add_patch(FancyArrowPatch(start, end, arrowstyle=style, mutation_scale=14, color=color, lw=2))
+    if label:
+        middle = ((start[0] + end[0]) / 2, (start[1] + end[1]) / 2)
+        axis.text(*middle, label, ha="center", va="center", fontsize=10, bbox={"fc": "white", "ec": "none", "pad": 1.5})

@@ -1,0 +1,211 @@
+"""The notebooks' figures: same colours, same markers, text for those who cannot see them.
+
+Every function returns a matplotlib Figure; `show` puts it into the notebook with its alt text.
+"""
+
+import base64
+import html
+import io
+from collections.abc import Mapping, Sequence
+
+import matplotlib.style
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+# One colour, marker and line style per way of learning, in every notebook. The colours are from
+# petroff10, which stays distinct under colour-vision deficiencies; markers and line styles carry
+# the same distinction in greyscale.
+STYLES = {
+    "local only": {"color": "#bd1f01", "marker": "v", "linestyle": ":"},
+    "federated": {"color": "#3f90da", "marker": "o", "linestyle": "-"},
+    "centralized": {"color": "#717581", "marker": "s", "linestyle": "--"},
+}
+_OTHER_STYLE = {"color": "#1b1b1b", "marker": ".", "linestyle": "-"}
+_STYLE_SHEETS = ["petroff10", {"axes.grid": True, "grid.alpha": 0.3, "axes.axisbelow": True, "font.size": 11}]
+_DOTS_PER_INCH = 110
+
+
+def show(figure: Figure, alt: str) -> None:
+    """Display a figure as an image with alt text.
+
+    JupyterLab and nbconvert drop the alt text of matplotlib's own output, so the image is put into
+    HTML here.
+
+    Args:
+        figure: what to show.
+        alt: at least one sentence that says what the figure shows.
+    """
+    from IPython.display import HTML, display
+
+    with io.BytesIO() as buffer:
+        figure.savefig(buffer, format="png", dpi=_DOTS_PER_INCH, bbox_inches="tight", facecolor="white")
+        data = base64.b64encode(buffer.getvalue()).decode()
+    display(
+        HTML(f'<img alt="{html.escape(alt, quote=True)}" style="max-width:100%" src="data:image/png;base64,{data}"/>')
+    )
+
+
+def new_figure(width: float, height: float, rows: int = 1, columns: int = 1, **options: object) -> tuple[Figure, Axes]:
+    """Return a figure in the workbook's style, and its axes (an array of them where there are several).
+
+    Args:
+        width, height: size in inches.
+        rows, columns: the grid of axes.
+        options: passed on to `Figure.subplots`.
+    """
+    with matplotlib.style.context(_STYLE_SHEETS):
+        figure = Figure(figsize=(width, height), layout="constrained")
+        return figure, figure.subplots(rows, columns, **options)
+
+
+def class_examples(images: np.ndarray, labels: np.ndarray, class_names: Sequence[str], per_class: int = 8) -> Figure:
+    """Draw a few images of every class, one row per class.
+
+    Args:
+        images: (n, channels, height, width) uint8.
+        labels: (n,) integers.
+        class_names: one name per label.
+        per_class: images in a row.
+    """
+    figure, axes = new_figure(per_class * 0.85, len(class_names) * 0.72, len(class_names), per_class, squeeze=False)
+    for label, row in enumerate(axes):
+        chosen = np.flatnonzero(labels == label)[:per_class]
+        for column, axis in enumerate(row):
+            axis.axis("off")
+            if column < len(chosen):
+                _draw_image(axis, images[chosen[column]])
+        row[0].text(-0.15, 0.5, class_names[label], transform=row[0].transAxes, ha="right", va="center")
+    return figure
+
+
+def predictions(
+    images: np.ndarray,
+    labels: Sequence[int],
+    predicted: Sequence[int],
+    confidences: Sequence[float],
+    class_names: Sequence[str],
+) -> Figure:
+    """Draw a row of images with the true class, the predicted class and how sure the model is.
+
+    Args:
+        images: (n, channels, height, width) uint8; a dozen fit well.
+        labels, predicted: n integers each.
+        confidences: n probabilities of the predicted classes.
+        class_names: one name per label.
+    """
+    columns = min(len(images), 6)
+    rows = -(-len(images) // columns)
+    figure, axes = new_figure(columns * 1.6, rows * 2.1, rows, columns, squeeze=False)
+    for axis in axes.flat:
+        axis.axis("off")
+    for axis, image, label, guess, confidence in zip(axes.flat, images, labels, predicted, confidences, strict=False):
+        _draw_image(axis, image)
+        right = label == guess
+        axis.set_title(
+            f"true: {class_names[label]}\n{'✓' if right else '✗'} {class_names[guess]} ({confidence:.0%})",
+            fontsize=9,
+            color="#1b1b1b" if right else STYLES["local only"]["color"],
+            fontweight="normal" if right else "bold",
+        )
+    return figure
+
+
+def confusion(matrix: np.ndarray, class_names: Sequence[str]) -> Figure:
+    """Draw a confusion matrix as shares of each true class, with the share written into every cell of 1 % or more.
+
+    Args:
+        matrix: (classes, classes) counts, true class by row.
+        class_names: one name per class.
+    """
+    shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
+    side = 2.2 + 0.55 * len(class_names)
+    figure, axis = new_figure(side + 0.6, side - 0.4)
+    axis.grid(False)
+    picture = axis.imshow(shares, cmap="Greys", vmin=0, vmax=1)
+    for row, column in np.argwhere(shares >= 0.01):
+        share = shares[row, column]
+        axis.text(column, row, f"{share:.0%}", ha="center", va="center", fontsize=8, color="w" if share > 0.5 else "k")
+    axis.set_xticks(range(len(class_names)), class_names, rotation=45, ha="right")
+    axis.set_yticks(range(len(class_names)), class_names)
+    axis.set(xlabel="predicted class", ylabel="true class")
+    figure.colorbar(picture, ax=axis, label="share of the true class", shrink=0.8)
+    return figure
+
+
+def curves(
+    series: Mapping[str, tuple[Sequence[float], Sequence[float]]],
+    *,
+    xlabel: str,
+    ylabel: str,
+    lines: Mapping[str, float] | None = None,
+) -> Figure:
+    """Draw curves, and reference lines across the figure.
+
+    Args:
+        series: x and y values by label; a label that starts with a key of `STYLES` takes its style.
+        xlabel, ylabel: with units.
+        lines: heights of horizontal lines by label, styled in the same way.
+    """
+    figure, axis = new_figure(7.5, 4.2)
+    for label, (x, y) in series.items():
+        axis.plot(x, y, label=label, markersize=5, linewidth=2, **_style_of(label))
+    for label, height in (lines or {}).items():
+        style = _style_of(label)
+        axis.axhline(height, label=f"{label}: {height:.1%}", linewidth=2, **{**style, "marker": ""})
+    axis.set(xlabel=xlabel, ylabel=ylabel)
+    if all(len(x) <= 20 for x, _ in series.values()):
+        axis.set_xticks(sorted({value for x, _ in series.values() for value in x}))
+    axis.legend(loc="best", framealpha=0.9)
+    return figure
+
+
+def client_strip(series: Mapping[str, Sequence[float]], *, ylabel: str) -> Figure:
+    """Draw one value per client and way of learning, clients side by side.
+
+    Args:
+        series: one value per client by way of learning (a key of `STYLES`); all of equal length.
+        ylabel: with units.
+    """
+    count = len(next(iter(series.values())))
+    figure, axis = new_figure(max(6.0, min(0.45 * count + 2.5, 11.0)), 4.0)
+    for label, values in series.items():
+        axis.plot(range(count), values, label=label, markersize=7, **{**_style_of(label), "linestyle": "none"})
+        axis.axhline(float(np.mean(values)), linewidth=1, **{**_style_of(label), "marker": ""})
+    axis.set(xlabel="client (the lines are means over clients)", ylabel=ylabel)
+    if count <= 20:
+        axis.set_xticks(range(count))
+    axis.legend(loc="best", framealpha=0.9)
+    return figure
+
+
+def class_counts(counts: np.ndarray, class_names: Sequence[str]) -> Figure:
+    """Draw how many examples of each class every client holds, as a map with the numbers in it.
+
+    Args:
+        counts: (clients, classes) integers.
+        class_names: one name per class.
+    """
+    clients, classes = counts.shape
+    figure, axis = new_figure(1.5 + 0.75 * classes, 1.2 + 0.32 * min(clients, 30))
+    axis.grid(False)
+    ceiling = 1.6 * max(counts.max(), 1)  # equal counts come out light, so that the numbers stay readable
+    picture = axis.imshow(counts, cmap="Greys", vmin=0, vmax=ceiling, aspect="auto")
+    if clients <= 30:
+        for client, label in np.ndindex(clients, classes):
+            shade = "w" if counts[client, label] > ceiling / 2 else "k"
+            axis.text(label, client, counts[client, label], ha="center", va="center", fontsize=9, color=shade)
+        axis.set_yticks(range(clients))
+    axis.set_xticks(range(classes), class_names, rotation=45, ha="right")
+    axis.set(xlabel="class", ylabel="client")
+    figure.colorbar(picture, ax=axis, label="training images")
+    return figure
+
+
+def _draw_image(axis: Axes, image: np.ndarray) -> None:
+    image = np.asarray(image)
+    axis.imshow(image[0] if len(image) == 1 else image.transpose(1, 2, 0), cmap="gray", vmin=0, vmax=255)
+
+
+def _style_of(label: str) -> dict[str, str]:
+    return next((style for name, style in STYLES.items() if label.startswith(name)), _OTHER_STYLE)

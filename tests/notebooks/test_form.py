@@ -1,0 +1,154 @@
+"""What holds for every notebook in the repository, without running it."""
+
+import ast
+import inspect
+import re
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import nbformat
+import papermill
+import pytest
+
+from fedlearn_helpers import contents, models, parameters, training
+from fedlearn_helpers.federation import client
+
+FOLDER = Path(__file__).parents[2] / "notebooks"
+NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
+CHECKED_BY = {
+    "00_start_here": parameters.StartParameters,
+    "01_centralized_cnn": parameters.CentralizedParameters,
+    "02_federated_averaging": parameters.FederatedParameters,
+}
+every_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+
+
+def code_of(path: Path) -> str:
+    cells = nbformat.read(path, as_version=4).cells
+    return "\n".join(cell.source for cell in cells if cell.cell_type == "code")
+
+
+def text_of(path: Path) -> str:
+    cells = nbformat.read(path, as_version=4).cells
+    return "\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
+
+
+@every_notebook
+def test_has_no_outputs_and_stable_cell_ids(path):
+    check = [sys.executable, "-m", "nbstripout", "--keep-id", "--verify", str(path)]
+    done = subprocess.run(check, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    ids = [cell["id"] for cell in nbformat.read(path, as_version=4).cells]
+    assert len(set(ids)) == len(ids)
+    assert all(re.fullmatch(r"[a-z0-9-]+", name) for name in ids)
+
+
+@every_notebook
+def test_parameters_are_typed_explained_and_checked(path):
+    declared = papermill.inspect_notebook(str(path))
+    assert set(declared) == set(CHECKED_BY[path.stem].model_fields)
+    for name, facts in declared.items():
+        assert facts["inferred_type_name"] != "None", f"{name} has no type"
+        assert len(facts["help"]) > 10, f"{name} has no comment that says what it means"
+
+
+@every_notebook
+def test_default_parameters_are_valid(path):
+    declared = papermill.inspect_notebook(str(path))
+    values = {name: ast.literal_eval(facts["default"]) for name, facts in declared.items()}
+    assert parameters.check_parameters(CHECKED_BY[path.stem], values) == values
+
+
+@every_notebook
+def test_every_figure_has_alt_text(path):
+    calls = [
+        node
+        for node in ast.walk(ast.parse(code_of(path)))
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "plots.show"
+    ]
+    assert calls
+    for call in calls:
+        alt = next(keyword.value for keyword in call.keywords if keyword.arg == "alt")
+        assert len(ast.unparse(alt)) > 40
+
+
+@every_notebook
+def test_links_lead_somewhere(path):
+    targets = re.findall(r"\]\(([^)#]+\.ipynb)\)", text_of(path))
+    assert targets
+    for target in targets:
+        assert (FOLDER / target).exists(), target
+
+
+@every_notebook
+def test_stated_minutes_are_the_measured_ones(path):
+    entry = next(entry for entry in contents.entries() if entry.name == path.stem)
+    stated = re.search(r"the cells run in about (\d+) minutes? on 2 cores", text_of(path))
+    assert stated and int(stated[1]) == entry.minutes
+
+
+def test_contents_list_every_notebook_in_order():
+    assert [entry.name for entry in contents.entries()] == [path.stem for path in NOTEBOOKS]
+
+
+def definition(source: str, name: str) -> ast.AST:
+    """Return the definition of `name` in `source`, at any depth."""
+    return next(
+        node
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.FunctionDef | ast.ClassDef) and node.name == name
+    )
+
+
+def plain_code(node: ast.AST, *, renamed: dict[str, str]) -> str:
+    """Return the code of a definition without docstrings, annotations and checks of arguments."""
+    kept = ast.fix_missing_locations(Plain(renamed).visit(node))
+    return ast.unparse(kept)
+
+
+class Plain(ast.NodeTransformer):
+    """Removes what the notebook leaves out and the package has: docstrings, types, checks of arguments."""
+
+    def __init__(self, renamed):
+        self.renamed = renamed
+
+    def visit_FunctionDef(self, node):
+        node.returns, node.decorator_list = None, []
+        for argument in [*node.args.args, *node.args.kwonlyargs]:
+            argument.annotation = None
+        return self.visit_ClassDef(node)
+
+    def visit_ClassDef(self, node):
+        node.body = [statement for statement in node.body if not self.is_furniture(statement)]
+        return self.generic_visit(node)
+
+    def visit_Name(self, node):
+        node.id = self.renamed.get(node.id, node.id)
+        return node
+
+    def visit_keyword(self, node):
+        return None if node.arg == "strict" else self.generic_visit(node)
+
+    def is_furniture(self, statement):
+        docstring = isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
+        raises = any(isinstance(node, ast.Raise) for node in ast.walk(statement))
+        return docstring or (raises and isinstance(statement, ast.If | ast.For))
+
+
+@pytest.mark.parametrize(
+    ("notebook", "name", "module"),
+    [
+        ("01_centralized_cnn", "TutorialCNN", models),
+        ("01_centralized_cnn", "train", training),
+        ("02_federated_averaging", "average_models", models),
+        ("02_federated_averaging", "train_client", client),
+        ("02_federated_averaging", "evaluate_client", client),
+    ],
+)
+def test_what_a_notebook_shows_is_what_the_package_runs(notebook, name, module):
+    shown = definition(code_of(FOLDER / f"{notebook}.ipynb"), name)
+    packaged = definition(textwrap.dedent(inspect.getsource(module)), name)
+    plain = [plain_code(node, renamed={"dataset": "data"}) for node in (shown, packaged)]
+    assert plain[0] == plain[1]

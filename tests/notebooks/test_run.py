@@ -1,0 +1,124 @@
+"""Every notebook, executed as an instructor would: with small parameters, and with parameters that cannot work."""
+
+import json
+import os
+from pathlib import Path
+
+import papermill
+import pytest
+from papermill.exceptions import PapermillExecutionError
+
+NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
+SMALL = {
+    "00_start_here": {"num_rounds": 2, "local_steps": 2},
+    "01_centralized_cnn": {"num_clients": 40, "epochs": 2, "batch_size": 200},
+    "02_federated_averaging": {"num_clients": 6, "num_rounds": 2, "batch_size": 100},
+}
+METRICS = {
+    "00_start_here": {"federated_error", "centralized_error", "local_only_error"},
+    "01_centralized_cnn": {"centralized_test_accuracy", "local_only_test_accuracy"},
+    "02_federated_averaging": {
+        "fedavg_test_accuracy",
+        "local_only_test_accuracy",
+        "centralized_test_accuracy",
+        "test_accuracy_per_round",
+        "bytes_down",
+        "bytes_up",
+        "fedavg_seconds",
+    },
+}
+BAD = [
+    ("00_start_here", {"num_rounds": 0}, "num_rounds must be >= 1, got 0"),
+    ("00_start_here", {"learning_rate": 5}, "learning_rate must be <= 0.25, got 5"),
+    ("00_start_here", {"local_steps": "many"}, "local_steps must be a whole number, got 'many'"),
+    ("01_centralized_cnn", {"epochs": 0}, "epochs must be >= 1, got 0"),
+    ("01_centralized_cnn", {"batch_size": 0}, "batch_size must be >= 1, got 0"),
+    ("01_centralized_cnn", {"dataset": "imagenet"}, "dataset must be 'fashion', 'cifar10'"),
+    ("01_centralized_cnn", {"num_clients": 6000}, "num_clients=6000 leaves a client with 1; use fewer clients"),
+    ("02_federated_averaging", {"num_clients": 0}, "num_clients must be >= 1, got 0"),
+    ("02_federated_averaging", {"num_clients": "four"}, "num_clients must be a whole number, got 'four'"),
+    ("02_federated_averaging", {"num_clients": 20_000}, "num_clients must be between 1 and the 10000 training"),
+    ("02_federated_averaging", {"num_rounds": 0}, "num_rounds must be >= 1, got 0"),
+    ("02_federated_averaging", {"local_epochs": 0}, "local_epochs must be >= 1, got 0"),
+    ("02_federated_averaging", {"batch_size": 0}, "batch_size must be >= 1, got 0"),
+    ("02_federated_averaging", {"learning_rate": -0.1}, "learning_rate must be > 0, got -0.1"),
+    ("02_federated_averaging", {"fraction_train": 1.5}, "fraction_train must be <= 1, got 1.5"),
+    ("02_federated_averaging", {"min_clients": 11}, "min_clients must be <= num_clients (10), got 11"),
+    ("02_federated_averaging", {"workers": 0}, "workers must be 'auto' or a whole number >= 1, got 0"),
+    ("02_federated_averaging", {"seed": -1}, "seed must be >= 0, got -1"),
+    ("02_federated_averaging", {"device": "tpu"}, "device must be 'auto', 'cpu' or 'cuda', got 'tpu'"),
+]
+
+
+def execute(name: str, folder: Path, **parameters) -> dict:
+    """Run a notebook in `folder` and return its results.json."""
+    output_dir = folder / "results"
+    papermill.execute_notebook(
+        str(NOTEBOOKS / f"{name}.ipynb"),
+        str(folder / f"{name}.ipynb"),
+        parameters={"output_dir": str(output_dir)} | parameters,
+        kernel_name="python3",
+        progress_bar=False,
+        cwd=str(folder),
+    )
+    return json.loads((output_dir / "results.json").read_text())
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_runs_with_small_parameters(name, tmp_path):
+    results = execute(name, tmp_path, **SMALL[name])
+    assert results["notebook"] == name
+    assert SMALL[name].items() <= results["parameters"].items()
+    assert METRICS[name] <= set(results["metrics"])
+
+
+@pytest.mark.parametrize(("name", "parameters", "sentence"), BAD)
+def test_bad_parameters_end_before_training_with_one_sentence(name, parameters, sentence, tmp_path):
+    with pytest.raises(PapermillExecutionError) as caught:
+        execute(name, tmp_path, **parameters)
+    assert caught.value.ename == "InputError"
+    assert sentence in caught.value.evalue
+    assert len(caught.value.traceback) == 1, "a learner sees the sentence, not the code that found the mistake"
+    assert not (tmp_path / "results").exists()
+
+
+def test_two_runs_are_equal_bit_for_bit(tmp_path):
+    small = SMALL["02_federated_averaging"]
+    runs = []
+    for folder, workers in ((tmp_path / "a", 1), (tmp_path / "b", "auto")):
+        folder.mkdir()
+        metrics = execute("02_federated_averaging", folder, **small, workers=workers)["metrics"]
+        runs.append({name: value for name, value in metrics.items() if not name.endswith("seconds")})
+    assert runs[0] == runs[1]
+
+
+def test_another_seed_gives_another_run(tmp_path):
+    accuracies = set()
+    for seed in (0, 1):
+        folder = tmp_path / str(seed)
+        folder.mkdir()
+        results = execute("02_federated_averaging", folder, **SMALL["02_federated_averaging"], seed=seed)
+        accuracies.add(tuple(results["metrics"]["test_accuracy_per_round"]))
+    assert len(accuracies) == 2
+
+
+def test_notebooks_01_and_02_give_the_same_reference_lines(tmp_path):
+    """The lines that 01 introduces are the ones that 02 compares with."""
+    for name in "ab":
+        (tmp_path / name).mkdir()
+    shared = {"num_clients": 5, "batch_size": 100}
+    first = execute("01_centralized_cnn", tmp_path / "a", **shared, epochs=2)["metrics"]
+    second = execute("02_federated_averaging", tmp_path / "b", **shared, num_rounds=2)["metrics"]
+    assert first["centralized_test_accuracy"] == second["centralized_test_accuracy"]
+    alone = first["local_only_test_accuracy_per_client"]
+    assert alone == second["local_only_test_accuracy_per_client"][: len(alone)]
+
+
+@pytest.mark.skipif(
+    not (Path(os.environ.get("FEDLEARN_DATA", "")) / "cifar10").is_dir(), reason="needs CIFAR-10 in FEDLEARN_DATA"
+)
+def test_cifar10_reaches_all_three_lines(tmp_path):
+    """A short run: the federation must lie above local only, and below centralized."""
+    metrics = execute("02_federated_averaging", tmp_path, dataset="cifar10", num_rounds=3, local_epochs=2)["metrics"]
+    assert 0.30 < metrics["local_only_test_accuracy"] < metrics["fedavg_test_accuracy"]
+    assert metrics["fedavg_test_accuracy"] < metrics["centralized_test_accuracy"] < 0.70
