@@ -3,6 +3,7 @@
 import importlib.util
 import os
 import sys
+import traceback
 
 from contest.marks import START, Marks
 from contest.settings import BATCH_SIZE, Task, read_task
@@ -19,15 +20,16 @@ def run(task: Task) -> None:
 
     marks = Marks(task.marks)
     marks.write(START)
-    run_simulation(
-        server_app=make_server_app(task.rounds, task.clients, marks),
-        client_app=app,
-        num_supernodes=task.clients,
-        backend_config={
-            "client_resources": {"num_cpus": 1},
-            "init_args": {"num_cpus": len(os.sched_getaffinity(0))},  # as many actors as the other side has workers
-        },
-    )
+    backend_config = {
+        "client_resources": {"num_cpus": 1},
+        "init_args": {"num_cpus": len(os.sched_getaffinity(0))},  # as many actors as the other side has workers
+    }
+    try:
+        run_simulation(make_server_app(task.rounds, task.clients, marks), app, task.clients, "ray", backend_config)
+    except Exception:
+        traceback.print_exc()
+        sys.stderr.flush()
+        os._exit(1)  # the server's thread would wait for clients, and this process for it, without end
 
 
 def prepare(task: Task) -> None:

@@ -203,7 +203,7 @@ def _end_with(parent: int) -> Callable[[], None]:
     """Return what makes a new process end when `parent` is killed and cannot end it itself."""
 
     def in_the_child() -> None:
-        _LIBC.prctl(_SET_PARENT_DEATH_SIGNAL, signal.SIGTERM, 0, 0, 0)
+        _LIBC.prctl(_SET_PARENT_DEATH_SIGNAL, signal.SIGKILL, 0, 0, 0)
         if os.getppid() != parent:
             os._exit(1)
 

@@ -53,7 +53,11 @@ class InProcessGrid(Grid):
         seed: seeds every call together with round, phase and client.
         on_error: "raise" lets a client's exception end the run; "reply" answers with an error
             message, as a real federation does.
-        observer: called with every finished exchange and the number of messages of its batch.
+        on_answer: told of every exchange as soon as the client has answered, and of how many messages its
+            batch has; with several workers that is not the order of the clients.
+
+    Attributes:
+        exchanges: every message with its reply, in the order of the clients within a batch.
     """
 
     def __init__(
@@ -64,10 +68,11 @@ class InProcessGrid(Grid):
         run_config: dict[str, Any],
         seed: int,
         on_error: OnError,
-        observer: Callable[[Exchange, int], None],
+        on_answer: Callable[[Exchange, int], None],
     ) -> None:
         self._executor, self._num_clients = executor, num_clients
-        self._run_config, self._seed, self._on_error, self._observer = run_config, seed, on_error, observer
+        self._run_config, self._seed, self._on_error, self._on_answer = run_config, seed, on_error, on_answer
+        self.exchanges: list[Exchange] = []
         self._states: dict[int, RecordDict] = {}
         self._replies: dict[str, Message] = {}
         self._last_question, self._pauses = time.monotonic(), 0
@@ -112,8 +117,11 @@ class InProcessGrid(Grid):
         self._pauses = 0
         turns = [self._prepare(message) for message in messages]
         in_order = sorted(turns, key=lambda turn: turn.client)
-        for turn, outcome in zip(in_order, self._executor.run(in_order), strict=True):
-            self._accept(turn, outcome, len(turns))
+        outcomes = self._executor.run(
+            in_order, lambda turn, outcome: self._on_answer(_exchange(turn, outcome), len(turns))
+        )
+        for turn, outcome in zip(in_order, outcomes, strict=True):
+            self._accept(turn, outcome)
         return [turn.message.metadata.message_id for turn in turns]
 
     def pull_messages(self, message_ids: Iterable[str]) -> list[Message]:
@@ -143,32 +151,24 @@ class InProcessGrid(Grid):
         seed = derive_seed(self._seed, "client", server_round, phase, client)
         return Turn(_private_copy(message), _array_bytes(message.content), context, server_round, phase, client, seed)
 
-    def _accept(self, turn: Turn, outcome: Outcome, batch_size: int) -> None:
-        """Keep reply and state, and report the exchange."""
-        if outcome.exception is None:
-            error, reply = None, copy.deepcopy(outcome.reply)  # strategies take replies apart: not the client's state
-            self._states[turn.client] = outcome.context.state
+    def _accept(self, turn: Turn, outcome: Outcome) -> None:
+        """Keep reply, state and a record of the exchange."""
+        exchange = _exchange(turn, outcome)
+        if exchange.error is None:
+            reply = copy.deepcopy(outcome.reply)  # strategies take replies apart: not the client's state
+            self._keep_state(turn.client, outcome.context.state)
         elif self._on_error == "raise":
             raise outcome.exception
         else:
-            error = f"{type(outcome.exception).__name__}: {outcome.exception}"
-            reply = Message(Error(code=_CLIENT_RAISED, reason=error), reply_to=turn.message)
+            reply = Message(Error(code=_CLIENT_RAISED, reason=exchange.error), reply_to=turn.message)
         self._replies[turn.message.metadata.message_id] = reply
-        metrics = {} if error else _scalars(reply.content)
-        self._observer(
-            Exchange(
-                round=turn.round,
-                phase=turn.phase,
-                client=turn.client,
-                examples=metrics.pop(_NUM_EXAMPLES, None),
-                metrics=metrics,
-                bytes_down=turn.bytes_down,
-                bytes_up=0 if error else _array_bytes(reply.content),
-                seconds=outcome.seconds,
-                error=error,
-            ),
-            batch_size,
-        )
+        self.exchanges.append(exchange)
+
+    def _keep_state(self, client: int, state: RecordDict) -> None:
+        if state:
+            self._states[client] = state
+        else:
+            self._states.pop(client, None)
 
 
 @contextmanager
@@ -180,6 +180,22 @@ def server_identity() -> Iterator[None]:
         yield
     finally:
         TaskIdentity._task_id, TaskIdentity._run_id, TaskIdentity._node_id = before
+
+
+def _exchange(turn: Turn, outcome: Outcome) -> Exchange:
+    failure = outcome.exception
+    metrics = _scalars(outcome.reply.content) if failure is None else {}
+    return Exchange(
+        round=turn.round,
+        phase=turn.phase,
+        client=turn.client,
+        examples=metrics.pop(_NUM_EXAMPLES, None),
+        metrics=metrics,
+        bytes_down=turn.bytes_down,
+        bytes_up=_array_bytes(outcome.reply.content) if failure is None else 0,
+        seconds=outcome.seconds,
+        error=None if failure is None else f"{type(failure).__name__}: {failure}",
+    )
 
 
 def _private_copy(message: Message) -> Message:

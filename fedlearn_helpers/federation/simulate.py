@@ -12,7 +12,7 @@ from flwr.serverapp import ServerApp
 
 from fedlearn_helpers.errors import InputError
 from fedlearn_helpers.federation.grid import InProcessGrid, OnError, server_identity
-from fedlearn_helpers.federation.history import Exchange, History, average_metrics, read_result
+from fedlearn_helpers.federation.history import Exchange, History, read_result
 from fedlearn_helpers.federation.workers import Workers, make_executor
 from fedlearn_helpers.progress import Progress
 from fedlearn_helpers.seeds import derive_seed, seeded
@@ -58,7 +58,6 @@ def simulate(
     if on_error not in get_args(OnError):
         raise InputError(f"on_error must be 'raise' or 'reply', got {on_error!r}")
     run_config = dict(run_config or {})
-    exchanges: list[Exchange] = []
     start = time.perf_counter()
     with (
         _quiet_flower(),
@@ -67,48 +66,49 @@ def simulate(
         make_executor(client_app, workers, num_clients) as executor,
         Progress(run_config.get("num-server-rounds"), label) as progress,
     ):
-        observer = _Observer(exchanges, progress)
         grid = InProcessGrid(
-            executor, num_clients, run_config=run_config, seed=seed, on_error=on_error, observer=observer
+            executor,
+            num_clients,
+            run_config=run_config,
+            seed=seed,
+            on_error=on_error,
+            on_answer=_ProgressOfRounds(progress),
         )
         context = Context(run_id=1, node_id=1, node_config={}, state=RecordDict(), run_config=dict(run_config))
         server_app(grid, context)
     arrays, server_metrics = read_result(context)
-    history = History(exchanges, server_metrics, arrays, time.perf_counter() - start)
+    history = History(grid.exchanges, server_metrics, arrays, time.perf_counter() - start)
     if failed := len(history.failures):
-        print(f"{failed} of {len(exchanges)} messages to clients failed; history.failures lists them.")
+        print(f"{failed} of {len(grid.exchanges)} messages to clients failed; history.failures lists them.")
     return history
 
 
-class _Observer:
-    """Collects the exchanges and keeps the progress line true."""
+class _ProgressOfRounds:
+    """Keeps the progress line true: the round, and the averages of what clients have reported in it so far."""
 
-    def __init__(self, exchanges: list[Exchange], progress: Progress) -> None:
-        self._exchanges, self._progress = exchanges, progress
-        self._in_phase = 0
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._round, self._phase = 0, ""
+        self._answers = 0
         self._trained = 0.0
+        self._sums: dict[str, tuple[float, float]] = {}  # by "phase metric": sum of weight x value, sum of weights
 
     def __call__(self, exchange: Exchange, batch_size: int) -> None:
-        self._exchanges.append(exchange)
-        self._in_phase += 1
+        if exchange.round != self._round:
+            self._sums = {}
+        if (exchange.round, exchange.phase) != (self._round, self._phase):
+            self._round, self._phase, self._answers = exchange.round, exchange.phase, 0
+        self._answers += 1
+        for name, value in exchange.metrics.items():
+            total, weight = self._sums.get(f"{exchange.phase} {name}", (0.0, 0.0))
+            more = exchange.examples or 0
+            self._sums[f"{exchange.phase} {name}"] = (total + more * value, weight + more)
         if exchange.round == 0:  # messages outside rounds: count them
-            self._progress.total, self._trained = batch_size, self._in_phase
+            self._progress.total, self._trained = batch_size, self._answers
         elif exchange.phase == "train":
-            self._trained = max(exchange.round - 1, 0) + self._in_phase / batch_size
-        if self._in_phase == batch_size:
-            self._in_phase = 0
-        self._progress.update(self._trained, self._describe(exchange))
-
-    def _describe(self, latest: Exchange) -> str:
-        of_round = [entry for entry in self._exchanges[-_LOOK_BACK:] if entry.round == latest.round]
-        texts = []
-        for phase in ("train", "evaluate"):
-            averages = average_metrics([entry for entry in of_round if entry.phase == phase])
-            texts += [f"{phase} {name} {value:.3f}" for name, value in averages.items()]
-        return ", ".join(texts)
-
-
-_LOOK_BACK = 1000  # keeps the cost of a progress line constant in large federations
+            self._trained = exchange.round - 1 + self._answers / batch_size
+        averages = {name: total / weight for name, (total, weight) in self._sums.items() if weight}
+        self._progress.update(self._trained, ", ".join(f"{name} {value:.3f}" for name, value in averages.items()))
 
 
 @contextmanager

@@ -13,7 +13,7 @@ import os
 import signal
 import sys
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from multiprocessing.connection import Connection, Pipe, wait
 from typing import Literal, Protocol, Self
@@ -25,13 +25,14 @@ from fedlearn_helpers.errors import InputError
 from fedlearn_helpers.federation.turn import Outcome, Turn, take_turn
 
 Workers = int | Literal["auto"]
+OnFinished = Callable[[Turn, Outcome], None]
 
 
 class Executor(Protocol):
     """Takes turns for clients; a context manager that cleans up after itself."""
 
-    def run(self, turns: Sequence[Turn]) -> Iterator[Outcome]:
-        """Yield one outcome per turn, in the order of the turns."""
+    def run(self, turns: Sequence[Turn], on_finished: OnFinished) -> Iterator[Outcome]:
+        """Yield one outcome per turn, in the order of the turns; tell `on_finished` as soon as each is there."""
         ...
 
     def __enter__(self) -> Self: ...
@@ -76,9 +77,12 @@ class ThisProcess:
     def __init__(self, client_app: ClientApp) -> None:
         self._client_app = client_app
 
-    def run(self, turns: Sequence[Turn]) -> Iterator[Outcome]:
-        """Yield one outcome per turn, in the order of the turns."""
-        return (take_turn(self._client_app, turn) for turn in turns)
+    def run(self, turns: Sequence[Turn], on_finished: OnFinished) -> Iterator[Outcome]:
+        """Yield one outcome per turn, in the order of the turns; tell `on_finished` as soon as each is there."""
+        for turn in turns:
+            outcome = take_turn(self._client_app, turn)
+            on_finished(turn, outcome)
+            yield outcome
 
     def __enter__(self) -> Self:
         return self
@@ -117,8 +121,8 @@ class ForkedWorkers:
                 os.waitpid(pid, 0)
         self._connections, self._busy, self._pids = [], {}, []
 
-    def run(self, turns: Sequence[Turn]) -> Iterator[Outcome]:
-        """Yield one outcome per turn, in the order of the turns."""
+    def run(self, turns: Sequence[Turn], on_finished: OnFinished) -> Iterator[Outcome]:
+        """Yield one outcome per turn, in the order of the turns; tell `on_finished` as soon as each is there."""
         if self._busy:  # an earlier batch was given up; its answers must not be taken for those of this one
             self._stop()
         if not self._pids:
@@ -136,6 +140,7 @@ class ForkedWorkers:
                         finished[done] = connection.recv()
                     del self._busy[connection]
                     self._hand_out(connection, turns, waiting)
+                    on_finished(turns[done], finished[done][0])
             outcome, printed, complained = finished.pop(position)
             print(printed, end="")
             print(complained, end="", file=sys.stderr)

@@ -82,7 +82,7 @@ def test_federated_training_learns(history):
 def test_the_client_reports_its_own_examples_and_whole_models(history, dataset, shards):
     table = history.clients
     for phase, part in (("train", "train"), ("evaluate", "validation")):
-        reported = table.query("phase == @phase").groupby("client")["examples"].unique().map(list).to_dict()
+        reported = table[table["phase"] == phase].groupby("client")["examples"].unique().map(list).to_dict()
         assert reported == {client: [len(getattr(shard, part))] for client, shard in enumerate(shards)}
     model_bytes = count_bytes(new_cnn(dataset.image_shape, dataset.num_classes, 0))
     assert set(table.query("phase == 'train'")["bytes_up"]) == set(table["bytes_down"])
