@@ -15,18 +15,19 @@ test: .venv/ready  ## the whole test suite
 lab: .venv/ready  ## open JupyterLab on the first notebook
 	$(BIN)/jupyter lab notebooks/00_start_here.ipynb
 
-bench: .venv/ready  ## measure speed and memory against Flower's own simulation
-	$(BIN)/python benchmarks/speed.py
+bench: .venv-bench/ready  ## measure speed and memory against Flower's quickstart; needs FEDLEARN_DATA
+	.venv-bench/bin/python benchmarks/speed.py
 
 clean:  ## remove everything that the targets above made
-	rm -rf .venv build results notebooks/results .pytest_cache .ruff_cache
+	rm -rf .venv .venv-bench build results notebooks/results .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The marker is newer than what it was made from, so a change of the pins makes the environment anew.
-.venv/ready: requirements.txt pyproject.toml
+.venv/ready: requirements.txt
+.venv-bench/ready: benchmarks/requirements.txt
+.venv/ready .venv-bench/ready: pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "Python 3.11 or newer is needed, and $(PYTHON) is older; say which: make PYTHON=/path/to/python3.11"; exit 1; }
-	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --requirement requirements.txt
-	$(BIN)/python -m pip install --quiet --no-deps --editable .
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/python -m pip install --quiet --requirement $(filter %requirements.txt,$^) --editable .
 	@touch $@

@@ -7,6 +7,18 @@ from importlib.metadata import version
 from pathlib import Path
 
 _FILE = Path(__file__).with_name("contents.json")
+IN_PREPARATION = (
+    "03 clients that come and go",
+    "04 non-IID data",
+    "05 strategies",
+    "06 personalization",
+    "07 communication",
+    "08 privacy",
+    "09 robustness",
+    "10 deployment",
+    "11 hospitals",
+    "12 capstone",
+)
 _VERSIONED = ("torch", "torchvision", "flwr", "numpy", "pandas", "matplotlib")
 
 
@@ -50,7 +62,7 @@ def as_markdown(current: str = "") -> str:
         label = f"{entry.name[:2]} {entry.title}"
         link = f"**{label}** (you are here)" if entry.name == current else f"[{label}]({entry.name}.ipynb)"
         rows.append(f"| {link} | {entry.teaches} | {entry.seconds:.0f} s |")
-    return "\n".join(rows)
+    return "\n".join(rows) + f"\n\nIn preparation: {', '.join(IN_PREPARATION)}."
 
 
 def installed_versions() -> dict[str, str]:

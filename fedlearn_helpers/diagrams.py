@@ -83,12 +83,13 @@ def line_fits(
     figure, (left, right) = new_figure(11, 4.2, 1, 2)
     span = np.array([min(map(np.min, clients_x)) - 0.2, max(map(np.max, clients_x)) + 0.2])
     for client, (x, y) in enumerate(zip(clients_x, clients_y, strict=True)):
-        marker = "^sDPXv"[client % 6]
-        left.plot(x, y, marker, color=_INK, markersize=7, fillstyle="none", label=f"points of client {client}")
-    lines = [("local only", line) for line in local_only] + [("federated", federated), ("centralized", centralized)]
-    for position, (name, (slope, intercept)) in enumerate(lines):
-        label = name if position == 0 or position >= len(local_only) else None
-        left.plot(span, slope * span + intercept, lw=2, label=label, **{**STYLES[name], "marker": ""})
+        marks = {"marker": "^sDPXv"[client % 6], "markersize": 7, "fillstyle": "none"}
+        left.plot(x, y, color=_INK, linestyle="none", label=f"points of client {client}", **marks)
+        slope, intercept = local_only[client]  # the line of this client, with its marks at both ends
+        style = {**STYLES["local only"], **marks, "label": "local only" if client == len(clients_x) - 1 else None}
+        left.plot(span, slope * span + intercept, lw=2, **style)
+    for name, (slope, intercept) in (("federated", federated), ("centralized", centralized)):
+        left.plot(span, slope * span + intercept, lw=2, label=name, **{**STYLES[name], "marker": ""})
     left.set(xlabel="x", ylabel="y", title=f"Lines after {len(errors) - 1} rounds")
     left.legend(fontsize=9)
     right.plot(errors, label="federated", **STYLES["federated"])

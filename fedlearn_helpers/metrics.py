@@ -25,13 +25,12 @@ def weighted_average(reports: Sequence[Mapping[str, float]], weights: Sequence[f
         raise ValueError(f"weights must have one entry per report ({len(reports)}), got {len(weights)}")
     if min(weights) < 0 or sum(weights) == 0:
         raise ValueError(f"weights must be >= 0 and not all zero, got {list(weights)}")
-    names = list(reports[0])
-    if any(set(report) != set(names) for report in reports):
-        raise ValueError(f"reports must all have the metrics {names}, got {[sorted(report) for report in reports]}")
+    if any(set(report) != set(reports[0]) for report in reports):
+        raise ValueError(f"reports must all have the same metrics, got {[sorted(report) for report in reports]}")
     total = sum(weights)
     return {
-        name: sum(weight * report[name] for weight, report in zip(weights, reports, strict=True)) / total
-        for name in names
+        name: sum(weight * report[name] for report, weight in zip(reports, weights, strict=True)) / total
+        for name in reports[0]
     }
 
 

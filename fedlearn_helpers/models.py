@@ -62,22 +62,22 @@ def count_bytes(model: nn.Module) -> int:
     return sum(tensor.numel() * tensor.element_size() for tensor in model.state_dict().values())
 
 
-def average_models(states: Sequence[Mapping[str, Tensor]], weights: Sequence[float]) -> dict[str, Tensor]:
+def average_models(states: Sequence[Mapping[str, Tensor]], examples: Sequence[float]) -> dict[str, Tensor]:
     """Average state dicts entry by entry: sum_k (n_k / n) w_k, the server's step of FedAvg.
 
     Source: McMahan et al. 2017, https://arxiv.org/abs/1602.05629, algorithm 1.
 
     Args:
         states: one state dict per client, all with the same names and shapes.
-        weights: n_k, the number of training examples of each client.
+        examples: n_k, the number of training examples of each client.
 
     Raises:
         ValueError: no states, or a different number of weights.
     """
-    if not states or len(states) != len(weights):
-        raise ValueError(f"need one weight per model and at least one model, got {len(states)} and {len(weights)}")
-    total = sum(weights)
+    if not states or len(states) != len(examples):
+        raise ValueError(f"need one number of examples per model, got {len(examples)} for {len(states)} models")
+    total = sum(examples)
     return {
-        name: sum(weight / total * state[name] for state, weight in zip(states, weights, strict=True))
+        name: sum(count / total * state[name] for state, count in zip(states, examples, strict=True))
         for name in states[0]
     }

@@ -6,6 +6,7 @@ Every function returns a matplotlib Figure; `show` puts it into the notebook wit
 import base64
 import html
 import io
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import matplotlib.style
@@ -21,6 +22,7 @@ STYLES = {
     "federated": {"color": "#3f90da", "marker": "o", "linestyle": "-"},
     "centralized": {"color": "#717581", "marker": "s", "linestyle": "--"},
 }
+_MORE_MARKERS = "^D<>Pp"
 _OTHER_STYLE = {"color": "#1b1b1b", "marker": ".", "linestyle": "-"}
 _STYLE_SHEETS = ["petroff10", {"axes.grid": True, "grid.alpha": 0.3, "axes.axisbelow": True, "font.size": 11}]
 _DOTS_PER_INCH = 110
@@ -139,21 +141,33 @@ def curves(
     xlabel: str,
     ylabel: str,
     lines: Mapping[str, float] | None = None,
+    log: bool = False,
 ) -> Figure:
     """Draw curves, and reference lines across the figure.
+
+    Several curves of one way of learning share its colour and differ in their markers.
 
     Args:
         series: x and y values by label; a label that starts with a key of `STYLES` takes its style.
         xlabel, ylabel: with units.
         lines: heights of horizontal lines by label, styled in the same way.
+        log: whether the y axis is logarithmic.
     """
     figure, axis = new_figure(7.5, 4.2)
+    drawn: Counter[str] = Counter()
     for label, (x, y) in series.items():
-        axis.plot(x, y, label=label, markersize=5, linewidth=2, **_style_of(label))
+        style = _style_of(label)
+        repeats = drawn[style["color"]]
+        drawn[style["color"]] += 1
+        if repeats:
+            style = {**style, "marker": _MORE_MARKERS[(repeats - 1) % len(_MORE_MARKERS)]}
+        axis.plot(x, y, label=label, markersize=6, linewidth=2, **style)
     for label, height in (lines or {}).items():
         style = _style_of(label)
-        axis.axhline(height, label=f"{label}: {height:.1%}", linewidth=2, **{**style, "marker": ""})
+        axis.axhline(height, label=label, linewidth=2, **{**style, "marker": ""})
     axis.set(xlabel=xlabel, ylabel=ylabel)
+    if log:
+        axis.set_yscale("log")
     if all(len(x) <= 20 for x, _ in series.values()):
         axis.set_xticks(sorted({value for x, _ in series.values() for value in x}))
     axis.legend(loc="best", framealpha=0.9)

@@ -8,7 +8,8 @@ from flwr.serverapp.strategy import Result
 
 from fedlearn_helpers.metrics import weighted_average
 
-_ARRAYS, _SERVER_METRICS = "final-arrays", "server-metrics"
+_ARRAYS = "final-arrays"
+_PHASES = ("train", "evaluate", "server")
 _FACTS = ("round", "phase", "client", "examples", "bytes_down", "bytes_up", "seconds", "error")
 
 
@@ -44,13 +45,14 @@ class History:
 
     Attributes:
         exchanges: every message with its reply, in the order of rounds, phases and clients.
-        server_metrics: what the server's own evaluation gave, by round (0 is the initial model).
+        aggregated: what the strategy made of the metrics, by phase ("train", "evaluate", or "server" for the
+            server's own evaluation) and round (0 is the initial model); empty without `keep_result`.
         arrays: the final global model; None if no round gave one, or the ServerApp did not call `keep_result`.
         seconds: wall time of the whole federation.
     """
 
     exchanges: list[Exchange] = field(default_factory=list)
-    server_metrics: dict[int, dict[str, float]] = field(default_factory=dict)
+    aggregated: dict[str, dict[int, dict[str, float]]] = field(default_factory=dict)
     arrays: ArrayRecord | None = None
     seconds: float = 0.0
 
@@ -72,13 +74,19 @@ class History:
         """One row per round, from 0 where the server evaluated the initial model.
 
         Columns: `clients` that were asked to train, `failures`, `bytes_down`, `bytes_up`,
-        `seconds` (sum of the clients' own), `train_<metric>` and `evaluate_<metric>` (the clients'
-        average, weighted by examples), `server_<metric>`.
+        `seconds` (sum of the clients' own), `train_<metric>` and `evaluate_<metric>` (as the strategy
+        aggregated them, or else the clients' average, weighted by examples), `server_<metric>`.
         """
-        numbers = sorted({entry.round for entry in self.exchanges} | set(self.server_metrics))
-        return (
-            pd.DataFrame([self._round(number) for number in numbers]).set_index("round") if numbers else pd.DataFrame()
-        )
+        by_round: dict[int, list[Exchange]] = {number: [] for number in self.server_metrics}
+        for entry in self.exchanges:
+            by_round.setdefault(entry.round, []).append(entry)
+        rows = [self._round(number, entries) for number, entries in sorted(by_round.items())]
+        return pd.DataFrame(rows).set_index("round") if rows else pd.DataFrame()
+
+    @property
+    def server_metrics(self) -> dict[int, dict[str, float]]:
+        """What the server's own evaluation gave, by round; 0 is the initial model."""
+        return self.aggregated.get("server", {})
 
     @property
     def failures(self) -> pd.DataFrame:
@@ -96,8 +104,7 @@ class History:
         """Bytes of arrays that clients sent to the server, in all rounds."""
         return sum(entry.bytes_up for entry in self.exchanges)
 
-    def _round(self, number: int) -> dict[str, float]:
-        entries = [entry for entry in self.exchanges if entry.round == number]
+    def _round(self, number: int, entries: list[Exchange]) -> dict[str, float]:
         row = {
             "round": number,
             "clients": sum(entry.phase == "train" for entry in entries),
@@ -106,10 +113,11 @@ class History:
             "bytes_up": sum(entry.bytes_up for entry in entries),
             "seconds": sum(entry.seconds for entry in entries),
         }
-        for phase in ("train", "evaluate"):
+        for phase in _PHASES:
             averages = average_metrics([entry for entry in entries if entry.phase == phase])
+            averages |= self.aggregated.get(phase, {}).get(number, {})
             row |= {f"{phase}_{name}": value for name, value in averages.items()}
-        return row | {f"server_{name}": value for name, value in self.server_metrics.get(number, {}).items()}
+        return row
 
 
 def average_metrics(entries: list[Exchange]) -> dict[str, float]:
@@ -127,16 +135,18 @@ def keep_result(result: Result, context: Context) -> None:
     """
     if result.arrays:  # there are none if no client ever answered
         context.state[_ARRAYS] = result.arrays
-    for server_round, metrics in result.evaluate_metrics_serverapp.items():
-        context.state[f"{_SERVER_METRICS}-{server_round}"] = metrics
+    kept = (result.train_metrics_clientapp, result.evaluate_metrics_clientapp, result.evaluate_metrics_serverapp)
+    for phase, by_round in zip(_PHASES, kept, strict=True):
+        for server_round, metrics in by_round.items():
+            context.state[f"{phase}-metrics-{server_round}"] = metrics
 
 
-def read_result(context: Context) -> tuple[ArrayRecord | None, dict[int, dict[str, float]]]:
-    """Return what `keep_result` stored: the final arrays, and the server's metrics by round."""
-    prefix = f"{_SERVER_METRICS}-"
-    metrics = {
-        int(key.removeprefix(prefix)): {name: value for name, value in record.items() if not isinstance(value, list)}
-        for key, record in context.state.metric_records.items()
-        if key.startswith(prefix)
-    }
-    return context.state.array_records.get(_ARRAYS), metrics
+def read_result(context: Context) -> tuple[ArrayRecord | None, dict[str, dict[int, dict[str, float]]]]:
+    """Return what `keep_result` stored: the final arrays, and aggregated scalar metrics by phase and round."""
+    aggregated: dict[str, dict[int, dict[str, float]]] = {phase: {} for phase in _PHASES}
+    for key, record in context.state.metric_records.items():
+        phase, separator, server_round = key.partition("-metrics-")
+        if separator and phase in aggregated:
+            scalars = {name: value for name, value in record.items() if not isinstance(value, list)}
+            aggregated[phase][int(server_round)] = scalars
+    return context.state.array_records.get(_ARRAYS), aggregated

@@ -76,8 +76,8 @@ def simulate(
         )
         context = Context(run_id=1, node_id=1, node_config={}, state=RecordDict(), run_config=dict(run_config))
         server_app(grid, context)
-    arrays, server_metrics = read_result(context)
-    history = History(grid.exchanges, server_metrics, arrays, time.perf_counter() - start)
+    arrays, aggregated = read_result(context)
+    history = History(grid.exchanges, aggregated, arrays, time.perf_counter() - start)
     if failed := len(history.failures):
         print(f"{failed} of {len(grid.exchanges)} messages to clients failed; history.failures lists them.")
     return history

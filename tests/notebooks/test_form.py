@@ -12,7 +12,7 @@ import nbformat
 import papermill
 import pytest
 
-from fedlearn_helpers import contents, models, parameters, training
+from fedlearn_helpers import contents, metrics, models, parameters, training
 from fedlearn_helpers.federation import client
 
 FOLDER = Path(__file__).parents[2] / "notebooks"
@@ -143,6 +143,7 @@ class Plain(ast.NodeTransformer):
         ("01_centralized_cnn", "TutorialCNN", models),
         ("01_centralized_cnn", "train", training),
         ("02_federated_averaging", "average_models", models),
+        ("02_federated_averaging", "weighted_average", metrics),
         ("02_federated_averaging", "train_client", client),
         ("02_federated_averaging", "evaluate_client", client),
     ],

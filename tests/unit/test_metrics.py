@@ -36,8 +36,8 @@ def test_the_order_of_the_metrics_is_that_of_the_first_report():
         ([{"a": 1.0}], [1, 2], r"one entry per report \(1\), got 2"),
         ([{"a": 1.0}, {"a": 1.0}], [0, 0], r"not all zero, got \[0, 0\]"),
         ([{"a": 1.0}, {"a": 1.0}], [3, -1], r">= 0 and not all zero, got \[3, -1\]"),
-        ([{"a": 1.0}, {"b": 1.0}], [1, 1], r"the metrics \['a'\], got"),
-        ([{"a": 1.0}, {"a": 1.0, "b": 1.0}], [1, 1], r"the metrics \['a'\], got"),
+        ([{"a": 1.0}, {"b": 1.0}], [1, 1], r"the same metrics, got \[\['a'\], \['b'\]\]"),
+        ([{"a": 1.0}, {"a": 1.0, "b": 1.0}], [1, 1], r"the same metrics, got \[\['a'\], \['a', 'b'\]\]"),
     ],
 )
 def test_impossible_average(reports, weights, message):

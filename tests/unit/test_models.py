@@ -90,5 +90,5 @@ def test_average_of_one_model_is_the_model():
 
 @pytest.mark.parametrize(("count", "weights"), [(0, []), (2, [1]), (1, [1, 2])])
 def test_average_needs_one_weight_per_model(count, weights):
-    with pytest.raises(ValueError, match=f"got {count} and {len(weights)}"):
+    with pytest.raises(ValueError, match=f"got {len(weights)} for {count} models"):
         average_models([{"w": torch.zeros(1)}] * count, weights)

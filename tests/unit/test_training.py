@@ -96,6 +96,14 @@ def test_one_full_batch_step_is_the_gradient_step(examples):
     assert np.abs(expected_weight - weight).max() > 1e-2, "the step must be larger than the tolerance"
 
 
+def test_a_step_does_not_remember_the_gradient_of_the_one_before(examples):
+    """Two epochs of full batches are two separate steps."""
+    once, _ = run(examples, epochs=1, batch_size=20)
+    once_more, _ = run(examples, epochs=1, batch_size=20, model=once)
+    together, _ = run(examples, epochs=2, batch_size=20)
+    torch.testing.assert_close(weights(together), weights(once_more))
+
+
 def test_a_short_last_batch_counts_by_its_examples(examples):
     """With a learning rate of zero the mean loss of the steps is the loss of the model."""
     indices = np.arange(5)
