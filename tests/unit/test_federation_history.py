@@ -25,7 +25,7 @@ def history():
         exchange(1, "evaluate", 1, 3, loss=0.1, accuracy=0.6),
         exchange(2, "train", 1, 30, loss=1.5),
     ]
-    return History(exchanges, {0: {"loss": 3.0}, 2: {"loss": 1.0}}, None, 7.0)
+    return History(exchanges, {"server": {0: {"loss": 3.0}, 2: {"loss": 1.0}}}, None, 7.0)
 
 
 def test_clients_has_one_row_per_message(history):
@@ -52,6 +52,7 @@ def test_rounds_has_one_row_per_round_and_weighs_by_examples(history):
         "evaluate_accuracy",
         "evaluate_loss",
     ]
+    assert history.server_metrics == {0: {"loss": 3.0}, 2: {"loss": 1.0}}
     assert list(table["clients"]) == [0, 3, 1]
     assert list(table["failures"]) == [0, 1, 0]
     assert list(table["bytes_down"]) == [0, 1000, 200]
@@ -61,6 +62,14 @@ def test_rounds_has_one_row_per_round_and_weighs_by_examples(history):
     np.testing.assert_allclose(table["evaluate_accuracy"], [np.nan, 0.5, np.nan])
     np.testing.assert_allclose(table["evaluate_loss"], [np.nan, 0.2, np.nan])
     np.testing.assert_allclose(table["server_loss"], [3.0, np.nan, 1.0])
+
+
+def test_rounds_prefers_what_the_strategy_made_of_the_metrics(history):
+    aggregated = {"train": {1: {"loss": 9.0}}, "evaluate": {1: {"worst": 0.2}}}
+    table = History(history.exchanges, aggregated).rounds
+    np.testing.assert_allclose(table["train_loss"], [9.0, 1.5])
+    np.testing.assert_allclose(table["evaluate_worst"], [0.2, np.nan])
+    np.testing.assert_allclose(table["evaluate_loss"], [0.2, np.nan])
 
 
 def test_totals_and_failures(history):
@@ -104,20 +113,29 @@ def new_context():
 def test_what_is_kept_can_be_read():
     result = Result()
     result.arrays = ArrayRecord({"weights": Array(np.arange(3.0))})
+    result.train_metrics_clientapp = {1: MetricRecord({"loss": 4.0})}
+    result.evaluate_metrics_clientapp = {1: MetricRecord({"loss": 3.0}), 10: MetricRecord({"loss": 2.5})}
     result.evaluate_metrics_serverapp = {
         0: MetricRecord({"loss": 2.0}),
         5: MetricRecord({"loss": 1.0, "right": 3, "per-class": [0.1, 0.2]}),
         10: MetricRecord({"accuracy": 0.5}),
     }
     context = new_context()
+    context.state["the server's own"] = MetricRecord({"loss": 7.0})
     keep_result(result, context)
-    arrays, metrics = read_result(context)
+    arrays, aggregated = read_result(context)
     assert np.array_equal(arrays["weights"].numpy(), [0.0, 1.0, 2.0])
-    assert metrics == {0: {"loss": 2.0}, 5: {"loss": 1.0, "right": 3}, 10: {"accuracy": 0.5}}
+    assert aggregated == {
+        "train": {1: {"loss": 4.0}},
+        "evaluate": {1: {"loss": 3.0}, 10: {"loss": 2.5}},
+        "server": {0: {"loss": 2.0}, 5: {"loss": 1.0, "right": 3}, 10: {"accuracy": 0.5}},
+    }
 
 
-def test_nothing_kept_and_no_model_both_give_none():
-    assert read_result(new_context()) == (None, {})
+def test_without_a_model_there_are_no_arrays():
+    arrays, aggregated = read_result(new_context())
+    assert arrays is None and not any(aggregated.values())
     context = new_context()
     keep_result(Result(evaluate_metrics_serverapp={0: MetricRecord({"loss": 2.0})}), context)
-    assert read_result(context) == (None, {0: {"loss": 2.0}})
+    arrays, aggregated = read_result(context)
+    assert arrays is None and aggregated["server"] == {0: {"loss": 2.0}}

@@ -368,13 +368,14 @@ def test_workers_do_not_look_for_garbage_in_what_they_inherited():
 
 SCRIPT = textwrap.dedent(
     """
-    import os, sys, time
+    import os, signal, sys, time
     from pathlib import Path
     from flwr.app import Message, MetricRecord, RecordDict
     from flwr.clientapp import ClientApp
     from flwr.serverapp import ServerApp
     from fedlearn_helpers.federation import simulate
 
+    signal.alarm(120)  # whatever goes wrong, this process ends
     folder, patience = Path(sys.argv[1]), 60
     client_app, server_app = ClientApp(), ServerApp()
 
@@ -438,6 +439,9 @@ def test_interrupts_and_sudden_death_end_the_workers(script, tmp_path):
         assert script.stdout.readline() == "left: [] answers afterwards: 2\n"
     soon(lambda: len(os.listdir(tmp_path)) == 2, 10)
     workers = [int(name) for name in os.listdir(tmp_path)]
-    assert all(is_running(worker) for worker in workers)
+    for worker in workers:
+        os.kill(worker, signal.SIGINT)
+    time.sleep(0.2)
+    assert all(is_running(worker) for worker in workers)  # it is the parent that decides
     script.kill()
     soon(lambda: not any(is_running(worker) for worker in workers), 5)
