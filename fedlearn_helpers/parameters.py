@@ -19,7 +19,8 @@ def _known_dataset(value: str) -> str:
 
 
 def _folder_or_new(value: str) -> str:
-    for path in (Path(value), *Path(value).parents):
+    folder = Path(os.path.expanduser(value))
+    for path in (folder, *folder.parents):
         if os.path.exists(path) and not os.path.isdir(path):  # unlike Path's, they never raise
             raise ValueError("must be a folder, or a path where one can be made")
     return value
@@ -82,7 +83,7 @@ class FederatedParameters(_Parameters):
         return self
 
 
-def check_parameters(model: type[_Parameters], values: Mapping[str, Any]) -> dict[str, Any]:
+def check_parameters(model: type[BaseModel], values: Mapping[str, Any]) -> dict[str, Any]:
     """Check a notebook's parameters; return them as a dict, in the order of the model.
 
     Args:

@@ -33,6 +33,8 @@ class Progress:
         return self
 
     def __exit__(self, kind: type | None, value: BaseException | None, trace: TracebackType | None) -> None:
+        if self.total is None:
+            self.total = int(self.done)  # a bar without an end would go on moving in a saved notebook
         if kind is not None:
             self.text = "interrupted" if issubclass(kind, KeyboardInterrupt) else f"stopped by {kind.__name__}"
         self._draw()

@@ -10,6 +10,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from fedlearn_helpers.errors import InputError
+
 _VERSIONED = ("fedlearn-helpers", "flwr", "torch", "numpy")
 
 
@@ -26,12 +28,12 @@ def write_results(
         seconds: wall time of the notebook.
 
     Raises:
-        ValueError: a metric that is NaN or infinite, which JSON cannot hold.
+        InputError: a metric that is NaN or infinite, which JSON cannot hold.
     """
     for name, value in metrics.items():
         for number in value if isinstance(value, list | tuple) else [value]:
             if isinstance(number, float) and not math.isfinite(number):
-                raise ValueError(f"metric {name} must be finite, got {number}: the training has diverged")
+                raise InputError(f"metric {name} must be finite, got {number}: training diverged; lower learning_rate")
     versions = {"python": platform.python_version()} | {name: version(name) for name in _VERSIONED}
     content = {
         "notebook": notebook,
@@ -40,16 +42,25 @@ def write_results(
         "seconds": round(seconds, 1),
         "versions": versions,
     }
+    path = Path(os.path.expanduser(output_dir)) / "results.json"
+    write_json(path, content)
+    return path
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Write a JSON file, completely or not at all; its folder is made if missing.
+
+    Raises:
+        ValueError: a number that is NaN or infinite.
+    """
     text = json.dumps(content, indent=2, allow_nan=False) + "\n"
-    folder = Path(output_dir)
-    folder.mkdir(parents=True, exist_ok=True)
-    file = tempfile.NamedTemporaryFile("w", dir=folder, prefix=".results-", delete=False)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    file = tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=".results-", delete=False)
     try:
         with file:
             file.write(text)
         os.chmod(file.name, 0o644)
-        os.replace(file.name, folder / "results.json")
+        os.replace(file.name, path)
     except BaseException:
         os.unlink(file.name)
         raise
-    return folder / "results.json"

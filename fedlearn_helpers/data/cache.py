@@ -126,6 +126,7 @@ def _write(folder: Path, decoded: Decoded) -> None:
         files[path.name] = {"size": path.stat().st_size, "sha256": _sha256(path)}
     manifest = {"files": files, "class_names": decoded.class_names, "origin": decoded.origin}
     (folder / _MANIFEST).write_text(json.dumps(manifest, indent=1))
+    folder.chmod(0o755)  # temporary folders are private; a class may share a cache
 
 
 def _publish(folder: Path, entry: Path) -> None:

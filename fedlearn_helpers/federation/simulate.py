@@ -104,8 +104,10 @@ class _ProgressOfRounds:
             more = exchange.examples or 0
             self._sums[f"{exchange.phase} {name}"] = (total + more * value, weight + more)
         if exchange.round == 0:  # messages outside rounds: count them
-            self._progress.total, self._trained = batch_size, self._answers
-        elif exchange.phase == "train":
+            self._progress.total = batch_size
+            self._progress.update(self._answers)
+            return
+        if exchange.phase == "train":
             self._trained = exchange.round - 1 + self._answers / batch_size
         averages = {name: total / weight for name, (total, weight) in self._sums.items() if weight}
         self._progress.update(self._trained, ", ".join(f"{name} {value:.3f}" for name, value in averages.items()))

@@ -29,9 +29,13 @@ def test_embedded_data_set_needs_nothing(cache):
     assert not cache.exists()
 
 
-def test_embedded_images_use_the_whole_range_and_every_class():
+def test_embedded_images_are_fashion_mnists_first():
     dataset = load_dataset("fashion")
     assert (dataset.train_images.min(), dataset.train_images.max()) == (0, 255)
+    assert dataset.train_labels[:10].tolist() == [9, 0, 0, 3, 0, 2, 7, 2, 5, 5]
+    assert dataset.test_labels[:10].tolist() == [9, 2, 1, 1, 6, 1, 4, 6, 5, 7]
+    training = {image.tobytes() for image in dataset.train_images.numpy()}
+    assert len(training) == 10_000 and not any(image.tobytes() in training for image in dataset.test_images.numpy())
     for labels in (dataset.train_labels, dataset.test_labels):
         counts = labels.bincount(minlength=10)
         assert len(counts) == 10 and counts.min() > 0.08 * len(labels)

@@ -99,6 +99,7 @@ def test_one_full_batch_step_is_the_gradient_step(examples):
 def test_a_step_does_not_remember_the_gradient_of_the_one_before(examples):
     """Two epochs of full batches are two separate steps."""
     once, _ = run(examples, epochs=1, batch_size=20)
+    once.zero_grad()
     once_more, _ = run(examples, epochs=1, batch_size=20, model=once)
     together, _ = run(examples, epochs=2, batch_size=20)
     torch.testing.assert_close(weights(together), weights(once_more))
