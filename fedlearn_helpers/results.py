@@ -33,7 +33,7 @@ def write_results(
     for name, value in metrics.items():
         for number in value if isinstance(value, list | tuple) else [value]:
             if isinstance(number, float) and not math.isfinite(number):
-                raise InputError(f"metric {name} must be finite, got {number}: training diverged; lower learning_rate")
+                raise InputError(f"metric {name} must be finite, got {number}: the training has diverged")
     versions = {"python": platform.python_version()} | {name: version(name) for name in _VERSIONED}
     content = {
         "notebook": notebook,
