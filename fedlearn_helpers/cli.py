@@ -112,6 +112,7 @@ def _execute(path: Path, output: Path, parameters: dict[str, Any]) -> str | None
             parameters={"output_dir": str(results)} | own,
             kernel_name="python3",
             progress_bar=False,
+            extra_arguments=["--IPKernelApp.log_level=50"],  # the kernel's own warnings are no news to a reader
         )
     except PapermillExecutionError as error:
         problem = f"{error.ename}: {error.evalue}".splitlines()[0]
