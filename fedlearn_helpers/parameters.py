@@ -132,6 +132,12 @@ def _sentence(problem: Mapping[str, Any]) -> str:
     elif problem["type"] == "value_error":
         rule = str(context["error"])
     else:
-        rule = _RULES.get(problem["type"], problem["msg"]).format(**context)
+        limits = {key: _plain(value) for key, value in context.items()}
+        rule = _RULES.get(problem["type"], problem["msg"]).format(**limits)
     got = "nothing" if problem["type"] == "missing" else repr(problem["input"])
     return f"{name} {rule}, got {got}"
+
+
+def _plain(limit: Any) -> Any:
+    """Return a whole number without its point: the limit of a rate reads `> 0`, not `> 0.0`."""
+    return int(limit) if isinstance(limit, float) and limit.is_integer() else limit
