@@ -87,7 +87,7 @@ class _ProgressOfRounds:
     """Keeps the progress line true: the round, and the averages of what clients have reported in it so far."""
 
     def __init__(self, progress: Progress) -> None:
-        self._progress = progress
+        self._progress, self._num_rounds = progress, progress.total
         self._round, self._phase = 0, ""
         self._answers = 0
         self._trained = 0.0
@@ -103,9 +103,10 @@ class _ProgressOfRounds:
             total, weight = self._sums.get(f"{exchange.phase} {name}", (0.0, 0.0))
             more = exchange.examples or 0
             self._sums[f"{exchange.phase} {name}"] = (total + more * value, weight + more)
-        if exchange.round == 0:  # messages outside rounds: count them
-            self._progress.total = batch_size
-            self._progress.update(self._answers)
+        if exchange.round == 0:  # a message outside rounds: counted where there are no rounds to count
+            if self._num_rounds is None:
+                self._progress.total = batch_size
+                self._progress.update(self._answers)
             return
         if exchange.phase == "train":
             self._trained = exchange.round - 1 + self._answers / batch_size

@@ -398,10 +398,11 @@ SCRIPT = textwrap.dedent(
         except KeyboardInterrupt:
             left = [name for name in os.listdir(folder) if Path("/proc", name).exists()]
             patience = 0
-            print("left:", left, "answers afterwards:", len(run().exchanges), flush=True)
+            answers = len(run().exchanges)
             for name in os.listdir(folder):
                 os.remove(folder / name)
             patience = 60
+            print("left:", left, "answers afterwards:", answers, flush=True)  # last: now it may be interrupted again
     """
 )
 
