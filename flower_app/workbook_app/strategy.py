@@ -1,0 +1,102 @@
+"""Flower's strategies, made to give the same result in every engine."""
+
+import random
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from flwr.app import ArrayRecord, ConfigRecord, Message, MetricRecord
+from flwr.serverapp import Grid
+from flwr.serverapp.strategy import FedAvg
+
+from fedlearn_helpers.seeds import derive_seed
+from workbook_app.clients import reason_of
+
+
+class ReproducibleFedAvg(FedAvg):
+    """Flower's FedAvg, whose result depends on the seed and not on node ids, timing or the order of replies.
+
+    Under Ray, node ids are random, replies come in any order, and other threads of the server's process
+    draw from Python's global generator, which Flower's sampling uses. So clients are sampled by
+    partition id with a generator of their own, and replies are averaged in the order of partition ids.
+
+    Another strategy gets the same by inheritance, `class ReproducibleFedAdam(ReproducibleFedAvg, FedAdam)`.
+
+    Args:
+        partitions: partition id by node id. Nodes that are not in it, because they joined later, stay out.
+        seed: decides who trains, >= 0.
+        fraction_train: share of the connected clients that train in a round, in (0, 1].
+        min_clients: a round waits for at least so many connected clients, and at least so many train.
+        options: of Flower's strategy.
+
+    Attributes:
+        rounds: by round, what happened in it: how many `clients` were asked and how many `failures` there were,
+            by phase; `errors`, the last line of each error that a client answered with; and the averaged metrics
+            of "train" and "evaluate". A client that does not answer in time has failed, too.
+    """
+
+    def __init__(
+        self, partitions: Mapping[int, int], *, seed: int, fraction_train: float, min_clients: int, **options: Any
+    ) -> None:
+        super().__init__(  # fractions of 1: this class chooses among the messages to all clients
+            min_train_nodes=min_clients, min_evaluate_nodes=min_clients, min_available_nodes=min_clients, **options
+        )
+        self._partitions, self._seed = partitions, seed
+        self._share, self._min_clients = fraction_train, min_clients
+        self.rounds: dict[int, dict[str, Any]] = defaultdict(lambda: {"clients": {}, "failures": {}, "errors": []})
+
+    def configure_train(
+        self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
+    ) -> list[Message]:
+        """Address a sample of the clients; its size is that of Flower's FedAvg."""
+        messages = self._in_order(super().configure_train(server_round, arrays, config, grid))
+        size = max(int(len(messages) * self._share), self._min_clients)
+        generator = random.Random(derive_seed(self._seed, "sample", server_round))
+        return self._count_asked(server_round, "train", generator.sample(messages, min(size, len(messages))))
+
+    def configure_evaluate(
+        self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
+    ) -> list[Message]:
+        """Address all clients."""
+        messages = self._in_order(super().configure_evaluate(server_round, arrays, config, grid))
+        return self._count_asked(server_round, "evaluate", messages)
+
+    def aggregate_train(
+        self, server_round: int, replies: Iterable[Message]
+    ) -> tuple[ArrayRecord | None, MetricRecord | None]:
+        """Average models and metrics in the order of the partition ids."""
+        replies = self._count_failures(server_round, "train", replies)
+        arrays, metrics = super().aggregate_train(server_round, replies)
+        self._keep_metrics(server_round, "train", metrics)
+        return arrays, metrics
+
+    def aggregate_evaluate(self, server_round: int, replies: Iterable[Message]) -> MetricRecord | None:
+        """Average metrics in the order of the partition ids."""
+        replies = self._count_failures(server_round, "evaluate", replies)
+        metrics = super().aggregate_evaluate(server_round, replies)
+        self._keep_metrics(server_round, "evaluate", metrics)
+        return metrics
+
+    def _in_order(self, messages: Iterable[Message]) -> list[Message]:
+        known = [message for message in messages if message.metadata.dst_node_id in self._partitions]
+        return sorted(known, key=lambda message: self._partitions[message.metadata.dst_node_id])
+
+    def _count_asked(self, server_round: int, phase: str, messages: list[Message]) -> list[Message]:
+        self.rounds[server_round]["clients"][phase] = len(messages)
+        return messages
+
+    def _count_failures(self, server_round: int, phase: str, replies: Iterable[Message]) -> list[Message]:
+        replies = sorted(replies, key=lambda reply: self._partitions[reply.metadata.src_node_id])
+        this_round = self.rounds[server_round]
+        failed = [reply for reply in replies if reply.has_error()]
+        this_round["failures"][phase] = this_round["clients"][phase] - (len(replies) - len(failed))
+        for reply in failed:
+            client = self._partitions[reply.metadata.src_node_id]
+            this_round["errors"].append(f"client {client} in round {server_round}, phase {phase!r}: {reason_of(reply)}")
+        return replies
+
+    def _keep_metrics(self, server_round: int, phase: str, metrics: MetricRecord | None) -> None:
+        self.rounds[server_round][phase] = {} if metrics is None else dict(metrics)
+
+
+STRATEGIES: dict[str, type[ReproducibleFedAvg]] = {"fedavg": ReproducibleFedAvg}

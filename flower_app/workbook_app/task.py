@@ -1,0 +1,34 @@
+"""What server and clients have in common: the images, who holds which, and the model."""
+
+from functools import lru_cache
+
+from fedlearn_helpers import partition
+from fedlearn_helpers.data import ImageDataset, load_dataset
+from fedlearn_helpers.models import TutorialCNN, new_cnn
+from fedlearn_helpers.partition import Shard
+from workbook_app.settings import RunConfig
+
+VALIDATION_FRACTION = 0.2
+
+
+@lru_cache(maxsize=1)
+def load_images(name: str) -> ImageDataset:
+    """Return the data set, on the CPU; it is loaded once per process, however many clients take turns there."""
+    return load_dataset(name)
+
+
+def new_model(config: RunConfig) -> TutorialCNN:
+    """Return the CNN with the weights that all clients start from; they depend on the seed alone."""
+    images = load_images(config.dataset)
+    return new_cnn(images.image_shape, images.num_classes, config.seed)
+
+
+def new_shards(config: RunConfig, num_clients: int) -> list[Shard]:
+    """Deal the training images out to the clients, as in notebook 02.
+
+    Raises:
+        InputError: a client would have fewer than 2 images.
+    """
+    num_images = len(load_images(config.dataset).train_labels)
+    shares = partition.iid(num_images, num_clients, seed=config.seed)
+    return partition.split_train_validation(shares, validation_fraction=VALIDATION_FRACTION, seed=config.seed)

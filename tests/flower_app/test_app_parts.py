@@ -1,0 +1,146 @@
+"""The app's parts: who is sampled, in which order replies are averaged, which clients there are, and the run-config."""
+
+import random
+import tomllib
+from itertools import pairwise
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from flwr.app import Array, ArrayRecord, ConfigRecord, Message, MetricRecord, RecordDict
+from flwr.serverapp.strategy import FedAvg
+from workbook_app.clients import find_clients
+from workbook_app.settings import read_run_config
+from workbook_app.strategy import ReproducibleFedAvg
+
+from fedlearn_helpers.errors import InputError
+from fedlearn_helpers.federation.grid import server_identity
+
+PYPROJECT = Path(__file__).parents[2] / "flower_app" / "pyproject.toml"
+DEFAULTS = tomllib.loads(PYPROJECT.read_text())["tool"]["flwr"]["app"]["config"]
+
+# Whatever the node ids and the order of replies -------------------------------------------
+
+
+def train(strategy, clients, *, shuffled_with=None, rounds=3):
+    """Run rounds over nodes, client by node id, that answer in any order with numbers whose sum depends on it.
+
+    Returns:
+        The clients that were asked in each round, and the final weights.
+    """
+    shuffle = random.Random(shuffled_with).shuffle
+    node_ids = list(clients)
+    shuffle(node_ids)
+    grid = SimpleNamespace(get_node_ids=lambda: node_ids)
+    updates = np.random.default_rng(0).normal(size=(len(clients), 50)).astype(np.float32)
+
+    def answer(message):
+        client = clients[message.metadata.dst_node_id]
+        arrays = ArrayRecord({"weights": Array(message.content["arrays"]["weights"].numpy() + updates[client])})
+        metrics = MetricRecord({"num-examples": 7 + client})
+        return Message(RecordDict({"arrays": arrays, "metrics": metrics}), reply_to=message)
+
+    asked, arrays = [], ArrayRecord({"weights": Array(np.zeros(50, np.float32))})
+    with server_identity():
+        for server_round in range(1, rounds + 1):
+            messages = list(strategy.configure_train(server_round, arrays, ConfigRecord(), grid))
+            asked.append([clients[message.metadata.dst_node_id] for message in messages])
+            replies = [answer(message) for message in messages]
+            shuffle(replies)
+            arrays, _ = strategy.aggregate_train(server_round, replies)
+    return asked, arrays["weights"].numpy()
+
+
+def train_reproducibly(node_ids, **options):
+    clients = {node_id: client for client, node_id in enumerate(node_ids)}
+    strategy = ReproducibleFedAvg(clients, seed=0, fraction_train=0.5, min_clients=2)
+    return train(strategy, clients, **options)
+
+
+def test_neither_node_ids_nor_the_order_of_replies_change_a_bit():
+    asked, weights = train_reproducibly(range(1000, 1020))
+    for attempt in range(5):
+        node_ids = random.Random(attempt).sample(range(2**62), 20)
+        again, same = train_reproducibly(node_ids, shuffled_with=attempt)
+        assert again == asked
+        assert (same == weights).all()
+
+
+def test_with_flowers_own_fedavg_the_order_of_replies_does():
+    clients = {client: client for client in range(20)}
+    results = [train(FedAvg(), clients, shuffled_with=attempt)[1] for attempt in range(5)]
+    assert any((one != other).any() for one, other in pairwise(results))
+
+
+def test_a_node_that_joined_later_stays_out():
+    strategy = ReproducibleFedAvg({10: 0, 11: 1}, seed=0, fraction_train=1.0, min_clients=1)
+    grid = SimpleNamespace(get_node_ids=lambda: [12, 11, 10])
+    with server_identity():
+        arrays = ArrayRecord({"weights": Array(np.zeros(1))})
+        messages = strategy.configure_evaluate(1, arrays, ConfigRecord(), grid)
+    assert [message.metadata.dst_node_id for message in messages] == [10, 11]
+
+
+def partitions_found(*answers, patience=0.0):
+    """Let a node give each of these answers: partition-id and num-partitions."""
+
+    def send_and_receive(messages, timeout):
+        return [Message(RecordDict({"partition": answer(message)}), reply_to=message) for message in messages]
+
+    def answer(message):
+        partition_id, num_partitions = answers[message.metadata.dst_node_id - 10]
+        return ConfigRecord({"partition-id": partition_id, "num-partitions": num_partitions})
+
+    grid = SimpleNamespace(get_node_ids=lambda: range(10, 10 + len(answers)), send_and_receive=send_and_receive)
+    with server_identity():
+        return find_clients(grid, patience=patience)
+
+
+def test_clients_say_who_they_are():
+    assert partitions_found((1, 3), (0, 3), (2, 3)) == {10: 1, 11: 0, 12: 2}
+
+
+@pytest.mark.parametrize(
+    ("answers", "sentence"),
+    [
+        ([(0, 3), (1, 3)], "num-partitions must be the number of clients, got {3} with 2 clients after 0 seconds"),
+        ([], "num-partitions must be the number of clients, got none with 0 clients after 0 seconds"),
+        ([(0, 2), (1, 3)], "num-partitions must be the same for all clients, got [2, 3]"),
+        ([(1, 2), (1, 2)], "partition-id must be 0 to 1, each once, got [1, 1]"),
+        ([(0, 2), (2, 2)], "partition-id must be 0 to 1, each once, got [0, 2]"),
+    ],
+)
+def test_clients_that_do_not_fit_together_are_an_error(answers, sentence):
+    with pytest.raises(InputError) as caught:
+        partitions_found(*answers)
+    assert str(caught.value) == sentence
+
+
+# The run-config ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"strategy": "fedsgd"}, "strategy must be 'fedavg', got 'fedsgd'"),
+        ({"learning-rate": -1}, "learning-rate must be > 0, got -1"),
+        ({"batch-size": "32"}, "batch-size must be a whole number, got '32'"),
+        ({"local-epochs": 0}, "local-epochs must be >= 1, got 0"),
+        ({"num-server-rounds": 1.5}, "num-server-rounds must be a whole number, got 1.5"),
+        ({"fraction-train": 1.1}, "fraction-train must be <= 1, got 1.1"),
+        ({"seed": -1}, "seed must be >= 0, got -1"),
+        ({"results-path": "x.json"}, "results-path must be the absolute path of a file, or empty, got 'x.json'"),
+        ({"results-path": "/"}, "results-path must be the absolute path of a file, or empty, got '/'"),
+        ({"min-clients": 0, "seed": "x"}, "min-clients must be >= 1, got 0; seed must be a whole number, got 'x'"),
+    ],
+)  # fmt: skip
+def test_a_bad_run_config_is_one_sentence(change, sentence):
+    with pytest.raises(InputError) as caught:
+        read_run_config(DEFAULTS | change)
+    assert str(caught.value) == sentence
+
+
+def test_a_missing_value_is_named():
+    with pytest.raises(InputError, match="^learning-rate must be set, got nothing$"):
+        read_run_config({key: value for key, value in DEFAULTS.items() if key != "learning-rate"})
