@@ -19,8 +19,8 @@ _MARK = "FEDLEARN_PROCESSES"
 _GRACE = 10.0  # seconds between asking processes to end and killing them
 _ANSI_COLOR = re.compile(r"\x1b\[[0-9;]*m")
 
-# What the daemons of Flower and Ray do when this process is killed, and cannot stop them, is up to them: they
-# end when the process above them does. So all it takes is that the topmost one ends with this process.
+# When this process is killed it cannot stop anything. But the daemons of Flower and Ray end when the process above
+# them does, so it is enough that the topmost ones are told to end with this process.
 _END_WITH_PARENT = """
 import ctypes, os, sys
 if sys.platform == "linux":
@@ -65,7 +65,7 @@ class OwnProcesses:
 
     def stop(self) -> None:
         """Ask all to end, kill those that do not, and wait until none is left."""
-        alive = self._alive()  # before the first ends, and its children are nobody's
+        self._alive()  # find them all, before the first ends and its children are nobody's
         for process in reversed(self._started):
             if process.poll() is None:
                 process.terminate()

@@ -7,7 +7,6 @@ all numbers have been found to be equal.
 
 import io
 import json
-import os
 import shutil
 import tempfile
 import threading
@@ -46,10 +45,7 @@ DEFAULTS = tomllib.loads((FLOWER_APP / "pyproject.toml").read_text())["tool"]["f
 # Half of the clients train in a round, so that sampling must agree, too.
 CHANGES = {"num-server-rounds": 2, "batch-size": 100, "fraction-train": 0.5, "min-clients": 2}
 
-needs_ray = pytest.mark.skipif(
-    find_spec("ray") is None or "FEDLEARN_TEST_RAY" not in os.environ,
-    reason="these tests start Ray, which takes minutes: install 'flwr[simulation]' and set FEDLEARN_TEST_RAY=1",
-)
+needs_ray = pytest.mark.skipif(find_spec("ray") is None, reason="Ray is not installed: pip install 'flwr[simulation]'")
 
 
 def run(run_config=None, *, clients=client_app, workers=1, **options):
