@@ -6,20 +6,20 @@ unchanged, with three gains for a notebook: it starts at once, the same seed giv
 bits, and a client's exception is the cell's exception.
 """
 
-import copy
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, MutableMapping
 from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import Any, Literal
 from uuid import uuid4
 
-from flwr.app import Context, Error, Message, Metadata, RecordDict
+from flwr.app import Error, Message, Metadata, RecordDict
 from flwr.serverapp import Grid
 
 from fedlearn_helpers.errors import InputError
 from fedlearn_helpers.federation.history import Exchange
-from fedlearn_helpers.federation.turn import Outcome, Turn
+from fedlearn_helpers.federation.parcel import Parcel, pack, unpack
+from fedlearn_helpers.federation.turn import Outcome, Turn, array_bytes
 from fedlearn_helpers.federation.workers import Executor
 from fedlearn_helpers.seeds import derive_seed
 
@@ -48,6 +48,7 @@ class InProcessGrid(Grid):
 
     Args:
         executor: takes the clients' turns.
+        states: what each client keeps between its turns; clients that keep nothing are not in it.
         num_clients: clients have `partition-id` 0 … num_clients - 1 in their `node_config`.
         run_config: what apps find in `context.run_config`.
         seed: seeds every call together with round, phase and client.
@@ -63,6 +64,7 @@ class InProcessGrid(Grid):
     def __init__(
         self,
         executor: Executor,
+        states: MutableMapping[int, Parcel],
         num_clients: int,
         *,
         run_config: dict[str, Any],
@@ -70,10 +72,9 @@ class InProcessGrid(Grid):
         on_error: OnError,
         on_answer: Callable[[Exchange, int], None],
     ) -> None:
-        self._executor, self._num_clients = executor, num_clients
+        self._executor, self._states, self._num_clients = executor, states, num_clients
         self._run_config, self._seed, self._on_error, self._on_answer = run_config, seed, on_error, on_answer
         self.exchanges: list[Exchange] = []
-        self._states: dict[int, RecordDict] = {}
         self._replies: dict[str, Message] = {}
         self._last_question, self._pauses = time.monotonic(), 0
         self._run: Any = SimpleNamespace(run_id=_RUN_ID)
@@ -115,14 +116,15 @@ class InProcessGrid(Grid):
     def push_messages(self, messages: Iterable[Message]) -> list[str]:
         """Deliver the messages in the order of the clients' ids, keep the replies, and return the messages' ids."""
         self._pauses = 0
-        turns = [self._prepare(message) for message in messages]
+        packed: dict[int, tuple[RecordDict, Parcel]] = {}
+        turns = [self._prepare(message, packed) for message in messages]
         in_order = sorted(turns, key=lambda turn: turn.client)
         outcomes = self._executor.run(
             in_order, lambda turn, outcome: self._on_answer(_exchange(turn, outcome), len(turns))
         )
         for turn, outcome in zip(in_order, outcomes, strict=True):
             self._accept(turn, outcome)
-        return [turn.message.metadata.message_id for turn in turns]
+        return [turn.metadata.message_id for turn in turns]
 
     def pull_messages(self, message_ids: Iterable[str]) -> list[Message]:
         """Return the replies to these messages; each reply can be pulled once."""
@@ -135,40 +137,48 @@ class InProcessGrid(Grid):
 
     # One client's turn -------------------------------------------------------------------
 
-    def _prepare(self, message: Message) -> Turn:
+    def _prepare(self, message: Message, packed: dict[int, tuple[RecordDict, Parcel]]) -> Turn:
+        """Pack the message; FedAvg puts one RecordDict into the messages of all clients, which is packed once."""
         node_id = message.metadata.dst_node_id
         client = node_id - _FIRST_CLIENT_NODE_ID
         if not 0 <= client < self._num_clients:
             raise InputError(f"a message's dst_node_id must be one of grid.get_node_ids(), got {node_id}")
+        content = message.content
+        if id(content) not in packed:
+            packed[id(content)] = (content, pack(content))
         server_round, phase = _round_of(message), message.metadata.message_type
-        context = Context(
-            run_id=_RUN_ID,
-            node_id=node_id,
+        return Turn(
+            metadata=_delivered(message.metadata),
+            content=packed[id(content)][1],
+            bytes_down=array_bytes(content),
             node_config={"partition-id": client, "num-partitions": self._num_clients},
-            state=copy.deepcopy(self._states.get(client, RecordDict())),
-            run_config=dict(self._run_config),
+            run_config=self._run_config,
+            state=self._states.get(client),
+            round=server_round,
+            phase=phase,
+            client=client,
+            seed=derive_seed(self._seed, "client", server_round, phase, client),
         )
-        seed = derive_seed(self._seed, "client", server_round, phase, client)
-        return Turn(_private_copy(message), _array_bytes(message.content), context, server_round, phase, client, seed)
 
     def _accept(self, turn: Turn, outcome: Outcome) -> None:
         """Keep reply, state and a record of the exchange."""
         exchange = _exchange(turn, outcome)
         if exchange.error is None:
-            reply = copy.deepcopy(outcome.reply)  # strategies take replies apart: not the client's state
-            self._keep_state(turn.client, outcome.context.state)
+            reply = Message(unpack(outcome.content), metadata=outcome.metadata)
+            self._keep_state(turn.client, outcome.state)
         elif self._on_error == "raise":
             raise outcome.exception
         else:
-            reply = Message(Error(code=_CLIENT_RAISED, reason=exchange.error), reply_to=turn.message)
-        self._replies[turn.message.metadata.message_id] = reply
+            sent = Message(unpack(turn.content), metadata=turn.metadata)
+            reply = Message(Error(code=_CLIENT_RAISED, reason=exchange.error), reply_to=sent)
+        self._replies[turn.metadata.message_id] = reply
         self.exchanges.append(exchange)
 
-    def _keep_state(self, client: int, state: RecordDict) -> None:
-        if state:
-            self._states[client] = state
-        else:
+    def _keep_state(self, client: int, state: Parcel | None) -> None:
+        if state is None:
             self._states.pop(client, None)
+        else:
+            self._states[client] = state
 
 
 @contextmanager
@@ -183,8 +193,7 @@ def server_identity() -> Iterator[None]:
 
 
 def _exchange(turn: Turn, outcome: Outcome) -> Exchange:
-    failure = outcome.exception
-    metrics = _scalars(outcome.reply.content) if failure is None else {}
+    failure, metrics = outcome.exception, dict(outcome.metrics)
     return Exchange(
         round=turn.round,
         phase=turn.phase,
@@ -192,28 +201,24 @@ def _exchange(turn: Turn, outcome: Outcome) -> Exchange:
         examples=metrics.pop(_NUM_EXAMPLES, None),
         metrics=metrics,
         bytes_down=turn.bytes_down,
-        bytes_up=_array_bytes(outcome.reply.content) if failure is None else 0,
+        bytes_up=outcome.bytes_up,
         seconds=outcome.seconds,
         error=None if failure is None else f"{type(failure).__name__}: {failure}",
     )
 
 
-def _private_copy(message: Message) -> Message:
-    """Copy a message as the network would: FedAvg puts one RecordDict into the messages of all clients."""
-    sent = message.metadata
-    return Message(
-        content=copy.deepcopy(message.content),
-        metadata=Metadata(
-            run_id=_RUN_ID,
-            message_id=str(uuid4()),
-            src_node_id=_SERVER_NODE_ID,
-            dst_node_id=sent.dst_node_id,
-            reply_to_message_id="",
-            group_id=sent.group_id,
-            created_at=sent.created_at,
-            ttl=sent.ttl,
-            message_type=sent.message_type,
-        ),
+def _delivered(sent: Metadata) -> Metadata:
+    """Complete a message's metadata as a real federation does on its way."""
+    return Metadata(
+        run_id=_RUN_ID,
+        message_id=str(uuid4()),
+        src_node_id=_SERVER_NODE_ID,
+        dst_node_id=sent.dst_node_id,
+        reply_to_message_id="",
+        group_id=sent.group_id,
+        created_at=sent.created_at,
+        ttl=sent.ttl,
+        message_type=sent.message_type,
     )
 
 
@@ -221,16 +226,3 @@ def _round_of(message: Message) -> int:
     """Return the round that Flower's strategies write into the config they send, or 0."""
     configs = message.content.config_records.values()
     return next((config["server-round"] for config in configs if "server-round" in config), 0)
-
-
-def _scalars(content: RecordDict) -> dict[str, float]:
-    return {
-        name: value
-        for record in content.metric_records.values()
-        for name, value in record.items()
-        if not isinstance(value, list)
-    }
-
-
-def _array_bytes(content: RecordDict) -> int:
-    return sum(len(array.data) for record in content.array_records.values() for array in record.values())

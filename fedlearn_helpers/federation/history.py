@@ -1,12 +1,17 @@
 """What happened in a federation: tables per message and per round, and the final model."""
 
-from dataclasses import dataclass, field
+from __future__ import annotations  # the tables' type is imported when the first table is made
 
-import pandas as pd
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
 from flwr.app import ArrayRecord, Context
 from flwr.serverapp.strategy import Result
 
 from fedlearn_helpers.metrics import weighted_average
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _ARRAYS = "final-arrays"
 _PHASES = ("train", "evaluate", "server")
@@ -62,6 +67,8 @@ class History:
 
         A metric that is called like one of the others, such as "error", is in `metric_error`.
         """
+        import pandas as pd  # a third of a second
+
         rows = [
             {name: getattr(entry, name) for name in _FACTS}
             | {f"metric_{name}" if name in _FACTS else name: value for name, value in entry.metrics.items()}
@@ -77,6 +84,8 @@ class History:
         `seconds` (sum of the clients' own), `train_<metric>` and `evaluate_<metric>` (as the strategy
         aggregated them, or else the clients' average, weighted by examples), `server_<metric>`.
         """
+        import pandas as pd
+
         by_round: dict[int, list[Exchange]] = {number: [] for number in self.server_metrics}
         for entry in self.exchanges:
             by_round.setdefault(entry.round, []).append(entry)

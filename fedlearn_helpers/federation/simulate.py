@@ -4,6 +4,7 @@ import logging
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, get_args
 
 from flwr.app import Context, RecordDict
@@ -13,6 +14,7 @@ from flwr.serverapp import ServerApp
 from fedlearn_helpers.errors import InputError
 from fedlearn_helpers.federation.grid import InProcessGrid, OnError, server_identity
 from fedlearn_helpers.federation.history import Exchange, History, read_result
+from fedlearn_helpers.federation.states import StatesOnDisk
 from fedlearn_helpers.federation.workers import Workers, make_executor
 from fedlearn_helpers.progress import Progress
 from fedlearn_helpers.seeds import derive_seed, seeded
@@ -27,6 +29,7 @@ def simulate(
     run_config: dict[str, Any] | None = None,
     workers: Workers = "auto",
     on_error: OnError = "raise",
+    state_folder: Path | str | None = None,
     label: str = "Round",
 ) -> History:
     """Run a federation in this process and return its history.
@@ -46,10 +49,13 @@ def simulate(
             their `context.state`, as in a real federation.
         on_error: "raise": a client's exception ends the run, with the client's own traceback.
             "reply": it counts as a failure of that client, and the strategy goes on with the rest.
+        state_folder: an empty or new folder in which clients' states are kept, one file per client that has
+            one; None keeps them in memory.
         label: what the progress line counts.
 
     Raises:
-        InputError: an argument out of range, or a strategy that waits for more clients than there are.
+        InputError: an argument out of range, a state_folder that is not empty, or a strategy that waits for more
+            clients than there are.
     """
     if num_clients < 1:
         raise InputError(f"num_clients must be >= 1, got {num_clients}")
@@ -57,6 +63,7 @@ def simulate(
         raise InputError(f"seed must be >= 0, got {seed}")
     if on_error not in get_args(OnError):
         raise InputError(f"on_error must be 'raise' or 'reply', got {on_error!r}")
+    states = {} if state_folder is None else StatesOnDisk(Path(state_folder))
     run_config = dict(run_config or {})
     start = time.perf_counter()
     with (
@@ -68,6 +75,7 @@ def simulate(
     ):
         grid = InProcessGrid(
             executor,
+            states,
             num_clients,
             run_config=run_config,
             seed=seed,

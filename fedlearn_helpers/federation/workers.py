@@ -9,22 +9,26 @@ import contextlib
 import ctypes
 import gc
 import io
+import math
 import os
 import signal
 import sys
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from multiprocessing.connection import Connection, Pipe, wait
+from multiprocessing.connection import wait
+from pathlib import Path
 from typing import Literal, Protocol, Self
 
 import torch
 from flwr.clientapp import ClientApp
 
 from fedlearn_helpers.errors import InputError
+from fedlearn_helpers.federation.channel import Channel
 from fedlearn_helpers.federation.turn import Outcome, Turn, take_turn
 
 Workers = int | Literal["auto"]
+_QUOTA = Path("/sys/fs/cgroup/cpu.max")  # of the container this process runs in (Linux, control groups 2)
 OnFinished = Callable[[Turn, Outcome], None]
 
 
@@ -54,7 +58,7 @@ def make_executor(client_app: ClientApp, workers: Workers, num_clients: int) -> 
     """
     obstacle = _obstacle_to_forking()
     if workers == "auto":
-        workers = 1 if obstacle else len(os.sched_getaffinity(0))
+        workers = 1 if obstacle else _cores()
     elif isinstance(workers, bool) or not isinstance(workers, int) or workers < 1:
         raise InputError(f"workers must be 'auto' or a whole number >= 1, got {workers!r}")
     elif workers > 1 and obstacle:
@@ -69,6 +73,16 @@ def _obstacle_to_forking() -> str | None:
     if torch.cuda.is_initialized():
         return "PyTorch uses CUDA, which does not survive a fork"
     return None
+
+
+def _cores() -> int:
+    """Return how many cores this process may use: those it is bound to, or fewer in a container with a quota."""
+    cores = len(os.sched_getaffinity(0))
+    try:
+        quota, period = _QUOTA.read_text().split()
+    except (OSError, ValueError):  # no such file, or not of this form: no quota
+        return cores
+    return cores if quota == "max" else min(cores, math.ceil(int(quota) / int(period)))
 
 
 class ThisProcess:
@@ -100,8 +114,8 @@ class ForkedWorkers:
 
     def __init__(self, client_app: ClientApp, count: int) -> None:
         self._client_app, self._count = client_app, count
-        self._connections: list[Connection] = []
-        self._busy: dict[Connection, int] = {}  # which turn each worker that has one is at
+        self._channels: list[Channel] = []
+        self._busy: dict[Channel, int] = {}  # which turn each worker that has one is at
         self._pids: list[int] = []
 
     def __enter__(self) -> Self:
@@ -111,15 +125,15 @@ class ForkedWorkers:
         self._stop()
 
     def _stop(self) -> None:
-        for connection in self._connections:
-            connection.close()
+        for channel in self._channels:
+            channel.close()
         for pid in self._pids:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         for pid in self._pids:
             with contextlib.suppress(ChildProcessError):
                 os.waitpid(pid, 0)
-        self._connections, self._busy, self._pids = [], {}, []
+        self._channels, self._busy, self._pids = [], {}, []
 
     def run(self, turns: Sequence[Turn], on_finished: OnFinished) -> Iterator[Outcome]:
         """Yield one outcome per turn, in the order of the turns; tell `on_finished` as soon as each is there."""
@@ -130,27 +144,27 @@ class ForkedWorkers:
             for _ in range(self._count):
                 self._start_worker()
         waiting, finished = deque(range(len(turns))), {}
-        for connection in self._connections:
-            self._hand_out(connection, turns, waiting)
+        for channel in self._channels:
+            self._hand_out(channel, turns, waiting)
         for position, turn in enumerate(turns):
             while position not in finished:
-                for connection in wait(list(self._busy)):
-                    done = self._busy[connection]
+                for channel in wait(list(self._busy)):
+                    done = self._busy[channel]
                     with _death_explained(turns[done]):
-                        finished[done] = connection.recv()
-                    del self._busy[connection]
-                    self._hand_out(connection, turns, waiting)
+                        finished[done] = channel.receive()
+                    del self._busy[channel]
+                    self._hand_out(channel, turns, waiting)
                     on_finished(turns[done], finished[done][0])
             outcome, printed, complained = finished.pop(position)
             print(printed, end="")
             print(complained, end="", file=sys.stderr)
             yield outcome if outcome.exception is None else self._repeat_here(turn, outcome)
 
-    def _hand_out(self, connection: Connection, turns: Sequence[Turn], waiting: deque[int]) -> None:
+    def _hand_out(self, channel: Channel, turns: Sequence[Turn], waiting: deque[int]) -> None:
         if waiting:
-            position = self._busy[connection] = waiting.popleft()
+            position = self._busy[channel] = waiting.popleft()
             with _death_explained(turns[position]):
-                connection.send(turns[position])
+                channel.send(turns[position])
 
     def _repeat_here(self, turn: Turn, outcome: Outcome) -> Outcome:
         """Take the failed turn again in this process: a traceback cannot travel between processes.
@@ -163,7 +177,7 @@ class ForkedWorkers:
         return again if again.exception is not None else outcome
 
     def _start_worker(self) -> None:
-        ours, theirs = Pipe()
+        ours, theirs = Channel.pair()
         parent = os.getpid()
         sys.stdout.flush()
         sys.stderr.flush()
@@ -173,12 +187,12 @@ class ForkedWorkers:
             if pid == 0:
                 try:
                     _end_with(parent)
-                    for other in [ours, *self._connections]:
+                    for other in [ours, *self._channels]:
                         other.close()
                     _serve(self._client_app, theirs)
                 finally:
                     os._exit(0)  # no clean-up of what belongs to the parent: sockets, threads, displays
-            self._connections.append(ours)
+            self._channels.append(ours)
             self._pids.append(pid)
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, unblocked)
@@ -190,11 +204,11 @@ def _warm_up() -> None:
     torch.optim.SGD([torch.zeros(1, requires_grad=True)])
 
 
-def _serve(client_app: ClientApp, connection: Connection) -> None:
+def _serve(client_app: ClientApp, channel: Channel) -> None:
     """Answer turns until the other end closes."""
     while True:
         try:
-            turn = connection.recv()
+            turn = channel.receive()
         except EOFError:
             return
         with _captured() as (printed, complained):
@@ -203,7 +217,7 @@ def _serve(client_app: ClientApp, connection: Connection) -> None:
             summary = RuntimeError(f"{type(exception).__name__}: {exception}")
             summary.__notes__ = exception.__notes__
             outcome = replace(outcome, exception=summary)
-        connection.send((outcome, printed.getvalue(), complained.getvalue()))
+        channel.send((outcome, printed.getvalue(), complained.getvalue()))
 
 
 @contextlib.contextmanager
@@ -216,7 +230,7 @@ def _captured() -> Iterator[tuple[io.StringIO, io.StringIO]]:
 
 @contextlib.contextmanager
 def _death_explained(turn: Turn) -> Iterator[None]:
-    """Say which client's worker is gone when its connection is."""
+    """Say which client's worker is gone when its channel is."""
     try:
         yield
     except (EOFError, OSError):

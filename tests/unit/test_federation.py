@@ -5,8 +5,10 @@ import logging
 import random
 import time
 import traceback
+import tracemalloc
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from flwr.app import Array, ArrayRecord, ConfigRecord, Context, Message, MetricRecord, RecordDict
@@ -261,6 +263,45 @@ def test_state_survives_rounds_and_belongs_to_one_client():
     table = run(new_server_app(strategy, num_rounds=5), client_app).clients
     assert list(table["turns"]) == list(table.groupby("client").cumcount() + 1)
     assert table["turns"].max() > 1
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_state_on_disk_is_as_good_as_in_memory(workers, tmp_path):
+    def remember(message, context):
+        keeps_nothing = context.node_config["partition-id"] == 3
+        return {"turns": 0 if keeps_nothing else count_turns(context), "drawn": torch.rand(1).item()}
+
+    def histories(**options):
+        strategy = flower.FedAvg(fraction_train=0.5, fraction_evaluate=0.0)
+        return run(new_server_app(strategy, num_rounds=5), new_client_app(remember), workers=workers, **options)
+
+    in_memory, on_disk = histories(), histories(state_folder=tmp_path / "states")
+    pd.testing.assert_frame_equal(without_seconds(on_disk), without_seconds(in_memory))
+    took_part = set(in_memory.clients["client"]) - {3}
+    assert {path.name for path in (tmp_path / "states").iterdir()} == {f"{client}.state" for client in took_part}
+
+
+def test_a_state_folder_of_another_run_is_refused_before_anything_runs(tmp_path):
+    def never(message, context):
+        raise AssertionError
+
+    (tmp_path / "3.state").touch()
+    with pytest.raises(InputError, match="^state_folder must be empty, got "):
+        run(client_app=new_client_app(never), state_folder=tmp_path)
+
+
+def test_clients_that_do_not_take_part_cost_nothing():
+    """One of 100,000 clients a round: no list of them is kept but Flower's own, and no state."""
+    asked = []
+    app = new_client_app(lambda message, context: asked.append(count_turns(context)))
+    tracemalloc.start()
+    strategy = flower.FedAvg(fraction_train=0.00001, min_train_nodes=1, fraction_evaluate=0.0)
+    history = run(new_server_app(strategy), app, num_clients=100_000)
+    size, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert len(asked) == len(history.exchanges) == 2
+    assert size < 1e6
+    assert peak < 20e6  # the list of all ids, which strategies ask for
 
 
 def test_state_is_not_kept_when_the_client_raises():

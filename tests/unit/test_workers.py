@@ -23,6 +23,7 @@ from flwr.serverapp.strategy import FedAvg, FedTrimmedAvg
 from fedlearn_helpers.data import load_dataset
 from fedlearn_helpers.errors import InputError
 from fedlearn_helpers.federation import keep_result, simulate
+from fedlearn_helpers.federation import workers as workers_module
 from fedlearn_helpers.federation.client import make_client_app
 from fedlearn_helpers.models import new_cnn
 from fedlearn_helpers.partition import iid, split_train_validation
@@ -328,6 +329,7 @@ def test_one_worker_is_this_process():
 
 @pytest.mark.parametrize("workers", [8, "auto"])
 def test_there_are_no_more_workers_than_clients(workers, monkeypatch):
+    monkeypatch.setattr(workers_module, "_QUOTA", Path("/nowhere"))
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)))
     started = []
 
@@ -341,11 +343,31 @@ def test_there_are_no_more_workers_than_clients(workers, monkeypatch):
 
 
 def test_auto_is_one_per_core(monkeypatch):
+    monkeypatch.setattr(workers_module, "_QUOTA", Path("/nowhere"))
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {5})
     assert pids_of(run(pid, workers="auto")) == {PARENT}
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {1, 5})
     pids = pids_of(run(pid, workers="auto", num_rounds=1))
     assert len(pids) <= 2 and PARENT not in pids
+
+
+@pytest.mark.parametrize(
+    ("quota", "expected"),
+    [
+        ("max 100000", 8),
+        ("200000 100000", 2),
+        ("150000 100000", 2),
+        ("50000 100000", 1),
+        ("1600000 100000", 8),
+        ("", 8),
+    ],
+)
+def test_a_containers_quota_limits_auto(quota, expected, monkeypatch, tmp_path):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)))
+    monkeypatch.setattr(workers_module, "_QUOTA", tmp_path / "cpu.max")
+    assert workers_module._cores() == 8  # no such file
+    (tmp_path / "cpu.max").write_text(f"{quota}\n")
+    assert workers_module._cores() == expected
 
 
 @pytest.mark.parametrize(
