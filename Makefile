@@ -1,8 +1,9 @@
 # Every target makes what it needs. `make run` and `make test` are all a new machine needs.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
+PYTHON312 ?= $(shell command -v python3.12 || command -v python3.13)
 BIN := .venv/bin
 
-.PHONY: run test lab bench lint clean
+.PHONY: run test lab bench bench-quick clean
 
 run: .venv/ready  ## execute all notebooks, render them, write build/index.html
 	$(BIN)/fedlearn run
@@ -15,11 +16,14 @@ test: .venv/ready  ## the whole test suite
 lab: .venv/ready  ## open JupyterLab on the first notebook
 	$(BIN)/jupyter lab notebooks/00_start_here.ipynb
 
-bench: .venv-bench/ready  ## measure speed and memory against Flower's quickstart; needs FEDLEARN_DATA
-	.venv-bench/bin/python benchmarks/speed.py
+bench: .venv-bench/ready .venv-blazefl/ready  ## measure speed and memory against peers; needs FEDLEARN_DATA
+	.venv-bench/bin/python benchmarks/run.py
+
+bench-quick: .venv-bench/ready .venv-blazefl/ready  ## the same with small sizes, results in build/bench
+	.venv-bench/bin/python benchmarks/run.py --quick --output build/bench
 
 clean:  ## remove everything that the targets above made
-	rm -rf .venv .venv-bench build results notebooks/results .pytest_cache .ruff_cache
+	rm -rf .venv .venv-bench .venv-blazefl build results notebooks/results .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The marker is newer than what it was made from, so a change of the pins makes the environment anew.
@@ -30,4 +34,11 @@ clean:  ## remove everything that the targets above made
 		{ echo "Python 3.11 or newer is needed, and $(PYTHON) is older; say which: make PYTHON=/path/to/python3.11"; exit 1; }
 	$(PYTHON) -m venv $(@D)
 	$(@D)/bin/python -m pip install --quiet --requirement $(filter %requirements.txt,$^) --editable .
+	@touch $@
+
+# BlazeFL wants a newer Python; where there is none, the benchmark goes without it and says so.
+.venv-blazefl/ready: benchmarks/requirements-blazefl.txt
+	@mkdir -p $(@D)
+	if [ -n "$(PYTHON312)" ]; then $(PYTHON312) -m venv $(@D) && \
+		$(@D)/bin/python -m pip install --quiet --requirement $<; fi
 	@touch $@

@@ -45,7 +45,7 @@ class Progress:
 
     Attributes:
         round_ends: when the server had evaluated round 0 (the initial model), 1, 2, …
-        test_accuracy: of the last round that ended; None before that.
+        test_accuracy: of the last round that ended; None before that, and without evaluation.
         validation_accuracy: the clients' average after the last round; None for an unfinished run.
     """
 
@@ -71,5 +71,5 @@ def read_progress(path: Path) -> Progress:
     events = [json.loads(line) for line in text.splitlines(keepends=True) if line.endswith("\n")]
     rounds = [event for event in events if event["event"] == ROUND]
     finish = next((event for event in events if event["event"] == FINISH), {})
-    accuracy = rounds[-1]["accuracy"] if len(rounds) > 1 else None
+    accuracy = rounds[-1].get("accuracy") if len(rounds) > 1 else None
     return Progress([event["at"] for event in rounds], accuracy, finish.get("validation_accuracy"))

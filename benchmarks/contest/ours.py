@@ -4,16 +4,13 @@ from flwr.app import ArrayRecord, Context
 from flwr.serverapp import Grid, ServerApp
 
 from contest.marks import FINISH, START, Marks
-from contest.settings import BATCH_SIZE, LEARNING_RATE, LOCAL_EPOCHS, SEED, VALIDATION_FRACTION, Task, read_task
+from contest.settings import BATCH_SIZE, DATASET, LEARNING_RATE, LOCAL_EPOCHS, SEED, Task, make_shards, read_task
 from contest.strategy import FullFedAvg
 from fedlearn_helpers.data import ImageDataset, load_dataset
 from fedlearn_helpers.federation import keep_result, simulate
 from fedlearn_helpers.federation.client import make_client_app
 from fedlearn_helpers.models import new_cnn
-from fedlearn_helpers.partition import iid, split_train_validation
 from fedlearn_helpers.training import evaluate
-
-DATASET = "cifar10"
 
 
 def make_server_app(dataset: ImageDataset, task: Task, marks: Marks) -> ServerApp:
@@ -45,11 +42,9 @@ def run(task: Task) -> None:
     marks = Marks(task.marks)
     marks.write(START)
     dataset = load_dataset(DATASET)
-    parts = iid(len(dataset.train_labels), task.clients, seed=SEED)
-    shards = split_train_validation(parts, validation_fraction=VALIDATION_FRACTION, seed=SEED)
     client_app = make_client_app(
         dataset,
-        shards,
+        make_shards(dataset, task.clients),
         new_cnn(dataset.image_shape, dataset.num_classes, SEED),
         local_epochs=LOCAL_EPOCHS,
         batch_size=BATCH_SIZE,
