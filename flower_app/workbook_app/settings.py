@@ -1,20 +1,26 @@
 """The run-config: what `flwr run --run-config` may set, checked before anything is computed."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict
 
+from fedlearn_helpers import partition
 from fedlearn_helpers.errors import InputError
 from fedlearn_helpers.parameters import Count, DatasetName, Rate, Seed, Share, check_parameters
 from workbook_app.strategy import STRATEGIES
 
+PARTITIONS = {"iid": partition.iid}
 
-def _known_strategy(value: str) -> str:
-    if value not in STRATEGIES:
-        raise ValueError(f"must be {' or '.join(repr(name) for name in STRATEGIES)}")
-    return value
+
+def _among(known: Iterable[str]) -> AfterValidator:
+    def check(value: str) -> str:
+        if value not in known:
+            raise ValueError(f"must be {' or '.join(repr(name) for name in known)}")
+        return value
+
+    return AfterValidator(check)
 
 
 def _file_or_nothing(value: str) -> str:
@@ -29,13 +35,14 @@ class RunConfig(BaseModel):
     model_config = ConfigDict(strict=True, frozen=True)
 
     dataset: DatasetName
+    partition: Annotated[str, _among(PARTITIONS)]
     num_server_rounds: Count
     local_epochs: Count
     batch_size: Count
     learning_rate: Rate
     fraction_train: Share
     min_clients: Count
-    strategy: Annotated[str, AfterValidator(_known_strategy)]
+    strategy: Annotated[str, _among(STRATEGIES)]
     seed: Seed
     results_path: Annotated[str, AfterValidator(_file_or_nothing)]
 

@@ -2,11 +2,10 @@
 
 from functools import lru_cache
 
-from fedlearn_helpers import partition
 from fedlearn_helpers.data import ImageDataset, load_dataset
 from fedlearn_helpers.models import TutorialCNN, new_cnn
-from fedlearn_helpers.partition import Shard
-from workbook_app.settings import RunConfig
+from fedlearn_helpers.partition import Shard, split_train_validation
+from workbook_app.settings import PARTITIONS, RunConfig
 
 VALIDATION_FRACTION = 0.2
 
@@ -24,11 +23,11 @@ def new_model(config: RunConfig) -> TutorialCNN:
 
 
 def new_shards(config: RunConfig, num_clients: int) -> list[Shard]:
-    """Deal the training images out to the clients, as in notebook 02.
+    """Deal the training images out to the clients; "iid" is what notebook 02 does.
 
     Raises:
         InputError: a client would have fewer than 2 images.
     """
     num_images = len(load_images(config.dataset).train_labels)
-    shares = partition.iid(num_images, num_clients, seed=config.seed)
-    return partition.split_train_validation(shares, validation_fraction=VALIDATION_FRACTION, seed=config.seed)
+    shares = PARTITIONS[config.partition](num_images, num_clients, seed=config.seed)
+    return split_train_validation(shares, validation_fraction=VALIDATION_FRACTION, seed=config.seed)

@@ -124,6 +124,7 @@ def test_clients_that_do_not_fit_together_are_an_error(answers, sentence):
     ("change", "sentence"),
     [
         ({"strategy": "fedsgd"}, "strategy must be 'fedavg', got 'fedsgd'"),
+        ({"partition": "xyz"}, "partition must be 'iid', got 'xyz'"),
         ({"learning-rate": -1}, "learning-rate must be > 0, got -1"),
         ({"batch-size": "32"}, "batch-size must be a whole number, got '32'"),
         ({"local-epochs": 0}, "local-epochs must be >= 1, got 0"),

@@ -28,6 +28,7 @@ from workbook_app import task
 from workbook_app.client_app import app as client_app
 from workbook_app.server_app import app as server_app
 
+from fedlearn_helpers import partition
 from fedlearn_helpers.data import ImageDataset, load_dataset
 from fedlearn_helpers.deployment import run_app
 from fedlearn_helpers.deployment.processes import OwnProcesses
@@ -88,8 +89,8 @@ def exchanges(history):
 def test_it_is_the_federation_of_notebook_02():
     """Against its parts, put together as in the notebook."""
     data = load_dataset("fashion")
-    shares = task.partition.iid(len(data.train_labels), NUM_CLIENTS, seed=3)
-    shards = task.partition.split_train_validation(shares, validation_fraction=0.2, seed=3)
+    shares = partition.iid(len(data.train_labels), NUM_CLIENTS, seed=3)
+    shards = partition.split_train_validation(shares, validation_fraction=0.2, seed=3)
     model = new_cnn(data.image_shape, data.num_classes, seed=3)
     notebooks_client = make_client_app(data, shards, model, local_epochs=1, batch_size=100, learning_rate=0.001, seed=3)
     initial = ArrayRecord(model.state_dict())

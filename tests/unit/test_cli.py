@@ -7,8 +7,9 @@ import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 from typer.testing import CliRunner
 
-from fedlearn_helpers import contents
+from fedlearn_helpers import contents, deployment
 from fedlearn_helpers.cli import app
+from fedlearn_helpers.errors import InputError
 
 PARAMETERS = 'number: int = 1  # any number\noutput_dir: str = "out"  # folder'
 KERNEL = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
@@ -97,3 +98,53 @@ def test_the_map_links_the_other_notebooks_and_marks_this_one():
     table = contents.as_markdown(current="01_centralized_cnn")
     assert "[00 Start here](00_start_here.ipynb)" in table
     assert "(you are here)" in table and "(01_centralized_cnn.ipynb)" not in table
+
+
+# fedlearn flower ---------------------------------------------------------------------------
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    """Replace the run of the app; return what it was asked for."""
+    calls = []
+
+    def run_app(app, **options):
+        calls.append((app, options))
+        if options["num_supernodes"] < 1:
+            raise InputError("num_supernodes must be a whole number >= 1, got 0")
+        if options["timeout"] < 1:
+            raise RuntimeError("the time is up\nlast line of the log")
+        rounds = [{"round": 0, "failures": {}, "server": {"accuracy": 0.125, "loss": None}}]
+        return {"status": "completed", "rounds": rounds}
+
+    monkeypatch.setattr(deployment, "run_app", run_app)
+    return calls
+
+
+def test_flower_runs_the_app_and_writes_its_results(asked, tmp_path):
+    file = tmp_path / "new" / "results.json"
+    arguments = ["--clients", "3", "-p", "num-server-rounds=2", "-p", "dataset=mnist", "-p", "learning-rate=0.1"]
+    result = CliRunner().invoke(app, ["flower", *arguments, "--cluster", "host:1", "--output", str(file)])
+    assert result.exit_code == 0, result.output
+    ((folder, options),) = asked
+    assert folder.name == "flower_app"
+    assert options["run_config"] == {"num-server-rounds": 2, "dataset": "mnist", "learning-rate": 0.1}
+    assert (options["num_supernodes"], options["ray_address"]) == (3, "host:1")
+    assert json.loads(file.read_text())["status"] == "completed"
+    assert "round 0: server accuracy 0.125\n" in result.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--clients", "0"], "InputError: num_supernodes must be a whole number >= 1, got 0"),
+        (["--timeout", "0.5"], "RuntimeError: the time is up"),
+        (["-p", "seed"], "InputError: a parameter must look like name=value, got 'seed'"),
+    ],
+)
+def test_flower_says_what_went_wrong_and_writes_nothing(asked, arguments, sentence, tmp_path):
+    file = tmp_path / "results.json"
+    result = CliRunner().invoke(app, ["flower", *arguments, "--output", str(file)])
+    assert result.exit_code == 1
+    assert sentence in result.output
+    assert not file.exists()
