@@ -45,20 +45,20 @@ def _bars(axes: Axes, table: Table, column: str, title: str, form: str) -> None:
 
 def _time(axes: Axes, table: Table) -> None:
     rows = sorted(table.rows, key=lambda row: row[2])
-    axes.plot([row[2] for row in rows], [row[5] for row in rows], "o", color="C0", markersize=8)
+    for marker, row in zip("osD^v<>", rows, strict=False):
+        axes.plot(row[2], row[5], marker, markersize=8, label=f"{row[0]} clients")
     if rows:
         first, last = rows[0][2], rows[-1][2]
         each = rows[-1][5] / last
-        axes.plot([first, last], [each * first, each * last], ":", color="black", linewidth=1)
-        axes.annotate(f"{1000 * each:.1f} ms a message", (last, each * last), (-12, 0), ha="right", **_POINTS)
-    for position, row in enumerate(rows):
-        side, place = ("right", -9) if position % 2 else ("left", 9)
-        axes.annotate(f"{row[0]} clients", (row[2], row[5]), (place, -12), ha=side, fontsize=8, **_POINTS)
+        axes.plot(
+            [first, last], [each * first, each * last], ":", color="black", label=f"{1000 * each:.1f} ms a message"
+        )
+        axes.legend(loc="upper left", frameon=False)
     axes.set(xscale="log", yscale="log", xlabel="messages in ten rounds", ylabel="seconds")
     axes.xaxis.set_major_formatter("{x:,.0f}")
     axes.yaxis.set_major_formatter("{x:g}")
     axes.set_title("Time besides training and evaluation, by clients in a round", loc="left")
-    axes.margins(0.3)
+    axes.margins(0.15)
 
 
 def _memory(axes: Axes, table: Table) -> None:
@@ -68,6 +68,3 @@ def _memory(axes: Axes, table: Table) -> None:
     axes.set_ylim(0, 1.3 * max([row[7] for row in rows], default=1))
     axes.xaxis.set_major_formatter("{x:,.0f}")
     axes.set_title("Peak memory of the process", loc="left")
-
-
-_POINTS = {"textcoords": "offset points"}

@@ -59,9 +59,9 @@ def run(task: Task) -> None:
         run_config={"num-server-rounds": task.rounds},
         workers=task.workers,
     )
-    last = history.rounds.iloc[-1]
-    marks.write(FINISH, validation_accuracy=float(last["evaluate_accuracy"]))
-    print(f"test accuracy {last['server_accuracy']:.4f}")
+    validation_accuracy = history.aggregated["evaluate"][task.rounds]["accuracy"]
+    marks.write(FINISH, validation_accuracy=validation_accuracy)
+    print(f"validation accuracy {validation_accuracy:.4f}")
 
 
 if __name__ == "__main__":
