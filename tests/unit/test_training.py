@@ -200,38 +200,6 @@ def test_evaluation_knows_right_from_wrong(examples):
     assert evaluate(model, images, (predictions + 1) % 3).accuracy == 0.0
 
 
-POOLS = [nn.MaxPool2d(2), nn.MaxPool2d(2, 1), nn.MaxPool2d(3), nn.MaxPool2d(2, padding=1), nn.MaxPool2d(2, dilation=2)]
-POOLS += [nn.MaxPool2d(2, ceil_mode=True), nn.AvgPool2d(2)]
-
-
-@pytest.mark.parametrize("size", [(4, 4), (5, 7), (2, 3), (28, 28)])
-@pytest.mark.parametrize("pool", POOLS, ids=str)
-def test_pooling_in_evaluation_is_pytorchs(pool, size):
-    images = torch.randn(3, 2, *size, generator=torch.Generator().manual_seed(0))
-    images[0, 0, 1, 1], images[1, 1, 0, 0] = torch.nan, torch.inf
-    try:
-        expected = pool(images)
-    except RuntimeError:  # an image smaller than the window
-        return
-    with training._quick_pooling(nn.Sequential(nn.Sequential(pool))):
-        assert torch.equal(pool(images).nan_to_num(7.0), expected.nan_to_num(7.0))
-        assert ("forward" in vars(pool)) == (str(pool) == str(nn.MaxPool2d(2)))  # the others are left alone
-
-
-def test_evaluation_does_without_pytorchs_slow_pooling(examples, monkeypatch):
-    monkeypatch.setattr("torch.nn.functional.max_pool2d", None)
-    assert evaluate(nn.Sequential(nn.MaxPool2d(2), nn.Flatten(), nn.Linear(4, 3)), *examples).num_examples == 20
-
-
-def test_pooling_is_pytorchs_own_again_after_an_evaluation(examples):
-    pool = nn.MaxPool2d(2)
-    evaluate(nn.Sequential(pool, nn.Flatten(), nn.Linear(4, 3)), *examples)
-    assert "forward" not in vars(pool)
-    with pytest.raises(RuntimeError):
-        evaluate(nn.Sequential(pool, nn.Flatten(), nn.Linear(5, 3)), *examples)  # 4 numbers for 5 weights
-    assert "forward" not in vars(pool)
-
-
 def test_evaluation_changes_nothing(examples):
     model = nn.Sequential(nn.Flatten(), nn.BatchNorm1d(16), nn.Dropout(0.5), nn.Linear(16, 3))
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
