@@ -14,6 +14,8 @@ import yaml
 from fedlearn_helpers import contents
 from fedlearn_helpers.errors import InputError
 
+_GLOSSARY = "glossary.ipynb"  # text only, nothing to execute
+
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
 
 
@@ -54,6 +56,8 @@ def run(
         if problem is not None:
             failed[path.stem] = problem
             print(f"  {problem}", file=sys.stderr)
+    if (glossary := folder / _GLOSSARY).exists():
+        _render(glossary, (output / _GLOSSARY).with_suffix(".html"))
     index = _write_index(output, paths, seconds, failed)
     print(f"{len(paths) - len(failed)} of {len(paths)} notebooks ran; see {index}")
     if failed:
@@ -143,7 +147,6 @@ def _refuse_unknown(paths: list[Path], parameters: dict[str, Any]) -> None:
 def _execute(path: Path, output: Path, parameters: dict[str, Any]) -> str | None:
     """Execute one notebook and render it; return None, or one line that says what went wrong."""
     import papermill
-    from nbconvert import HTMLExporter
     from papermill.exceptions import PapermillExecutionError
 
     results = output / "results" / path.stem
@@ -162,9 +165,16 @@ def _execute(path: Path, output: Path, parameters: dict[str, Any]) -> str | None
         )
     except PapermillExecutionError as error:
         problem = f"{error.ename}: {error.evalue}".splitlines()[0]
-    page, _ = HTMLExporter(embed_images=True).from_filename(str(executed))
-    _write(executed.with_suffix(".html"), page.replace(".ipynb", ".html"))
+    _render(executed, executed.with_suffix(".html"))
     return problem
+
+
+def _render(notebook: Path, page: Path) -> None:
+    """Write a notebook as HTML, with links to the other pages."""
+    from nbconvert import HTMLExporter
+
+    text, _ = HTMLExporter(embed_images=True).from_filename(str(notebook))
+    _write(page, text.replace(".ipynb", ".html"))
 
 
 def _write_index(output: Path, paths: list[Path], seconds: dict[str, float], failed: dict[str, str]) -> Path:

@@ -103,6 +103,91 @@ def line_fits(
     return figure
 
 
+class WeightSpace:
+    """One round of the toy federation, as a map of all lines: slope to the right, intercept upwards.
+
+    Args:
+        clients_x, clients_y: the points of each client.
+        train_locally: maps weights, x, y and a number of steps to new weights.
+        start: (slope, intercept) of the global model when the round begins.
+        local_steps: steps of each client.
+        weights: how much each client counts in the average, >= 0, not all zero.
+    """
+
+    def __init__(
+        self,
+        clients_x: Sequence[np.ndarray],
+        clients_y: Sequence[np.ndarray],
+        train_locally: Callable[[np.ndarray, np.ndarray, np.ndarray, int], np.ndarray],
+        start: np.ndarray,
+        local_steps: int,
+        weights: Sequence[float],
+    ) -> None:
+        self._start, self._local_steps, self._weights = start, local_steps, weights
+        self._paths = []
+        for x, y in zip(clients_x, clients_y, strict=True):
+            path = [np.asarray(start, dtype=float)]
+            for _ in range(local_steps):
+                path.append(train_locally(path[-1], x, y, 1))
+            self._paths.append(np.array(path))
+        self.average = np.average([path[-1] for path in self._paths], axis=0, weights=weights)
+        self._x, self._y = np.concatenate(clients_x), np.concatenate(clients_y)
+        self._best = np.polyfit(self._x, self._y, deg=1)
+
+    def draw(self, step: int) -> Figure:
+        """Draw the round up to step 1 (send), 2 (train) or 3 (average)."""
+        figure, axis = new_figure(7.5, 4.8)
+        ends = np.concatenate([*self._paths, [self._best]])
+        low, high = ends.min(axis=0) - 0.4, ends.max(axis=0) + 0.4
+        slopes, intercepts = (np.linspace(a, b, 60) for a, b in zip(low, high, strict=True))
+        errors = np.array([[self._error((slope, intercept)) for slope in slopes] for intercept in intercepts])
+        lines = axis.contour(slopes, intercepts, errors, levels=8, colors="#b0b0b0", linewidths=1)
+        axis.clabel(lines, fontsize=8)
+        axis.plot(*self._best, label="centralized", markersize=10, **{**STYLES["centralized"], "linestyle": "none"})
+        if step >= 2:
+            for client, path in enumerate(self._paths):
+                axis.plot(*path.T, color=STYLES["local only"]["color"], marker=".", lw=1.5)
+                axis.plot(
+                    *path[-1],
+                    "^sDPXv"[client % 6],
+                    color=_INK,
+                    markersize=9,
+                    fillstyle="none",
+                    label=f"client {client}",
+                )
+        if step == 3:
+            for path in self._paths:
+                axis.plot(*np.array([path[-1], self.average]).T, ":", color=STYLES["federated"]["color"], lw=2)
+            axis.plot(*self.average, label="new global model", markersize=11, **STYLES["federated"])
+        axis.plot(*self._start, "*", color=_INK, markersize=13, label="global model, sent to all")
+        axis.set(xlabel="slope", ylabel="intercept", xlim=(low[0], high[0]), ylim=(low[1], high[1]))
+        axis.set_title(f"Error on all points, and one round with {self._steps()}", fontsize=11)
+        axis.legend(loc="best", fontsize=9, framealpha=0.9)
+        return figure
+
+    def describe(self, step: int) -> str:
+        """Say what the drawing shows."""
+        sent = f"The server sends slope {self._start[0]:.2f}, intercept {self._start[1]:.2f} to every client."
+        if step == 1:
+            return sent
+        ends = "; ".join(f"client {k} to {path[-1][0]:.2f}, {path[-1][1]:.2f}" for k, path in enumerate(self._paths))
+        moved = f"{sent} In {self._steps()} the clients move: {ends}."
+        if step == 2:
+            return moved
+        weights = ", ".join(f"{weight:g}" for weight in self._weights)
+        return (
+            f"{moved} The server averages them with weights {weights}: slope {self.average[0]:.2f}, intercept "
+            f"{self.average[1]:.2f}, with error {self._error(self.average):.2f} on all points; the centralized line "
+            f"has {self._error(self._best):.2f}."
+        )
+
+    def _steps(self) -> str:
+        return f"{self._local_steps} local step{'' if self._local_steps == 1 else 's'}"
+
+    def _error(self, line: Sequence[float]) -> float:
+        return float(np.mean((line[0] * self._x + line[1] - self._y) ** 2))
+
+
 def _blank(axis: Axes, title: str) -> None:
     axis.set(xlim=(0, 1), ylim=(-0.16, 1), title=title)
     axis.axis("off")

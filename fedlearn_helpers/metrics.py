@@ -56,3 +56,19 @@ def confusion_matrix(labels: np.ndarray, predictions: np.ndarray, num_classes: i
             raise ValueError(f"{name} must be in [0, {num_classes}), got {classes.min()} to {classes.max()}")
     flat = np.bincount(labels * num_classes + predictions, minlength=num_classes**2)
     return flat.reshape(num_classes, num_classes)
+
+
+def accuracy_per_class(labels: np.ndarray, predictions: np.ndarray, num_classes: int) -> np.ndarray:
+    """Return the share of each class's examples that are predicted right.
+
+    Args:
+        labels: (n,) integers in [0, num_classes).
+        predictions: (n,) integers in [0, num_classes).
+        num_classes: number of classes.
+
+    Returns:
+        (num_classes,) shares in [0, 1]; nan for a class without examples.
+    """
+    examples = np.bincount(labels, minlength=num_classes)
+    right = np.bincount(labels[labels == predictions], minlength=num_classes)
+    return np.divide(right, examples, out=np.full(num_classes, np.nan), where=examples > 0)

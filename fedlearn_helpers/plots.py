@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 
 import matplotlib.style
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -213,6 +214,60 @@ def class_counts(counts: np.ndarray, class_names: Sequence[str]) -> Figure:
     axis.set_xticks(range(classes), class_names, rotation=45, ha="right")
     axis.set(xlabel="class", ylabel="client")
     figure.colorbar(picture, ax=axis, label="training images")
+    return figure
+
+
+def tradeoff(settings: pd.DataFrame, chosen: int | None = None) -> Figure:
+    """Draw what settings of a federation reached against what they sent.
+
+    Args:
+        settings: columns `accuracy` (share) and `megabytes`; the row numbers are written beside the points.
+        chosen: a row to point out.
+    """
+    figure, axis = new_figure(7.0, 4.2)
+    style = STYLES["federated"]
+    axis.plot(
+        settings["megabytes"],
+        settings["accuracy"],
+        style["marker"],
+        color=style["color"],
+        markersize=7,
+        fillstyle="none",
+    )
+    for row, setting in settings.iterrows():
+        place = (setting["megabytes"], setting["accuracy"])
+        axis.annotate(str(row), place, xytext=(7, 4), textcoords="offset points", fontsize=9)
+        if row == chosen:
+            axis.plot(*place, style["marker"], color=style["color"], markersize=13)
+    axis.set(xscale="log", xlabel="sent in all rounds, MB (logarithmic)", ylabel="accuracy on the test images")
+    axis.margins(0.12)
+    return figure
+
+
+def one_client(
+    counts: np.ndarray, class_names: Sequence[str], accuracies: Mapping[str, Sequence[float]], client: int
+) -> Figure:
+    """Draw one client: its examples by class, and its accuracy among all clients'.
+
+    Args:
+        counts: (clients, classes) integers.
+        class_names: one name per class.
+        accuracies: one value per client by way of learning (a key of `STYLES`).
+        client: which one.
+    """
+    figure, (left, right) = new_figure(10.5, 4.0, 1, 2, width_ratios=(3, 2))
+    places = np.arange(len(class_names))
+    left.bar(places, counts[client], color=STYLES["centralized"]["color"], label=f"client {client}")
+    left.plot(places, counts.mean(axis=0), "_", color="#1b1b1b", markersize=18, label="mean of all clients")
+    left.set_xticks(places, class_names, rotation=45, ha="right")
+    left.set(ylabel="training images", title=f"Client {client}: its images", ylim=(0, 1.25 * max(counts.max(), 1)))
+    left.legend(fontsize=9)
+    for place, (label, values) in enumerate(accuracies.items()):
+        style = _style_of(label)
+        right.plot([place] * len(values), values, style["marker"], color="#b0b0b0", markersize=5)
+        right.plot(place, values[client], style["marker"], color=style["color"], markersize=12)
+    right.set_xticks(range(len(accuracies)), list(accuracies))
+    right.set(ylabel="accuracy on own validation images", title="among all clients", xlim=(-0.5, len(accuracies) - 0.5))
     return figure
 
 

@@ -18,10 +18,10 @@ class Progress:
 
     Args:
         total: number of steps, or None when it is not known beforehand.
-        label: what is being done, at the start of the line.
+        label: what is being done, at the start of the line; None shows nothing.
     """
 
-    def __init__(self, total: int | None, label: str, stream: TextIO | None = None) -> None:
+    def __init__(self, total: int | None, label: str | None, stream: TextIO | None = None) -> None:
         self.total, self.label, self.done, self.text = total, label, 0, ""
         self._stream = stream or sys.stderr
         self._handle = None
@@ -38,7 +38,7 @@ class Progress:
         if kind is not None:
             self.text = "interrupted" if issubclass(kind, KeyboardInterrupt) else f"stopped by {kind.__name__}"
         self._draw()
-        if not self._in_notebook and self._stream.isatty():
+        if self.label is not None and not self._in_notebook and self._stream.isatty():
             self._stream.write("\n")
 
     def update(self, done: float, text: str = "") -> None:
@@ -49,6 +49,8 @@ class Progress:
 
     def _draw(self) -> None:
         self._last_drawn = time.monotonic()
+        if self.label is None:
+            return
         if self._in_notebook:
             from IPython.display import display
 

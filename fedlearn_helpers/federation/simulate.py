@@ -30,7 +30,7 @@ def simulate(
     workers: Workers = "auto",
     on_error: OnError = "raise",
     state_folder: Path | str | None = None,
-    label: str = "Round",
+    label: str | None = "Round",
 ) -> History:
     """Run a federation in this process and return its history.
 
@@ -51,7 +51,7 @@ def simulate(
             "reply": it counts as a failure of that client, and the strategy goes on with the rest.
         state_folder: an empty or new folder in which clients' states are kept, one file per client that has
             one; None keeps them in memory.
-        label: what the progress line counts.
+        label: what the progress line counts; None for no such line.
 
     Raises:
         InputError: an argument out of range, a state_folder that is not empty, or a strategy that waits for more

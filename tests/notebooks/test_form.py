@@ -1,6 +1,7 @@
 """What holds for every notebook in the repository, without running it."""
 
 import ast
+import importlib
 import inspect
 import re
 import subprocess
@@ -16,7 +17,8 @@ from fedlearn_helpers import contents, metrics, models, parameters, training
 from fedlearn_helpers.federation import client
 
 FOLDER = Path(__file__).parents[2] / "notebooks"
-NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
+NOTEBOOKS = sorted(FOLDER.glob("[0-9]*.ipynb"))
+GLOSSARY = FOLDER / "glossary.ipynb"
 CHECKED_BY = {
     "00_start_here": parameters.StartParameters,
     "01_centralized_cnn": parameters.CentralizedParameters,
@@ -71,15 +73,57 @@ def test_every_figure_has_alt_text(path):
     assert calls
     for call in calls:
         alt = next(keyword.value for keyword in call.keywords if keyword.arg == "alt")
-        assert len(ast.unparse(alt)) > 40
+        described = isinstance(alt, ast.Call) and ast.unparse(alt.func).endswith(".describe")
+        assert described or len(ast.unparse(alt)) > 40
+
+
+@pytest.mark.parametrize("path", [*NOTEBOOKS, GLOSSARY], ids=lambda path: path.stem)
+def test_links_lead_somewhere(path):
+    targets = re.findall(r"\]\(([^)#:]+\.ipynb)(?:#([^)]+))?\)", text_of(path))
+    assert targets
+    for target, anchor in targets:
+        assert (FOLDER / target).exists(), target
+        headings = [
+            line.lstrip("# ").replace(" ", "-") for line in text_of(FOLDER / target).splitlines() if line[:1] == "#"
+        ]
+        assert not anchor or headings.count(anchor) == 1, f"{target}#{anchor}"
+
+
+def test_the_glossary_defines_every_term_once_and_names_the_notebook_that_introduces_it():
+    introduced = {}
+    for path in NOTEBOOKS:
+        (line,) = re.findall(r"^\*\*Terms\*\*: (.*)\.$", text_of(path), re.MULTILINE)
+        for term, anchor in re.findall(r"\[([^]]+)\]\(glossary\.ipynb#([^)]+)\)", line):
+            assert term not in introduced, f"{term} is introduced twice"
+            assert anchor == term.replace(" ", "-")
+            introduced[term] = path.name
+        assert not re.sub(r"\[[^]]+\]\([^)]+\)", "", line).strip(", "), "a term without a link"
+    defined = {}
+    for cell in nbformat.read(GLOSSARY, as_version=4).cells[1:]:
+        heading, _, definition = cell.source.partition("\n\n")
+        assert len(definition) > 40
+        defined[heading.removeprefix("### ")] = re.findall(r"\]\(([^)]+)\)", definition)[-1]
+    assert defined == introduced
+    assert list(defined) == sorted(defined, key=str.lower)
 
 
 @every_notebook
-def test_links_lead_somewhere(path):
-    targets = re.findall(r"\]\(([^)#]+\.ipynb)\)", text_of(path))
-    assert targets
-    for target in targets:
-        assert (FOLDER / target).exists(), target
+def test_exercises_are_announced_as_what_they_are_and_followed_by_their_check(path):
+    """Three kinds in every notebook; kind, difficulty and minutes in the text are those of the exercise."""
+    module = importlib.import_module(f"fedlearn_helpers.exercises.{path.stem[3:]}")
+    cells = nbformat.read(path, as_version=4).cells
+    kinds = set()
+    for position, cell in enumerate(cells):
+        if "check" not in cell.metadata.get("tags", []):
+            continue
+        exercise = getattr(module, re.match(r"exercises\.(\w+)\.check\(", cell.source)[1])
+        stub = cells[position - 1]
+        assert "exercise" in stub.metadata["tags"] and "..." in stub.source
+        text = next(earlier for earlier in reversed(cells[:position]) if earlier.cell_type == "markdown").source
+        words = {"predict": "Predict", "code": "Write code", "explore": "Explore"}[exercise.kind]
+        assert f"*{words} · {exercise.difficulty} · {exercise.minutes} minutes.*" in text
+        kinds.add(exercise.kind)
+    assert kinds == {"predict", "code", "explore"}
 
 
 @every_notebook

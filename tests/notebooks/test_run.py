@@ -1,9 +1,13 @@
 """Every notebook, executed as an instructor would: with small parameters, and with parameters that cannot work."""
 
+import importlib
+import itertools
 import json
 import os
+import re
 from pathlib import Path
 
+import nbformat
 import papermill
 import pytest
 from papermill.exceptions import PapermillExecutionError
@@ -70,6 +74,45 @@ def test_runs_with_small_parameters(name, tmp_path):
     assert results["notebook"] == name
     assert SMALL[name].items() <= results["parameters"].items()
     assert METRICS[name] <= set(results["metrics"])
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_with_nothing_attempted_no_exercise_stops_the_run(name, tmp_path):
+    assert set(verdicts(name, tmp_path, solved=False)) == {"not attempted"}
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_with_every_solution_in_its_cell_every_exercise_is_correct(name, tmp_path):
+    assert set(verdicts(name, tmp_path, solved=True)) == {"correct"}
+
+
+def verdicts(name: str, folder: Path, *, solved: bool) -> list[str]:
+    """Run a notebook, with or without the solutions in their cells, and return what the checks say."""
+    module = importlib.import_module(f"fedlearn_helpers.exercises.{name[3:]}")
+    notebook = nbformat.read(NOTEBOOKS / f"{name}.ipynb", as_version=4)
+    for stub, check in itertools.pairwise(notebook.cells):
+        if solved and "exercise" in stub.metadata.get("tags", []):
+            exercise = getattr(module, re.match(r"exercises\.(\w+)\.check\(", check.source)[1])
+            stub.source = exercise.solution_source
+    source, executed = folder / "source.ipynb", folder / "executed.ipynb"
+    nbformat.write(notebook, source)
+    papermill.execute_notebook(
+        str(source),
+        str(executed),
+        parameters={"output_dir": str(folder / "results")} | SMALL[name],
+        kernel_name="python3",
+        progress_bar=False,
+        cwd=str(folder),
+    )
+    pages = [
+        output["data"].get("text/html", "")
+        for cell in nbformat.read(executed, as_version=4).cells
+        if "check" in cell.metadata.get("tags", [])
+        for output in cell.outputs
+    ]
+    found = [re.search(r'data-status="([^"]+)"', page)[1] for page in pages]
+    assert len(found) >= 3
+    return found
 
 
 @pytest.mark.parametrize(("name", "parameters", "sentence"), BAD)

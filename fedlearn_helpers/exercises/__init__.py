@@ -1,0 +1,1 @@
+"""Exercises that answer back: one module per notebook, named after it."""

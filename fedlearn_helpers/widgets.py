@@ -1,0 +1,170 @@
+"""Controls to play with, in notebooks that run: each redraws one figure, with its alt text.
+
+A saved notebook shows nothing of a widget, so every notebook has a static figure in the cell before it.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import ipywidgets
+import numpy as np
+import pandas as pd
+from IPython.display import display
+
+from fedlearn_helpers import diagrams, plots
+
+_STEPS = ("1. send", "2. train", "3. average")
+_SHOWN = 12
+
+
+def explore(draw: Callable[..., None], controls: Mapping[str, ipywidgets.Widget]) -> None:
+    """Show controls, and below them what `draw` shows for their values.
+
+    Args:
+        draw: called with the controls' values by name, at first and after every change.
+        controls: by the names of `draw`'s arguments.
+    """
+    display(
+        ipywidgets.VBox([*controls.values(), ipywidgets.interactive_output(draw, dict(controls))]),
+    )
+
+
+def one_round(
+    clients_x: Sequence[np.ndarray],
+    clients_y: Sequence[np.ndarray],
+    train_locally: Callable[[np.ndarray, np.ndarray, np.ndarray, int], np.ndarray],
+    start: np.ndarray,
+    *,
+    local_steps: int,
+) -> None:
+    """Step through one round of the toy federation of notebook 00: the server sends, clients move, the server averages.
+
+    Args:
+        clients_x, clients_y: the points of each client.
+        train_locally: maps weights, x, y and a number of steps to new weights.
+        start: (slope, intercept) at the start of the round.
+        local_steps: where the slider stands at first.
+    """
+
+    def draw(step: str, steps: int, **counts: int) -> None:
+        picture = diagrams.WeightSpace(clients_x, clients_y, train_locally, start, steps, tuple(counts.values()))
+        shown = _STEPS.index(step) + 1
+        plots.show(picture.draw(shown), alt=picture.describe(shown))
+
+    controls: dict[str, ipywidgets.Widget] = {
+        "step": ipywidgets.ToggleButtons(options=_STEPS, value=_STEPS[-1], description="step"),
+        "steps": _slider("local steps", local_steps, 1, 50),
+    }
+    for client, x in enumerate(clients_x):
+        controls[f"client_{client}"] = _slider(f"weight of {client}", len(x), 0 if client else 1, 20)
+    explore(draw, controls)
+
+
+def browse_predictions(
+    images: np.ndarray,
+    labels: np.ndarray,
+    predicted: np.ndarray,
+    confidences: np.ndarray,
+    class_names: Sequence[str],
+) -> None:
+    """Browse test images by true class, by right and wrong, and by the model's confidence.
+
+    Args:
+        images: (n, channels, height, width) uint8.
+        labels, predicted: (n,) integers.
+        confidences: (n,) probabilities of the predicted classes.
+        class_names: one name per label.
+    """
+    everything = "all classes"
+
+    def draw(true_class: str, answers: str, surer_than: float) -> None:
+        chosen = confidences >= surer_than
+        if true_class != everything:
+            chosen &= labels == list(class_names).index(true_class)
+        if answers != "all":
+            chosen &= (labels == predicted) == (answers == "right")
+        found = np.flatnonzero(chosen)
+        found = found[np.argsort(-confidences[found], kind="stable")]
+        kind = "right and wrong" if answers == "all" else answers
+        what = f"{kind} answers, {true_class}, at least {surer_than:.0%} sure"
+        if len(found) == 0:
+            print(f"No such image: {what}.")
+            return
+        print(f"{len(found):,} of {len(labels):,} test images; the surest first.")
+        found = found[:_SHOWN]
+        plots.show(
+            plots.predictions(images[found], labels[found], predicted[found], confidences[found], class_names),
+            alt=f"{len(found)} test images: {what}.",
+        )
+
+    explore(
+        draw,
+        {
+            "true_class": ipywidgets.Dropdown(options=[everything, *class_names], description="true class"),
+            "answers": ipywidgets.ToggleButtons(
+                options=["all", "right", "wrong"], value="wrong", description="answers"
+            ),
+            "surer_than": ipywidgets.FloatSlider(
+                0.0, min=0.0, max=1.0, step=0.05, description="surer than", continuous_update=False
+            ),
+        },
+    )
+
+
+def compare_settings(settings: pd.DataFrame) -> None:
+    """Choose a setting of a federation and see what it reached, and what it sent, among all others.
+
+    Args:
+        settings: one row per setting: a column for each thing to choose, then `accuracy` and `megabytes`.
+    """
+    chosen_by = [name for name in settings.columns if name not in ("accuracy", "megabytes")]
+
+    def draw(**choice: Any) -> None:
+        same = np.logical_and.reduce([settings[name] == value for name, value in choice.items()])
+        row = settings.index[same][0]
+        found = settings.loc[row]
+        names = ", ".join(f"{name} {value:g}" for name, value in choice.items())
+        plots.show(
+            plots.tradeoff(settings, row),
+            alt=f"Row {row}: {names}: accuracy {found['accuracy']:.1%} with {found['megabytes']:.2f} MB sent, among "
+            f"{len(settings)} settings with {settings['accuracy'].min():.1%} to {settings['accuracy'].max():.1%}.",
+        )
+
+    explore(
+        draw,
+        {
+            name: ipywidgets.SelectionSlider(
+                options=sorted(settings[name].unique().tolist()), description=name, continuous_update=False, style=_WIDE
+            )
+            for name in chosen_by
+        },
+    )
+
+
+def browse_clients(counts: np.ndarray, class_names: Sequence[str], accuracies: Mapping[str, Sequence[float]]) -> None:
+    """Pick a client; see its training images by class, and its accuracy.
+
+    Args:
+        counts: (clients, classes) integers.
+        class_names: one name per class.
+        accuracies: one value per client by way of learning (a key of `plots.STYLES`).
+    """
+
+    def draw(client: int) -> None:
+        reached = ", ".join(f"{name} {values[client]:.1%}" for name, values in accuracies.items())
+        plots.show(
+            plots.one_client(counts, class_names, accuracies, client),
+            alt=f"Client {client}: {counts[client].sum()} training images, from {counts[client].min()} to "
+            f"{counts[client].max()} of a class. On its own validation images: {reached}.",
+        )
+
+    explore(draw, {"client": _slider("client", 0, 0, len(counts) - 1)})
+
+
+_WIDE = {"description_width": "8em"}
+
+
+def _slider(description: str, value: int, lowest: int, highest: int) -> ipywidgets.IntSlider:
+    return ipywidgets.IntSlider(
+        value, min=lowest, max=max(highest, value), description=description, continuous_update=False, style=_WIDE
+    )

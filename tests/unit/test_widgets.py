@@ -1,0 +1,106 @@
+"""The widgets redraw what was chosen; here without a browser, through the controls' values."""
+
+import ipywidgets
+import numpy as np
+import pandas as pd
+import pytest
+
+from fedlearn_helpers import plots, widgets
+
+
+@pytest.fixture
+def screen(monkeypatch):
+    """Everything a widget shows: the boxes of controls, and the figures' alt texts, the newest last."""
+
+    class Screen:
+        boxes, alts = [], []
+
+        def control(self, description):
+            (box,) = self.boxes
+            (found,) = [child for child in box.children if getattr(child, "description", None) == description]
+            return found
+
+    screen = Screen()
+    screen.boxes, screen.alts = [], []
+    monkeypatch.setattr(widgets, "display", screen.boxes.append)
+    monkeypatch.setattr(plots, "show", lambda figure, alt: screen.alts.append(alt))
+    return screen
+
+
+X = [np.array([-1.0, 0.0]), np.array([1.0, 2.0])]
+Y = [np.array([-1.0, 1.0]), np.array([3.0, 5.0])]
+
+
+def step_towards(weights, x, y, steps):
+    """Every step halves the way to slope 2 at client 0, and to slope 4 at client 1."""
+    goal = np.array([2.0, 1.0]) if x[0] < 0 else np.array([4.0, 1.0])
+    return goal + (weights - goal) * 0.5**steps
+
+
+def test_the_round_follows_its_controls(screen):
+    widgets.one_round(X, Y, step_towards, np.zeros(2), local_steps=1)
+    assert "In 1 local step the clients move: client 0 to 1.00, 0.50; client 1 to 2.00, 0.50." in screen.alts[-1]
+    assert "with weights 2, 2: slope 1.50, intercept 0.50" in screen.alts[-1]
+    screen.control("weight of 0").value = 6
+    assert "with weights 6, 2: slope 1.25" in screen.alts[-1]
+    screen.control("local steps").value = 50
+    assert "client 0 to 2.00, 1.00; client 1 to 4.00, 1.00." in screen.alts[-1]
+    screen.control("step").value = "2. train"
+    assert "averages" not in screen.alts[-1]
+    screen.control("step").value = "1. send"
+    assert screen.alts[-1] == "The server sends slope 0.00, intercept 0.00 to every client."
+
+
+def test_not_all_weights_can_be_zero(screen):
+    widgets.one_round(X, Y, step_towards, np.zeros(2), local_steps=1)
+    for client in (0, 1):
+        screen.control(f"weight of {client}").value = 0
+    assert "with weights 1, 0:" in screen.alts[-1]
+
+
+def test_predictions_are_found_by_class_answer_and_confidence(screen, capsys):
+    images = np.zeros((4, 1, 2, 2), dtype=np.uint8)
+    labels, predicted = np.array([0, 0, 1, 1]), np.array([0, 1, 0, 1])
+    widgets.browse_predictions(images, labels, predicted, np.array([0.9, 0.8, 0.6, 0.7]), ["cat", "dog"])
+    assert screen.alts[-1] == "2 test images: wrong answers, all classes, at least 0% sure."
+    screen.control("true class").value = "dog"
+    assert screen.alts[-1] == "1 test images: wrong answers, dog, at least 0% sure."
+    screen.control("answers").value = "all"
+    assert screen.alts[-1] == "2 test images: right and wrong answers, dog, at least 0% sure."
+    count = len(screen.alts)
+    screen.control("surer than").value = 0.95
+    assert len(screen.alts) == count
+    assert "No such image: right and wrong answers, dog, at least 95% sure." in capsys.readouterr().out
+
+
+def test_settings_are_looked_up_by_what_was_chosen(screen):
+    settings = pd.DataFrame(
+        {
+            "clients": [2, 2, 10, 10],
+            "epochs": [1, 5, 1, 5],
+            "accuracy": [0.1, 0.2, 0.3, 0.4],
+            "megabytes": [1.0, 2, 3, 4],
+        }
+    )
+    widgets.compare_settings(settings)
+    assert screen.alts[-1].startswith("Row 0: clients 2, epochs 1: accuracy 10.0% with 1.00 MB sent, among 4 settings")
+    screen.control("clients").value = 10
+    screen.control("epochs").value = 5
+    assert screen.alts[-1].startswith("Row 3: clients 10, epochs 5: accuracy 40.0% with 4.00 MB")
+
+
+def test_a_client_is_shown_with_its_images_and_accuracies(screen):
+    counts = np.array([[3, 0], [1, 2]])
+    widgets.browse_clients(counts, ["cat", "dog"], {"local only": [0.5, 0.25], "federated": [0.75, 0.8]})
+    assert screen.alts[-1] == (
+        "Client 0: 3 training images, from 0 to 3 of a class. "
+        "On its own validation images: local only 50.0%, federated 75.0%."
+    )
+    screen.control("client").value = 1
+    assert screen.alts[-1].startswith("Client 1: 3 training images, from 1 to 2 of a class.")
+
+
+def test_controls_wait_until_they_are_released(screen):
+    widgets.one_round(X, Y, step_towards, np.zeros(2), local_steps=1)
+    sliders = [child for child in screen.boxes[0].children if isinstance(child, ipywidgets.IntSlider)]
+    assert len(sliders) == 3 and not any(slider.continuous_update for slider in sliders)
