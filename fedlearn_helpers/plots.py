@@ -137,7 +137,7 @@ def confusion(matrix: np.ndarray, class_names: Sequence[str]) -> Figure:
 
 
 def curves(
-    series: Mapping[str, tuple[Sequence[float], Sequence[float]]],
+    series: Mapping[str, tuple[Sequence[float], Sequence[float] | Sequence[Sequence[float]]]],
     *,
     xlabel: str,
     ylabel: str,
@@ -149,7 +149,8 @@ def curves(
     Several curves of one way of learning share its colour and differ in their markers.
 
     Args:
-        series: x and y values by label; a label that starts with a key of `STYLES` takes its style.
+        series: x and y values by label; a label that starts with a key of `STYLES` takes its style. Where there is
+            one row of y values per seed, the curve is their mean and the band around it their range.
         xlabel, ylabel: with units.
         lines: heights of horizontal lines by label, styled in the same way.
         log: whether the y axis is logarithmic.
@@ -162,6 +163,9 @@ def curves(
         drawn[style["color"]] += 1
         if repeats:
             style = {**style, "marker": _MORE_MARKERS[(repeats - 1) % len(_MORE_MARKERS)]}
+        if np.ndim(y) == 2:
+            axis.fill_between(x, np.min(y, axis=0), np.max(y, axis=0), color=style["color"], alpha=0.2, linewidth=0)
+            y = np.mean(y, axis=0)
         axis.plot(x, y, label=label, markersize=6, linewidth=2, **style)
     for label, height in (lines or {}).items():
         style = _style_of(label)

@@ -1,6 +1,7 @@
 """Figures: alt text that reaches the page, and the same style for the same thing everywhere."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from fedlearn_helpers import diagrams, plots
@@ -63,3 +64,63 @@ def test_predictions_of_any_number_of_images(channels, count):
 def test_a_class_without_enough_images_leaves_places_empty():
     figure = plots.class_examples(np.zeros((3, 1, 8, 8), np.uint8), np.array([0, 0, 1]), ["a", "b"], per_class=2)
     assert sum(len(axis.images) for axis in figure.axes) == 3
+
+
+def test_several_seeds_are_a_mean_and_a_band_over_their_range():
+    figure = plots.curves(
+        {"federated": ([0, 1], [[0.1, 0.5], [0.3, 0.7]]), "local only": ([0, 1], [0.1, 0.2])},
+        xlabel="round",
+        ylabel="accuracy",
+    )
+    (axis,) = figure.axes
+    assert axis.lines[0].get_ydata().tolist() == pytest.approx([0.2, 0.6])
+    (band,) = axis.collections
+    corners = band.get_paths()[0].vertices
+    assert {(x, round(y, 9)) for x, y in corners} == {(0, 0.1), (0, 0.3), (1, 0.5), (1, 0.7)}
+
+
+def test_a_chosen_setting_stands_out_among_all():
+    settings = pd.DataFrame({"accuracy": [0.5, 0.6, 0.7], "megabytes": [1.0, 2.0, 4.0]})
+    (axis,) = plots.tradeoff(settings, chosen=1).axes
+    assert [text.get_text() for text in axis.texts] == ["0", "1", "2"]
+    everything, chosen = axis.lines
+    assert everything.get_xdata().tolist() == [1.0, 2.0, 4.0]
+    assert (chosen.get_xdata(), chosen.get_ydata()) == ([2.0], [0.6])
+    assert axis.get_xlabel() and axis.get_ylabel()
+
+
+def test_one_client_among_all():
+    counts = np.array([[3, 0], [1, 2]])
+    left, right = plots.one_client(counts, ["cat", "dog"], {"federated": [0.5, 0.9]}, client=1).axes
+    assert [bar.get_height() for bar in left.patches] == [1, 2]
+    assert right.lines[0].get_ydata().tolist() == [0.5, 0.9]
+    assert right.lines[1].get_ydata() == [0.9]
+
+
+# The map of a round ------------------------------------------------------------------------
+
+X, Y = [np.array([0.0, 1.0]), np.array([2.0])], [np.array([1.0, 3.0]), np.array([5.0])]
+
+
+def half_way(weights, x, y, steps):
+    goal = np.array([2.0, 1.0]) if len(x) == 2 else np.array([0.0, 5.0])
+    return goal + (weights - goal) * 0.5**steps
+
+
+def test_the_map_averages_by_weights():
+    picture = diagrams.WeightSpace(X, Y, half_way, np.zeros(2), local_steps=1, weights=[3, 1])
+    assert picture.average.tolist() == pytest.approx([0.75, 1.0])
+    text = picture.describe(step=3)
+    assert "client 0 to 1.00, 0.50; client 1 to 0.00, 2.50" in text
+    assert "slope 0.75, intercept 1.00" in text
+    assert f"error {np.mean((0.75 * np.array([0, 1, 2]) + 1 - np.array([1, 3, 5])) ** 2):.2f} on all points" in text
+    assert text.endswith("the centralized line has 0.00.")
+
+
+@pytest.mark.parametrize(("step", "shown"), [(1, 2), (2, 4), (3, 5)])
+def test_the_map_shows_what_has_happened(step, shown):
+    picture = diagrams.WeightSpace(X, Y, half_way, np.zeros(2), local_steps=2, weights=[2, 1])
+    (axis,) = picture.draw(step).axes
+    labels = [text.get_text() for text in axis.get_legend().get_texts()]
+    assert len(labels) == shown
+    assert ("new global model" in labels) == (step == 3)

@@ -125,3 +125,10 @@ def test_html_has_no_bounds_when_the_total_is_unknown():
 
 def test_a_test_run_is_no_notebook():
     assert progress._in_notebook() is False
+
+
+def test_without_a_label_nothing_is_shown(capsys):
+    stream = Terminal()
+    with Progress(3, None, stream) as progress:
+        progress.update(2)
+    assert stream.getvalue() == "" and capsys.readouterr() == ("", "")
