@@ -174,7 +174,7 @@ def _render(notebook: Path, page: Path) -> None:
     from nbconvert import HTMLExporter
 
     text, _ = HTMLExporter(embed_images=True).from_filename(str(notebook))
-    _write(page, text.replace(".ipynb", ".html"))
+    _write(page, text.replace(".ipynb", ".html").replace("</head>", f"{_READABLE}</head>", 1))
 
 
 def _write_index(output: Path, paths: list[Path], seconds: dict[str, float], failed: dict[str, str]) -> Path:
@@ -210,6 +210,13 @@ def _write(path: Path, text: str) -> Path:
     return Path(file.name).replace(path)
 
 
+# What nbconvert's pages lack for weak eyes: links that are not told by colour alone, dark prompts, code on white.
+_READABLE = """<style>
+:root { --jp-cell-editor-background: #ffffff; }
+.jp-RenderedHTMLCommon a:link, .jp-RenderedHTMLCommon a:visited { text-decoration: underline; }
+.jp-InputPrompt, .jp-OutputPrompt { color: #1b1b1b !important; opacity: 1 !important; }
+</style>
+"""
 _PAGE = """<!doctype html>
 <html lang="en">
 <head>
