@@ -141,8 +141,9 @@ class WeightSpace:
         low, high = ends.min(axis=0) - 0.4, ends.max(axis=0) + 0.4
         slopes, intercepts = (np.linspace(a, b, 60) for a, b in zip(low, high, strict=True))
         errors = np.array([[self._error((slope, intercept)) for slope in slopes] for intercept in intercepts])
-        lines = axis.contour(slopes, intercepts, errors, levels=8, colors="#b0b0b0", linewidths=1)
-        axis.clabel(lines, fontsize=8)
+        levels = np.geomspace(1.3 * errors.min() + 1e-6, errors.max() + 1e-5, 8)  # close together near the lowest
+        lines = axis.contour(slopes, intercepts, errors, levels=levels, colors="#a0a0a0", linewidths=1)
+        axis.clabel(lines, fontsize=8, fmt="%.2g", colors="#606060")
         axis.plot(*self._best, label="centralized", markersize=10, **{**STYLES["centralized"], "linestyle": "none"})
         if step >= 2:
             for client, path in enumerate(self._paths):
@@ -176,7 +177,7 @@ class WeightSpace:
             return moved
         weights = ", ".join(f"{weight:g}" for weight in self._weights)
         return (
-            f"{moved} The server averages them with weights {weights}: slope {self.average[0]:.2f}, intercept "
+            f"{moved} The server averages them, counting {weights}: slope {self.average[0]:.2f}, intercept "
             f"{self.average[1]:.2f}, with error {self._error(self.average):.2f} on all points; the centralized line "
             f"has {self._error(self._best):.2f}."
         )

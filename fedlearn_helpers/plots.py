@@ -244,6 +244,7 @@ def tradeoff(settings: pd.DataFrame, chosen: int | None = None) -> Figure:
         if row == chosen:
             axis.plot(*place, style["marker"], color=style["color"], markersize=13)
     axis.set(xscale="log", xlabel="sent in all rounds, MB (logarithmic)", ylabel="accuracy on the test images")
+    axis.xaxis.set_major_formatter("{x:g}")
     axis.margins(0.12)
     return figure
 

@@ -52,11 +52,11 @@ def one_round(
         plots.show(picture.draw(shown), alt=picture.describe(shown))
 
     controls: dict[str, ipywidgets.Widget] = {
-        "step": ipywidgets.ToggleButtons(options=_STEPS, value=_STEPS[-1], description="step"),
+        "step": ipywidgets.ToggleButtons(options=_STEPS, value=_STEPS[-1], description="stage"),
         "steps": _slider("local steps", local_steps, 1, 50),
     }
     for client, x in enumerate(clients_x):
-        controls[f"client_{client}"] = _slider(f"weight of {client}", len(x), 0 if client else 1, 20)
+        controls[f"client_{client}"] = _slider(f"client {client} counts", len(x), 0 if client else 1, 20)
     explore(draw, controls)
 
 
@@ -115,9 +115,9 @@ def compare_settings(settings: pd.DataFrame) -> None:
     """Choose a setting of a federation and see what it reached, and what it sent, among all others.
 
     Args:
-        settings: one row per setting: a column for each thing to choose, then `accuracy` and `megabytes`.
+        settings: one row per setting: a column for each thing to choose, then `accuracy`, `megabytes` and others.
     """
-    chosen_by = [name for name in settings.columns if name not in ("accuracy", "megabytes")]
+    chosen_by = settings.columns[: settings.columns.get_loc("accuracy")]
 
     def draw(**choice: Any) -> None:
         same = np.logical_and.reduce([settings[name] == value for name, value in choice.items()])
@@ -161,7 +161,7 @@ def browse_clients(counts: np.ndarray, class_names: Sequence[str], accuracies: M
     explore(draw, {"client": _slider("client", 0, 0, len(counts) - 1)})
 
 
-_WIDE = {"description_width": "8em"}
+_WIDE = {"description_width": "10em"}
 
 
 def _slider(description: str, value: int, lowest: int, highest: int) -> ipywidgets.IntSlider:

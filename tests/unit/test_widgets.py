@@ -40,22 +40,22 @@ def step_towards(weights, x, y, steps):
 def test_the_round_follows_its_controls(screen):
     widgets.one_round(X, Y, step_towards, np.zeros(2), local_steps=1)
     assert "In 1 local step the clients move: client 0 to 1.00, 0.50; client 1 to 2.00, 0.50." in screen.alts[-1]
-    assert "with weights 2, 2: slope 1.50, intercept 0.50" in screen.alts[-1]
-    screen.control("weight of 0").value = 6
-    assert "with weights 6, 2: slope 1.25" in screen.alts[-1]
+    assert "counting 2, 2: slope 1.50, intercept 0.50" in screen.alts[-1]
+    screen.control("client 0 counts").value = 6
+    assert "counting 6, 2: slope 1.25" in screen.alts[-1]
     screen.control("local steps").value = 50
     assert "client 0 to 2.00, 1.00; client 1 to 4.00, 1.00." in screen.alts[-1]
-    screen.control("step").value = "2. train"
+    screen.control("stage").value = "2. train"
     assert "averages" not in screen.alts[-1]
-    screen.control("step").value = "1. send"
+    screen.control("stage").value = "1. send"
     assert screen.alts[-1] == "The server sends slope 0.00, intercept 0.00 to every client."
 
 
 def test_not_all_weights_can_be_zero(screen):
     widgets.one_round(X, Y, step_towards, np.zeros(2), local_steps=1)
     for client in (0, 1):
-        screen.control(f"weight of {client}").value = 0
-    assert "with weights 1, 0:" in screen.alts[-1]
+        screen.control(f"client {client} counts").value = 0
+    assert "counting 1, 0:" in screen.alts[-1]
 
 
 def test_predictions_are_found_by_class_answer_and_confidence(screen, capsys):
