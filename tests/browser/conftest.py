@@ -10,6 +10,7 @@ import sys
 import time
 import urllib.request
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
@@ -30,6 +31,13 @@ _SECONDS_TO_START = 60
 _MILLISECONDS_TO_RUN = 240_000
 
 
+class Lab(NamedTuple):
+    """A running JupyterLab."""
+
+    address: str
+    root: Path
+
+
 @pytest.fixture(scope="session")
 def browser():
     """Chromium; every test is skipped where it is missing."""
@@ -44,9 +52,12 @@ def browser():
 
 @pytest.fixture(scope="session")
 def lab(browser, tmp_path_factory):
-    """The address of a JupyterLab of its own, with the notebooks at its root."""
+    """A JupyterLab of its own, with the notebooks at its root, shortened to three epochs or rounds."""
     folder = tmp_path_factory.mktemp("lab")
-    shutil.copytree(NOTEBOOKS, folder / "root", ignore=shutil.ignore_patterns("results", ".ipynb_checkpoints"))
+    root = folder / "root"
+    shutil.copytree(NOTEBOOKS, root, ignore=shutil.ignore_patterns("results", ".ipynb_checkpoints"))
+    for path in root.glob("[0-9]*.ipynb"):
+        path.write_text(re.sub(r"\b(epochs|num_rounds): int = 10\b", r"\1: int = 3", path.read_text()))
     for name, settings in _SETTINGS.items():
         file = folder / "settings" / "@jupyterlab" / f"{name}.jupyterlab-settings"
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -67,14 +78,14 @@ def lab(browser, tmp_path_factory):
     log = folder / "lab.log"
     with log.open("w") as output:
         server = subprocess.Popen(
-            [*command, f"--ServerApp.root_dir={folder / 'root'}"],
+            [*command, f"--ServerApp.root_dir={root}"],
             env=os.environ | {name: str(folder / value) for name, value in own.items()},
             stdout=output,
             stderr=output,
         )
     try:
         _wait_until_up(server, port, log)
-        yield f"http://127.0.0.1:{port}"
+        yield Lab(f"http://127.0.0.1:{port}", root)
     finally:
         server.terminate()  # its kernels end with it
         server.wait(30)
@@ -114,7 +125,7 @@ def _open(browser, lab, path):
     page.errors = []
     page.on("pageerror", lambda error: page.errors.append(str(error)))
     page.on("console", lambda line: page.errors.append(line.text) if line.type == "error" else None)
-    page.goto(f"{lab}/lab/tree/{path}?token={TOKEN}&reset")
+    page.goto(f"{lab.address}/lab/tree/{path}?token={TOKEN}&reset")
     page.locator(".jp-Notebook").wait_for()
     end = time.monotonic() + _SECONDS_TO_START
     while not _kernel_is_ready(lab, path):
@@ -125,7 +136,7 @@ def _open(browser, lab, path):
 
 def _kernel_is_ready(lab, path):
     """The status says idle before the page is connected, so ask for both."""
-    with urllib.request.urlopen(f"{lab}/api/sessions?token={TOKEN}") as answer:
+    with urllib.request.urlopen(f"{lab.address}/api/sessions?token={TOKEN}") as answer:
         kernels = [session["kernel"] for session in json.load(answer) if session["path"] == path]
     return any(kernel["execution_state"] == "idle" and kernel["connections"] for kernel in kernels)
 
