@@ -13,6 +13,7 @@ import yaml
 
 from fedlearn_helpers import contents
 from fedlearn_helpers.errors import InputError
+from fedlearn_helpers.results import write_json
 
 _GLOSSARY = "glossary.ipynb"  # text only, nothing to execute
 
@@ -95,8 +96,7 @@ def flower(
         )
     except (InputError, RuntimeError) as error:
         sys.exit(f"{type(error).__name__}: {error}")
-    output.parent.mkdir(parents=True, exist_ok=True)
-    _write(output, json.dumps(results, indent=2))
+    write_json(output, results)
     for entry in results["rounds"]:
         print(f"round {entry['round']}: {_metrics(entry)}")
     print(f"Written to {output}.")

@@ -83,7 +83,7 @@ def line_fits(
     figure, (left, right) = new_figure(11, 4.2, 1, 2)
     span = np.array([min(map(np.min, clients_x)) - 0.2, max(map(np.max, clients_x)) + 0.2])
     for client, (x, y) in enumerate(zip(clients_x, clients_y, strict=True)):
-        marks = {"marker": "^sDPXv"[client % 6], "markersize": 7, "fillstyle": "none"}
+        marks = {"marker": _client_marker(client), "markersize": 7, "fillstyle": "none"}
         left.plot(x, y, color=_INK, linestyle="none", label=f"points of client {client}", **marks)
         slope, intercept = local_only[client]  # the line of this client, with its marks at both ends
         style = {**STYLES["local only"], **marks, "label": "local only" if client == len(clients_x) - 1 else None}
@@ -150,7 +150,7 @@ class WeightSpace:
                 axis.plot(*path.T, color=STYLES["local only"]["color"], marker=".", lw=1.5)
                 axis.plot(
                     *path[-1],
-                    "^sDPXv"[client % 6],
+                    _client_marker(client),
                     color=_INK,
                     markersize=9,
                     fillstyle="none",
@@ -187,6 +187,11 @@ class WeightSpace:
 
     def _error(self, line: Sequence[float]) -> float:
         return float(np.mean((line[0] * self._x + line[1] - self._y) ** 2))
+
+
+def _client_marker(client: int) -> str:
+    """Return the marker of a client, the same in every drawing."""
+    return "^sDPXv"[client % 6]
 
 
 def _blank(axis: Axes, title: str) -> None:

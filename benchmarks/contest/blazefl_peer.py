@@ -37,7 +37,7 @@ from torch import nn
 from torch.utils.data import Subset, TensorDataset
 
 from contest.marks import FINISH, ROUND, START, Marks
-from contest.settings import BATCH_SIZE, DATASET, LEARNING_RATE, LOCAL_EPOCHS, SEED, Task, make_shards, read_task
+from contest.settings import BATCH_SIZE, DATASET, LEARNING_RATE, LOCAL_EPOCHS, SEED, Task, make_shards, start
 from fedlearn_helpers.data import ImageDataset, load_dataset
 from fedlearn_helpers.models import new_cnn
 from fedlearn_helpers.seeds import derive_seed
@@ -190,8 +190,4 @@ def mean_accuracy(packages: list[FedAvgUplinkPackage]) -> float:
 
 
 if __name__ == "__main__":
-    task = read_task()
-    if task.prepare:
-        load_dataset(DATASET)
-    else:
-        run(task)
+    start(prepare=lambda task: load_dataset(DATASET), run=run)

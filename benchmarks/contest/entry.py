@@ -40,15 +40,3 @@ class Entry:
         if self.run is None or self.seconds_per_round is None:
             return None
         return self.progress.round_ends[1] - self.run.begin - self.seconds_per_round
-
-    @property
-    def shut_down(self) -> float | None:
-        """Seconds from the end of the last round to the end of the process."""
-        return self.run.end - self.progress.round_ends[-1] if self.seconds is not None else None
-
-    @property
-    def training(self) -> float | None:
-        """The rest of the wall time: the rounds."""
-        if self.seconds is None or self.start_up is None or self.shut_down is None:
-            return None
-        return self.seconds - self.start_up - self.shut_down

@@ -6,7 +6,7 @@ import sys
 import traceback
 
 from contest.marks import START, Marks
-from contest.settings import BATCH_SIZE, Task, read_task
+from contest.settings import BATCH_SIZE, Task, start
 
 NEEDED = ("flwr", "ray", "datasets", "flwr_datasets")
 
@@ -43,8 +43,4 @@ def prepare(task: Task) -> None:
 if __name__ == "__main__":
     if missing := [name for name in NEEDED if importlib.util.find_spec(name) is None]:
         sys.exit(f"missing packages: {', '.join(missing)}; run: pip install -r benchmarks/requirements.txt")
-    task = read_task()
-    if task.prepare:
-        prepare(task)
-    else:
-        run(task)
+    start(prepare=prepare, run=run)

@@ -9,7 +9,7 @@ import os
 import torch
 
 from contest.marks import FINISH, ROUND, START, Marks
-from contest.settings import BATCH_SIZE, DATASET, LEARNING_RATE, LOCAL_EPOCHS, SEED, Task, make_shards, read_task
+from contest.settings import BATCH_SIZE, DATASET, LEARNING_RATE, LOCAL_EPOCHS, SEED, Task, make_shards, start
 from fedlearn_helpers.data import ImageDataset, load_dataset
 from fedlearn_helpers.models import new_cnn
 from fedlearn_helpers.partition import Shard
@@ -66,8 +66,4 @@ def run(task: Task) -> None:
 
 
 if __name__ == "__main__":
-    task = read_task()
-    if task.prepare:
-        load_dataset(DATASET)
-    else:
-        run(task)
+    start(prepare=lambda task: load_dataset(DATASET), run=run)

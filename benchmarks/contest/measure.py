@@ -34,8 +34,6 @@ class Measurement:
         peak_pss_mb: highest sum over all its processes of the proportional set size, in 10^6
             bytes: memory that n processes share counts 1/n in each, so once in the sum.
         peak_processes: number of processes at that moment.
-        main_peak_rss_mb: highest resident set size of its first process, which counts shared memory fully.
-        sampling_share: how much of one core reading the memory took, in [0, 1].
         failure: None, or why it did not end well.
     """
 
@@ -43,8 +41,6 @@ class Measurement:
     end: float
     peak_pss_mb: float
     peak_processes: int
-    main_peak_rss_mb: float
-    sampling_share: float
     failure: str | None
 
     @property
@@ -78,7 +74,7 @@ def measure(
             preexec_fn=_end_with(os.getpid()),
         )
         while _still_runs(process, memory.pause):
-            memory.sample(process.pid)
+            memory.sample()
             elapsed = time.monotonic() - begin
             if elapsed > timeout:
                 failure = f"stopped after {timeout:.0f} s"
@@ -92,8 +88,6 @@ def measure(
         end=end,
         peak_pss_mb=memory.peak_kb * 1024 / 1e6,
         peak_processes=memory.peak_processes,
-        main_peak_rss_mb=memory.main_rss_kb * 1024 / 1e6,
-        sampling_share=memory.seconds / (end - begin),
         failure=failure,
     )
 
@@ -108,20 +102,18 @@ class _Memory:
     """
 
     def __init__(self) -> None:
-        self.peak_kb = self.peak_processes = self.main_rss_kb = 0
-        self.seconds, self.pause = 0.0, SECONDS_BETWEEN_SAMPLES
+        self.peak_kb = self.peak_processes = 0
+        self.pause = SECONDS_BETWEEN_SAMPLES
         self._known: dict[int, tuple[int, float, int]] = {}  # by pid: resident pages, time and PSS of the last reading
 
-    def sample(self, main: int) -> None:
-        """Take one sample; `main` is the process whose own peak is kept too."""
+    def sample(self) -> None:
+        """Take one sample."""
         start = time.monotonic()
         pids = [process.pid for process in psutil.Process().children(recursive=True)]
         total = sum(self._pss(pid, start) for pid in pids)
         if total > self.peak_kb:
             self.peak_kb, self.peak_processes = total, len(pids)
-        self.main_rss_kb = max(self.main_rss_kb, _kilobytes(main, "status", "VmHWM:"))
         spent = time.monotonic() - start
-        self.seconds += spent
         self.pause = max(SECONDS_BETWEEN_SAMPLES, spent / _LARGEST_SAMPLING_SHARE)
 
     def _pss(self, pid: int, now: float) -> int:

@@ -4,7 +4,7 @@ from flwr.app import ArrayRecord, Context
 from flwr.serverapp import Grid, ServerApp
 
 from contest.marks import FINISH, START, Marks
-from contest.settings import BATCH_SIZE, DATASET, LEARNING_RATE, LOCAL_EPOCHS, SEED, Task, make_shards, read_task
+from contest.settings import BATCH_SIZE, DATASET, LEARNING_RATE, LOCAL_EPOCHS, SEED, Task, make_shards, start
 from contest.strategy import FullFedAvg
 from fedlearn_helpers.data import ImageDataset, load_dataset
 from fedlearn_helpers.federation import keep_result, simulate
@@ -65,8 +65,4 @@ def run(task: Task) -> None:
 
 
 if __name__ == "__main__":
-    task = read_task()
-    if task.prepare:
-        load_dataset(DATASET)
-    else:
-        run(task)
+    start(prepare=lambda task: load_dataset(DATASET), run=run)

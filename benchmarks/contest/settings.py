@@ -1,6 +1,7 @@
 """The experiment's constants, and the command line that all contestants share."""
 
 import argparse
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -37,8 +38,16 @@ class Task:
     prepare: bool
 
 
-def read_task() -> Task:
-    """Parse the command line of a contestant process."""
+def start(prepare: Callable[[Task], object], run: Callable[[Task], None]) -> None:
+    """Do what the command line of a contestant process asks for: prepare its cache of the data, or run."""
+    task = _read_task()
+    if task.prepare:
+        prepare(task)
+    else:
+        run(task)
+
+
+def _read_task() -> Task:
     parser = argparse.ArgumentParser()
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--clients", type=int, required=True)

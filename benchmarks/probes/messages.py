@@ -59,9 +59,7 @@ def main() -> None:
         return MetricRecord({})
 
     server_app = new_server_app(FedAvg(), ArrayRecord(model.state_dict()), arguments.rounds, note_the_time)
-    history = simulate(
-        server_app, echo_client_app(model), num_clients=CLIENTS, seed=SEED, workers=arguments.workers, label="Round"
-    )
+    history = simulate(server_app, echo_client_app(model), num_clients=CLIENTS, seed=SEED, workers=arguments.workers)
     later = [exchange for exchange in history.exchanges if exchange.round > 1]
     print(
         json.dumps(

@@ -58,7 +58,7 @@ class Exercise:
         kind: "predict" (then run), "code" (write a function) or "explore" (by parameter).
         difficulty, minutes: how hard it is and how long it takes.
         hints: a first one, and a second one that says more.
-        solution: a tested function, whose source is shown, or the lines that answer the question.
+        solution_code: a tested function, whose source is shown, or the lines that answer the question.
         test: called with the answer and what the notebook hands over; raises NotYet, or returns what there is to say
             about a right answer.
     """
@@ -123,7 +123,7 @@ def call(function: Callable[..., Any], *arguments: Any) -> Any:
     """Call a learner's function on a test case.
 
     Raises:
-        NotAttempted: it returned `...`.
+        NotAttempted: it returned `...`, or raised NotImplementedError.
         NotYet: it is no function, it raised, or it returned nothing.
     """
     if not callable(function):
@@ -153,15 +153,12 @@ def number(answer: Any) -> float:
     return float(answer)
 
 
-def choice(answer: Any, options: dict[str, str | None]) -> str:
+def choice(answer: Any, options: dict[str, str | None]) -> None:
     """Test an answer to a question with options.
 
     Args:
         answer: what the learner chose.
         options: by letter, why it is wrong; None for the right one.
-
-    Returns:
-        The letter.
 
     Raises:
         NotYet: not one of the letters, or a wrong one.
@@ -171,7 +168,6 @@ def choice(answer: Any, options: dict[str, str | None]) -> str:
         raise NotYet(f"The answer must be one of {', '.join(map(repr, options))}, and it is {_shown(answer)}.")
     if (objection := options[letter]) is not None:
         raise NotYet(objection)
-    return letter
 
 
 def _shown(thing: Any) -> str:

@@ -16,28 +16,29 @@ def server_average(returned, examples):  # noqa: ANN001, ANN201 (the learner's s
 
 
 def _test_server_average(answer: Callable[..., Any]) -> str:
-    def check(returned: Sequence[Any], examples: Sequence[int], objection: str, expected: Any = None) -> np.ndarray:
-        result = np.asarray(call(answer, [np.array(weights) for weights in returned], list(examples)), dtype=float)
-        if expected is None:
-            expected = np.average(np.array(returned), axis=0, weights=examples)
-        if result.shape != np.shape(expected):
+    def run(returned: Sequence[Any], examples: Sequence[int]) -> np.ndarray:
+        return np.asarray(call(answer, [np.array(weights) for weights in returned], list(examples)), dtype=float)
+
+    def check(returned: Sequence[Any], examples: Sequence[int], objection: str) -> None:
+        result = run(returned, examples)
+        expected = server_average(np.array(returned), examples)
+        if result.shape != expected.shape:
             raise NotYet(
-                f"For weights of shape {np.shape(expected)} the average must have that shape, yours has {result.shape}: "
+                f"For weights of shape {expected.shape} the average must have that shape, yours has {result.shape}: "
                 "average over the clients, not over the weights."
             )
         if not np.allclose(result, expected):
             raise NotYet(
                 f"{objection} For weights {list(returned)} and examples {list(examples)} it returned {result}."
             )
-        return result
 
     check([[2.0, 4.0]], [7], "The average of a single client is that client's weights.")
     check([[2.0, 4.0], [6.0, 0.0]], [5, 5], "Clients with as many examples count the same: half and half.")
     two = [[2.0, 4.0], [6.0, 0.0]]
-    result = np.asarray(call(answer, [np.array(weights) for weights in two], [30, 10]), dtype=float)
+    result = run(two, [30, 10])
     if np.allclose(result, np.mean(two, axis=0)):
         raise NotYet("That is the plain mean. A client with 30 examples must count three times as much as one with 10.")
-    if np.allclose(result, np.average(two, axis=0, weights=[10, 30])):
+    if np.allclose(result, server_average(two, [10, 30])):
         raise NotYet("The client with fewer examples counts more: are the weights the wrong way round?")
     check(two, [30, 10], "Weigh each client by its share of all examples.")
     check(two, [300, 100], "Only shares matter: ten times the examples at every client must change nothing.")

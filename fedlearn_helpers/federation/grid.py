@@ -169,7 +169,7 @@ class InProcessGrid(Grid):
         elif self._on_error == "raise":
             raise outcome.exception
         else:
-            sent = Message(unpack(turn.content), metadata=turn.metadata)
+            sent = Message(RecordDict(), metadata=turn.metadata)  # a reply takes nothing but the metadata from it
             reply = Message(Error(code=_CLIENT_RAISED, reason=exchange.error), reply_to=sent)
         self._replies[turn.metadata.message_id] = reply
         self.exchanges.append(exchange)

@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from places import NOTEBOOKS, WIDTH
 
-NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 MISSING = "the browser tests need Chromium and Playwright: apt-get install chromium; pip install playwright"
 TOKEN = "token"
-WIDTH, HEIGHT = 1280, 900
+HEIGHT = 900
 _FLAGS = (
     "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
     "--disable-component-update --disable-sync"
@@ -48,6 +48,14 @@ def browser():
         chromium = started.chromium.launch(executable_path=CHROMIUM, args=_FLAGS.split())
         yield chromium
         chromium.close()
+
+
+@pytest.fixture(scope="session")
+def expect(browser):
+    """Playwright's assertions, which wait until they are true."""
+    from playwright.sync_api import expect
+
+    return expect
 
 
 @pytest.fixture(scope="session")
@@ -92,14 +100,14 @@ def lab(browser, tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def opened(browser, lab):
+def opened(browser, lab, expect):
     """A function: the page of a notebook, opened and run from top to bottom at its first use."""
     pages = {}
 
     def open_and_run(name):
         if name not in pages:
             pages[name] = _open(browser, lab, f"{name}.ipynb")
-            _run_all(pages[name])
+            _run_all(pages[name], expect)
         return pages[name]
 
     yield open_and_run
@@ -141,10 +149,8 @@ def _kernel_is_ready(lab, path):
     return any(kernel["execution_state"] == "idle" and kernel["connections"] for kernel in kernels)
 
 
-def _run_all(page):
+def _run_all(page, expect):
     """Run all cells; the last one of every notebook says where it has written its results."""
-    from playwright.sync_api import expect
-
     page.get_by_role("menuitem", name="Run", exact=True).click()
     page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
     last = page.locator(".jp-CodeCell").last

@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from conftest import NOTEBOOKS
+from places import NOTEBOOKS
 
 NAMES = [path.stem for path in sorted(NOTEBOOKS.glob("[0-9]*.ipynb"))]
 every_notebook = pytest.mark.parametrize("name", NAMES)
@@ -58,9 +58,7 @@ def press(page, slider, key, times):
         page.keyboard.press(key)
 
 
-def test_more_local_steps_move_the_clients_farther(opened):
-    from playwright.sync_api import expect
-
+def test_more_local_steps_move_the_clients_farther(opened, expect):
     page = opened("00_start_here")
     widget = cell(page, "widgets.one_round(")
     image = widget.locator("img")
@@ -71,9 +69,7 @@ def test_more_local_steps_move_the_clients_farther(opened):
     expect(image).to_have_attribute("alt", re.compile(r"to every client\.$"))
 
 
-def test_browsing_predictions_by_class(opened):
-    from playwright.sync_api import expect
-
+def test_browsing_predictions_by_class(opened, expect):
     page = opened("01_centralized_cnn")
     widget = cell(page, "widgets.browse_predictions(")
     image = widget.locator("img")
@@ -85,9 +81,7 @@ def test_browsing_predictions_by_class(opened):
     expect(image).to_have_attribute("alt", re.compile(f"right answers, {re.escape(names[3])}"))
 
 
-def test_other_settings_of_the_federation(opened):
-    from playwright.sync_api import expect
-
+def test_other_settings_of_the_federation(opened, expect):
     page = opened("02_federated_averaging")
     widget = cell(page, "widgets.compare_settings(")
     image = widget.locator("img")
@@ -96,9 +90,7 @@ def test_other_settings_of_the_federation(opened):
     expect(image).to_have_attribute("alt", re.compile("clients 2, share that trains 0.5, local epochs 5:"))
 
 
-def test_picking_a_client(opened):
-    from playwright.sync_api import expect
-
+def test_picking_a_client(opened, expect):
     page = opened("02_federated_averaging")
     widget = cell(page, "widgets.browse_clients(")
     image = widget.locator("img")
@@ -111,7 +103,7 @@ def test_picking_a_client(opened):
 
 
 def answer(page, stub, text):
-    """Type an answer into the cell with this stub, run it and its check; return the verdict."""
+    """Type an answer into the cell with this stub, run it and its check."""
     editor = cell(page, stub).locator(".cm-content")
     editor.click()
     page.keyboard.press("Control+a")
@@ -128,9 +120,9 @@ def answer(page, stub, text):
         ("02_federated_averaging", "prediction =", "models_sent.check", "30", "Here half of them train", "20"),
     ],
 )
-def test_an_exercise_answered_wrongly_then_rightly_says_so(opened, name, variable, check, wrong, sentence, right):
-    from playwright.sync_api import expect
-
+def test_an_exercise_answered_wrongly_then_rightly_says_so(
+    opened, expect, name, variable, check, wrong, sentence, right
+):
     page = opened(name)
     verdict = cell(page, check).locator(".fedlearn-check")
     expect(verdict).to_have_attribute("data-status", "not attempted")

@@ -5,7 +5,7 @@ import re
 
 import nbformat
 import pytest
-from conftest import NOTEBOOKS, WIDTH
+from places import NOTEBOOKS, WIDTH
 
 from fedlearn_helpers import cli
 
