@@ -58,11 +58,12 @@ class _LargestOfFour(torch.autograd.Function):
         if context.needs_input_grad[0]:
             # where in its image each maximum came from, as PyTorch counts; of equal ones the first
             is_lower = lower > upper
-            is_right = torch.where(is_lower, lower_right > lower_left, upper_right > upper_left)
+            right_above, right_below = upper_right > upper_left, lower_right > lower_left
+            is_right = right_above ^ (is_lower & (right_above ^ right_below))  # torch.where takes five times as long
             row_starts = torch.arange(0, height, 2)[:, None] * images.shape[-1]
-            corners = (row_starts + torch.arange(0, width, 2)).int()
-            places = corners + is_right + is_lower * images.shape[-1]
-            context.save_for_backward(images, places.long())
+            corners = row_starts + torch.arange(0, width, 2)
+            places = (corners + is_right).add_(is_lower, alpha=images.shape[-1])
+            context.save_for_backward(images, places)
         return torch.maximum(upper, lower)
 
     @staticmethod

@@ -200,8 +200,17 @@ class ForkedWorkers:
 
 
 def _warm_up() -> None:
-    """Make a first optimizer: PyTorch then imports two seconds' worth of modules, here once, not in every worker."""
-    torch.optim.SGD([torch.zeros(1, requires_grad=True)])
+    """Make a first optimizer: PyTorch then imports a second's worth of modules, here once, not in every worker.
+
+    The collector of cyclic garbage would look again and again at all that is imported, and take a third of the time.
+    """
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        torch.optim.SGD([torch.zeros(1, requires_grad=True)])
+    finally:
+        if collecting:
+            gc.enable()
 
 
 def _serve(client_app: ClientApp, channel: Channel) -> None:

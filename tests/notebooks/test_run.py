@@ -63,6 +63,7 @@ def execute(name: str, folder: Path, *, source: Path | None = None, **parameters
         parameters={"output_dir": str(output_dir)} | parameters,
         kernel_name="python3",
         progress_bar=False,
+        execution_timeout=300,
         cwd=str(folder),
     )
     return json.loads((output_dir / "results.json").read_text())
