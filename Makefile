@@ -1,6 +1,8 @@
 # Every target makes what it needs. `make run` and `make test` are all a new machine needs.
-PYTHON ?= $(shell command -v python3.11 || command -v python3)
-PYTHON312 ?= $(shell command -v python3.12 || command -v python3.13)
+# Asked by running them: a version manager's stand-in is on the path even where that version is not chosen.
+where = $(shell for name in $(1); do $$name -c 'import sys; print(sys.executable)' 2> /dev/null && break; done)
+PYTHON ?= $(call where,python3.11 python3)
+PYTHON312 ?= $(call where,python3.12 python3.13)
 BIN := .venv/bin
 
 .PHONY: run test lab bench bench-quick clean

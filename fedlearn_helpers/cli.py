@@ -12,12 +12,14 @@ import typer
 import yaml
 
 from fedlearn_helpers import contents
+from fedlearn_helpers.compare_command import compare
 from fedlearn_helpers.errors import InputError
 from fedlearn_helpers.results import write_json
 
 _GLOSSARY = "glossary.ipynb"  # text only, nothing to execute
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
+app.command()(compare)
 
 
 @app.callback()

@@ -8,9 +8,6 @@ from pathlib import Path
 
 _FILE = Path(__file__).with_name("contents.json")
 IN_PREPARATION = (
-    "03 clients that come and go",
-    "04 non-IID data",
-    "05 strategies",
     "06 personalization",
     "07 communication",
     "08 privacy",

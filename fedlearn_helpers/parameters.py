@@ -26,6 +26,32 @@ def _folder_or_new(value: str) -> str:
     return value
 
 
+def _known_strategies(value: str) -> str:
+    from fedlearn_helpers.strategies import METHODS  # only notebook 05 needs it
+
+    if "fedavg" not in (names := split_names(value)) or set(names) - set(METHODS):
+        raise ValueError(f"must be names out of {', '.join(METHODS)}, with commas between them, and fedavg among them")
+    return value
+
+
+def _known_partitions(value: str) -> str:
+    from fedlearn_helpers.partition import parse_partition
+
+    if not (names := split_names(value)):
+        raise ValueError("must name at least one partition, such as iid,dirichlet:0.1")
+    for name in names:
+        try:
+            parse_partition(name)
+        except InputError as error:
+            raise ValueError(f"has one that cannot be used ({error})") from None
+    return value
+
+
+def split_names(text: str) -> tuple[str, ...]:
+    """Return the names in a text with commas between them, without spaces; "a, b" gives ("a", "b")."""
+    return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
 DatasetName = Annotated[str, AfterValidator(_known_dataset)]
 OutputFolder = Annotated[str, Field(min_length=1), AfterValidator(_folder_or_new)]
 Count = Annotated[int, Field(ge=1)]
@@ -81,6 +107,67 @@ class FederatedParameters(_Parameters):
         if self.min_clients > self.num_clients:
             raise InputError(f"min_clients must be <= num_clients ({self.num_clients}), got {self.min_clients}")
         return self
+
+
+class ClientsParameters(_Parameters):
+    """Parameters of notebook 03."""
+
+    dataset: DatasetName
+    num_clients: Count
+    clients_per_round: Count
+    num_rounds: Count
+    local_epochs: Count
+    batch_size: Count
+    learning_rate: Rate
+    slow_share: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+    slow_factor: Annotated[float, Field(ge=1, le=1000, allow_inf_nan=False)]
+    availability: Share
+    deadline: Annotated[float, Field(gt=0, allow_inf_nan=False)]
+    mu: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    workers: Annotated[int, Field(ge=1)] | Literal["auto"]
+    device: Literal["auto", "cpu", "cuda"]
+
+    @model_validator(mode="after")
+    def _enough_clients(self) -> Self:
+        if self.clients_per_round > self.num_clients:
+            raise InputError(
+                f"clients_per_round must be <= num_clients ({self.num_clients}), got {self.clients_per_round}"
+            )
+        return self
+
+
+class NonIidParameters(_Parameters):
+    """Parameters of notebook 04."""
+
+    dataset: DatasetName
+    num_clients: Annotated[int, Field(ge=2)]  # differences between clients need two
+    num_rounds: Count
+    local_epochs: Count
+    batch_size: Count
+    learning_rate: Rate
+    partition: Literal["iid", "dirichlet", "pathological", "quantity"]
+    alpha: Annotated[float, Field(gt=0, allow_inf_nan=False)]
+    classes_per_client: Count
+    min_size: Annotated[int, Field(ge=2)]  # one image to train on, one to measure on
+    workers: Annotated[int, Field(ge=1)] | Literal["auto"]
+    device: Literal["auto", "cpu", "cuda"]
+
+
+class StrategiesParameters(_Parameters):
+    """Parameters of notebook 05."""
+
+    dataset: DatasetName
+    strategies: Annotated[str, AfterValidator(_known_strategies)]
+    partitions: Annotated[str, AfterValidator(_known_partitions)]
+    num_seeds: Annotated[int, Field(ge=2)]  # a spread needs two
+    num_clients: Annotated[int, Field(ge=2)]
+    num_rounds: Count
+    local_epochs: Count
+    batch_size: Count
+    learning_rate: Rate
+    max_images: Annotated[int, Field(ge=100)]
+    workers: Annotated[int, Field(ge=1)] | Literal["auto"]
+    device: Literal["auto", "cpu", "cuda"]
 
 
 def check_parameters(model: type[BaseModel], values: Mapping[str, Any]) -> dict[str, Any]:

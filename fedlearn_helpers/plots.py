@@ -211,7 +211,7 @@ def class_counts(counts: np.ndarray, class_names: Sequence[str]) -> Figure:
     ceiling = 1.6 * max(counts.max(), 1)  # equal counts come out light, so that the numbers stay readable
     picture = axis.imshow(counts, cmap="Greys", vmin=0, vmax=ceiling, aspect="auto")
     if clients <= 30:
-        for client, label in np.ndindex(clients, classes):
+        for client, label in np.argwhere(counts > 0):
             shade = "w" if counts[client, label] > ceiling / 2 else "k"
             axis.text(label, client, counts[client, label], ha="center", va="center", fontsize=9, color=shade)
         axis.set_yticks(range(clients))
@@ -247,6 +247,46 @@ def tradeoff(settings: pd.DataFrame, chosen: int | None = None) -> Figure:
     axis.xaxis.set_major_formatter("{x:g}")
     axis.margins(0.12)
     return figure
+
+
+def strategies(table: pd.DataFrame, value: str = "test_accuracy") -> Figure:
+    """Draw what strategies reach: one panel per partition, one row per strategy, one mark per seed.
+
+    Args:
+        table: from `strategies.compare`; "local only" and "centralized" are drawn as lines across the panel, with their
+            range over seeds as a band.
+        value: the column to draw, a share in [0, 1].
+    """
+    partitions = list(dict.fromkeys(table["partition"]))
+    names = [name for name in dict.fromkeys(table["strategy"]) if name not in STYLES]
+    size = (1.4 + 3.1 * len(partitions), 1.4 + 0.36 * len(names))
+    figure, axes = new_figure(*size, 1, len(partitions), sharey=True, squeeze=False)
+    for axis, partition in zip(axes[0], partitions, strict=True):
+        here = table[table["partition"] == partition]
+        for name in ("local only", "centralized"):
+            values, style = here.loc[here["strategy"] == name, value], STYLES[name]
+            if len(values):
+                axis.axvspan(values.min(), values.max(), color=style["color"], alpha=0.15, linewidth=0)
+                axis.axvline(values.mean(), label=name, linewidth=2, **{**style, "marker": ""})
+        for row, name in enumerate(names):
+            values = here.loc[here["strategy"] == name, value].to_numpy()
+            style = STYLES["federated"]
+            axis.plot([values.min(), values.max()], [row, row], "-", color=style["color"], linewidth=2)
+            axis.plot(
+                values, [row] * len(values), style["marker"], color=style["color"], fillstyle="none", markersize=5
+            )
+            label = "mean of the seeds" if row == 0 else None
+            axis.plot(values.mean(), row, "D", color="#1b1b1b", markersize=6, linestyle="none", label=label)
+        axis.set(title=partition, xlabel=value.replace("_", " "))
+        axis.xaxis.set_major_formatter(_percent)
+    axes[0][0].set_yticks(range(len(names)), names)
+    axes[0][0].invert_yaxis()
+    figure.legend(*axes[0][0].get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize=9)
+    return figure
+
+
+def _percent(share: float, position: int) -> str:
+    return f"{share:.0%}"
 
 
 def one_client(

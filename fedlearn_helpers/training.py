@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from fedlearn_helpers.errors import InputError
 from fedlearn_helpers.pooling import quickly_pooled
 
-EVALUATION_BATCH = 500
+EVALUATION_BATCH = 250
 
 
 @dataclass(frozen=True)

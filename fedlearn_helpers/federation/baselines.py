@@ -1,21 +1,18 @@
 """The two lines that every federated result is measured against: local only, and centralized.
 
-Both train the same model from the same start for the same number of epochs. They run as clients
-of a federation that never averages, so that they too are spread over workers.
+Both train the same model from the same start for the same number of epochs.
 """
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
-from flwr.app import Context, Message, MetricRecord, RecordDict
-from flwr.clientapp import ClientApp
-from flwr.serverapp import Grid, ServerApp
+from torch import nn
 
 from fedlearn_helpers.data import ImageDataset
-from fedlearn_helpers.federation.history import History
-from fedlearn_helpers.federation.simulate import simulate
+from fedlearn_helpers.federation.side_by_side import Numbers, side_by_side
 from fedlearn_helpers.federation.workers import Workers
 from fedlearn_helpers.models import new_cnn
 from fedlearn_helpers.partition import Shard
@@ -56,56 +53,49 @@ def reference_lines(
     learning_rate: float,
     seed: int,
     workers: Workers = "auto",
+    optimizer: Callable[..., torch.optim.Optimizer] = torch.optim.Adam,
+    model: nn.Module | None = None,
+    label: str | None = "Learning alone",
 ) -> ReferenceLines:
-    """Train one CNN on all clients' training examples together, and one on each client's alone.
+    """Train one model on all clients' training examples together, and one on each client's alone.
 
     Args:
         dataset: all images, on the device to compute on.
         shards: one per client.
         epochs: passes over the examples, >= 1: rounds x local epochs of the federation.
         batch_size: images a step.
-        learning_rate: Adam's rate; Adam keeps its state from epoch to epoch.
+        learning_rate: of the optimizer, which keeps its state from epoch to epoch.
         seed: the start and the order of the examples.
         workers: as in `simulate`.
+        optimizer: called with the parameters, `lr` and `fused`.
+        model: with the weights to start from; None means the workbook's CNN.
+        label: what the progress line counts; None for no such line.
     """
+    begin = time.perf_counter()
     pooled = np.concatenate([shard.train for shard in shards])
     learners = [pooled, *(shard.train for shard in shards)]  # the longest first, so that no worker ends alone
-    model = new_cnn(dataset.image_shape, dataset.num_classes, seed).to(dataset.train_images.device)
+    if model is None:
+        model = new_cnn(dataset.image_shape, dataset.num_classes, seed).to(dataset.train_images.device)
     start = {name: tensor.clone() for name, tensor in model.state_dict().items()}
 
-    client_app = ClientApp()
-
-    @client_app.query()
-    def learn_alone(message: Message, context: Context) -> Message:
-        learner = context.node_config["partition-id"]
+    def learn_alone(learner: int) -> Numbers:
         model.load_state_dict(start)
-        optimizer = torch.optim.Adam(model.parameters(), lr=learning_rate, fused=True)
+        steps = optimizer(model.parameters(), lr=learning_rate, fused=True)
         images, labels = dataset.train_images, dataset.train_labels
         for epoch in range(epochs):
             order = derive_seed(seed, "alone", learner, epoch)
-            train(model, images, labels, learners[learner], optimizer, epochs=1, batch_size=batch_size, seed=order)
+            train(model, images, labels, learners[learner], steps, epochs=1, batch_size=batch_size, seed=order)
         own = shards if learner == 0 else [shards[learner - 1]]
-        validation = [evaluate(model, images, labels, shard.validation).accuracy for shard in own]
-        test = evaluate(model, dataset.test_images, dataset.test_labels).accuracy
-        metrics = MetricRecord({"test": test, "validation": validation, "num-examples": len(learners[learner])})
-        return Message(RecordDict({"metrics": metrics}), reply_to=message)
+        return {
+            "test": evaluate(model, dataset.test_images, dataset.test_labels).accuracy,
+            "validation": [evaluate(model, images, labels, shard.validation).accuracy for shard in own],
+        }
 
-    replies: list[Message] = []
-    server_app = ServerApp()
-
-    @server_app.main()
-    def ask_everyone(grid: Grid, context: Context) -> None:
-        messages = [grid.create_message(RecordDict(), "query", node, group_id="") for node in grid.get_node_ids()]
-        replies.extend(grid.send_and_receive(messages))
-
-    history: History = simulate(
-        server_app, client_app, num_clients=len(learners), seed=seed, workers=workers, label="Learning alone"
-    )
-    (central, *locals_) = [reply.content["metrics"] for reply in replies]
+    central, *alone = side_by_side(learn_alone, len(learners), seed=seed, workers=workers, label=label)
     return ReferenceLines(
         centralized_test=central["test"],
         centralized_validation=tuple(central["validation"]),
-        local_test=tuple(record["test"] for record in locals_),
-        local_validation=tuple(record["validation"][0] for record in locals_),
-        seconds=history.seconds,
+        local_test=tuple(client["test"] for client in alone),
+        local_validation=tuple(client["validation"][0] for client in alone),
+        seconds=time.perf_counter() - begin,
     )

@@ -56,6 +56,13 @@ def make_client_app(
         reply = RecordDict({"arrays": ArrayRecord(model.state_dict()), "metrics": metrics})
         return Message(content=reply, reply_to=message)
 
+    add_evaluation(client_app, dataset, shards, model)
+    return client_app
+
+
+def add_evaluation(client_app: ClientApp, dataset: ImageDataset, shards: Sequence[Shard], model: nn.Module) -> None:
+    """Let the clients of an app measure the model they receive on their own validation images; as in notebook 02."""
+
     @client_app.evaluate()
     def evaluate_client(message: Message, context: Context) -> Message:
         client = context.node_config["partition-id"]
@@ -63,5 +70,3 @@ def make_client_app(
         result = evaluate(model, dataset.train_images, dataset.train_labels, shards[client].validation)
         metrics = MetricRecord({"loss": result.loss, "accuracy": result.accuracy, "num-examples": result.num_examples})
         return Message(content=RecordDict({"metrics": metrics}), reply_to=message)
-
-    return client_app

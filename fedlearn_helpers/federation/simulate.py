@@ -86,9 +86,18 @@ def simulate(
         server_app(grid, context)
     arrays, aggregated = read_result(context)
     history = History(grid.exchanges, aggregated, arrays, time.perf_counter() - start)
-    if failed := len(history.failures):
-        print(f"{failed} of {len(grid.exchanges)} messages to clients failed; history.failures lists them.")
+    _report_failures(grid.exchanges)
     return history
+
+
+def _report_failures(exchanges: list[Exchange]) -> None:
+    if failed := sum(exchange.error is not None for exchange in exchanges):
+        print(f"{failed} of {len(exchanges)} messages to clients failed; history.failures lists them.")
+    training = [exchange for exchange in exchanges if exchange.phase == "train"]
+    trained = {exchange.round for exchange in training if exchange.error is None}
+    if idle := sorted({exchange.round for exchange in training} - trained):
+        numbers = f"Round{'s' if len(idle) > 1 else ''} {', '.join(map(str, idle))}"
+        print(f"{numbers}: no client returned a model, so it stays as it was.")
 
 
 class _ProgressOfRounds:

@@ -141,8 +141,12 @@ class ForkedWorkers:
             self._stop()
         if not self._pids:
             _warm_up()
-            for _ in range(self._count):
-                self._start_worker()
+            gc.freeze()  # in the workers for good: a collection would walk over, and so copy, all that is shared
+            try:
+                for _ in range(self._count):
+                    self._start_worker()
+            finally:
+                gc.unfreeze()  # into the oldest generation, which is rarely walked over
         waiting, finished = deque(range(len(turns))), {}
         for channel in self._channels:
             self._hand_out(channel, turns, waiting)
@@ -257,4 +261,3 @@ def _end_with(parent: int) -> None:
     if os.getppid() != parent:  # it died between the fork and the line above
         os._exit(0)
     torch.set_num_threads(1)
-    gc.freeze()  # or the first collection would walk over, and so copy, all that was shared

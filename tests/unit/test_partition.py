@@ -1,10 +1,73 @@
 """Who holds which examples."""
 
+import time
+
 import numpy as np
 import pytest
+import torch
 
 from fedlearn_helpers.errors import InputError
-from fedlearn_helpers.partition import iid, split_train_validation
+from fedlearn_helpers.partition import (
+    by_group,
+    classes_per_client,
+    dirichlet,
+    feature_skew,
+    iid,
+    make_partition,
+    parse_partition,
+    quantity_skew,
+    split_train_validation,
+)
+
+LABELS = np.random.default_rng(0).integers(10, size=5000)
+EVERY_RULE = {
+    "iid": lambda seed: iid(len(LABELS), 20, seed=seed),
+    "dirichlet": lambda seed: dirichlet(LABELS, 20, alpha=0.3, seed=seed),
+    "classes": lambda seed: classes_per_client(LABELS, 20, num_classes_each=2, seed=seed),
+    "quantity": lambda seed: quantity_skew(len(LABELS), 20, alpha=0.5, seed=seed),
+    "groups": lambda seed: by_group(np.random.default_rng(seed).integers(20, size=len(LABELS))),
+}
+every_rule = pytest.mark.parametrize("make", EVERY_RULE.values(), ids=EVERY_RULE)
+
+
+def counts_of(parts, labels=LABELS):
+    return np.array([np.bincount(labels[part], minlength=10) for part in parts])
+
+
+@every_rule
+def test_every_rule_gives_disjoint_sorted_parts_that_cover_the_data(make):
+    parts = make(0)
+    assert len(parts) == 20
+    np.testing.assert_array_equal(np.sort(np.concatenate(parts)), np.arange(len(LABELS)))
+    for part in parts:
+        assert part.dtype == np.int64 and (np.diff(part) > 0).all()
+
+
+@every_rule
+def test_every_rule_depends_on_its_seed_alone(make):
+    state = np.random.get_state()[1].copy()
+    first, again, other = make(0), make(0), make(1)
+    assert all(np.array_equal(a, b) for a, b in zip(first, again, strict=True))
+    assert not all(np.array_equal(a, b) for a, b in zip(first, other, strict=True))
+    np.testing.assert_array_equal(np.random.get_state()[1], state)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda labels: iid(len(labels), 1000, seed=0),
+        lambda labels: dirichlet(labels, 1000, alpha=0.5, seed=0, min_size=1),
+        lambda labels: classes_per_client(labels, 1000, num_classes_each=2, seed=0),
+        lambda labels: quantity_skew(len(labels), 1000, alpha=2, seed=0, min_size=1),
+        lambda labels: by_group(np.arange(len(labels)) % 1000),
+    ],
+)
+def test_50_000_examples_go_to_1_000_clients_in_a_second(make):
+    labels = np.arange(50_000) % 10
+    start = time.perf_counter()
+    parts = make(labels)
+    assert time.perf_counter() - start < 1
+    assert len(parts) == 1000 and sum(map(len, parts)) == 50_000
 
 
 @pytest.mark.parametrize(("examples", "clients"), [(10, 1), (10, 3), (10, 10), (1000, 7)])
@@ -76,3 +139,224 @@ def test_impossible_validation_fraction(fraction):
 def test_client_with_too_few_examples_to_split(smallest):
     with pytest.raises(InputError, match=f"num_clients=2 leaves a client with {smallest}"):
         split_train_validation([np.arange(4), np.arange(smallest)], validation_fraction=0.5, seed=0)
+
+
+def test_stratified_split_keeps_each_clients_mixture_of_classes():
+    parts = dirichlet(LABELS, 20, alpha=0.3, seed=0)
+    shards = split_train_validation(parts, validation_fraction=0.2, seed=0, labels=LABELS)
+    for part, shard in zip(parts, shards, strict=True):
+        assert sorted([*shard.train, *shard.validation]) == part.tolist()
+        whole, held_out = (np.bincount(LABELS[indices], minlength=10) for indices in (part, shard.validation))
+        assert np.abs(held_out - 0.2 * whole).max() <= 1
+        assert len(shard.validation) == round(0.2 * len(part))
+
+
+# Dirichlet --------------------------------------------------------------------------------
+
+
+def test_dirichlet_is_close_to_iid_for_a_large_alpha_and_skewed_for_a_small_one():
+    even, skewed = (counts_of(dirichlet(LABELS, 10, alpha=alpha, seed=0)) for alpha in (1e4, 0.1))
+    assert even.min() > 40 and even.max() < 60
+    assert (skewed == 0).mean() > 0.3
+    shares = skewed / skewed.sum(axis=1, keepdims=True)
+    assert shares.max(axis=1).mean() > 0.4
+
+
+def test_dirichlet_proportions_have_the_mean_and_the_variance_of_the_distribution():
+    """The first class is shared out before any client is full: its shares are Dir(alpha) exactly.
+
+    A share of Dir_N(alpha) has mean 1/N and variance (1/N)(1 - 1/N) / (N alpha + 1).
+    """
+    alpha, clients = 0.7, 5
+    labels = np.arange(20_000) % 10
+    first = np.array(
+        [counts_of(dirichlet(labels, clients, alpha=alpha, seed=seed, min_size=1), labels)[:, 0] for seed in range(400)]
+    )
+    shares = first / first.sum(axis=1, keepdims=True)
+    variance = (1 / clients) * (1 - 1 / clients) / (clients * alpha + 1)
+    assert shares.mean(axis=0) == pytest.approx(1 / clients, abs=0.04)
+    assert shares.var() == pytest.approx(variance, rel=0.1)
+
+
+def test_dirichlet_gives_nothing_more_to_a_client_that_has_an_equal_share():
+    """Only the class with which a client passes its equal share can bring it above; the next ones give it nothing."""
+    labels = np.arange(10_000) % 10
+    for seed in range(20):
+        counts = counts_of(dirichlet(labels, 10, alpha=0.1, seed=seed, min_size=1), labels)
+        before = np.cumsum(counts, axis=1) - counts
+        assert (counts[before >= 1000] == 0).all()
+
+
+def test_dirichlet_meets_the_minimum_size():
+    assert min(map(len, dirichlet(LABELS, 50, alpha=0.2, seed=0, min_size=20))) >= 20
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"alpha": 0}, "alpha must be > 0 and finite, got 0$"),
+        ({"alpha": -1}, "alpha must be > 0 and finite, got -1$"),
+        ({"alpha": float("nan")}, "alpha must be > 0 and finite, got nan$"),
+        ({"alpha": float("inf")}, "alpha must be > 0 and finite, got inf$"),
+        ({"num_clients": 0}, "num_clients must be between 1 and the 5000 training examples, got 0$"),
+        ({"num_clients": 501}, "num_clients must be <= 500, since each client needs min_size=10 of the 5000"),
+        ({"min_size": 0}, "min_size must be >= 1, got 0$"),
+        (
+            {"alpha": 0.001, "num_clients": 100},
+            "min_size=10 could not be met in 200 draws of 100 clients with alpha=0.001",
+        ),
+    ],
+)
+def test_impossible_dirichlet(change, sentence):
+    with pytest.raises(InputError, match=sentence):
+        dirichlet(**({"labels": LABELS, "num_clients": 10, "alpha": 0.5, "seed": 0} | change))
+
+
+# Classes per client -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("clients", "each"), [(10, 1), (10, 2), (10, 3), (7, 2), (5, 2), (4, 3), (30, 2), (10, 10)])
+def test_every_client_has_so_many_classes_and_every_class_an_owner(clients, each):
+    for seed in range(10):
+        counts = counts_of(classes_per_client(LABELS, clients, num_classes_each=each, seed=seed))
+        np.testing.assert_array_equal((counts > 0).sum(axis=1), each)
+        assert (counts > 0).any(axis=0).all()
+
+
+def test_client_i_has_class_i_and_owners_share_equally():
+    counts = counts_of(classes_per_client(LABELS, 10, num_classes_each=3, seed=0))
+    assert (np.diag(counts) > 0).all()
+    for of_class in counts.T:
+        owned = of_class[of_class > 0]
+        assert owned.max() - owned.min() <= 1
+
+
+def test_labels_need_not_be_numbered_from_zero():
+    labels = np.repeat([3, 7, 9], 20)
+    parts = classes_per_client(labels, 3, num_classes_each=1, seed=0)
+    assert [set(labels[part]) for part in parts] == [{3}, {7}, {9}]
+
+
+@pytest.mark.parametrize(
+    ("clients", "each", "sentence"),
+    [
+        (10, 0, "classes_per_client must be between 1 and the 10 classes of the data, got 0$"),
+        (10, 11, "classes_per_client must be between 1 and the 10 classes of the data, got 11$"),
+        (3, 2, "num_clients=3 with classes_per_client=2 have room for 6 of 10 classes"),
+        (0, 2, "num_clients must be between 1 and the 5000"),
+    ],
+)
+def test_impossible_classes_per_client(clients, each, sentence):
+    with pytest.raises(InputError, match=sentence):
+        classes_per_client(LABELS, clients, num_classes_each=each, seed=0)
+
+
+def test_a_class_with_fewer_examples_than_owners():
+    with pytest.raises(InputError, match="num_clients=9 gives class 2 with its 2 examples to 3 clients"):
+        classes_per_client(np.array([0] * 50 + [1] * 50 + [2] * 2), 9, num_classes_each=1, seed=0)
+
+
+# Quantity, groups, features ---------------------------------------------------------------
+
+
+def test_quantity_skew_changes_sizes_and_not_mixtures():
+    parts = quantity_skew(len(LABELS), 10, alpha=0.5, seed=1)
+    sizes = np.array([len(part) for part in parts])
+    assert sizes.max() > 5 * sizes.min() and sizes.min() >= 10
+    shares = counts_of(parts)[sizes > 300] / sizes[sizes > 300, None]
+    assert np.abs(shares - 0.1).max() < 0.06
+
+
+@pytest.mark.parametrize(("alpha", "sentence"), [(0, "alpha must be > 0"), (0.001, "could not be met in 200 draws")])
+def test_impossible_quantity_skew(alpha, sentence):
+    with pytest.raises(InputError, match=sentence):
+        quantity_skew(1000, 50, alpha=alpha, seed=0)
+
+
+def test_groups_become_clients_in_the_order_of_their_names():
+    parts = by_group(np.array(["b", "a", "c", "a", "b"]))
+    assert [part.tolist() for part in parts] == [[1, 3], [0, 4], [2]]
+
+
+@pytest.mark.parametrize("groups", [np.array([]), np.zeros((2, 2))])
+def test_impossible_groups(groups):
+    with pytest.raises(InputError, match="group_ids must hold one group per example"):
+        by_group(groups)
+
+
+IMAGES = torch.randint(256, (40, 1, 8, 8), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
+PARTS = [np.arange(0, 10), np.arange(10, 20), np.arange(20, 40)]
+
+
+@pytest.mark.parametrize(("kind", "strength"), [("noise", 60), ("rotation", 40), ("brightness", 0.7)])
+def test_feature_skew_grows_from_client_to_client_and_copies_nothing_else(kind, strength):
+    before = IMAGES.clone()
+    changed = feature_skew(IMAGES, PARTS, kind=kind, strength=strength, seed=0)
+    assert torch.equal(IMAGES, before)
+    assert changed.shape == IMAGES.shape and changed.dtype == torch.uint8
+    change = [(changed[part].float() - IMAGES[part].float()).abs().mean().item() for part in PARTS]
+    assert change[0] == 0 < change[1] < change[2]
+    assert torch.equal(changed, feature_skew(IMAGES, PARTS, kind=kind, strength=strength, seed=0))
+
+
+def test_brightness_and_noise_are_what_they_say():
+    dark = feature_skew(IMAGES, PARTS, kind="brightness", strength=0.5, seed=0)
+    assert torch.equal(dark[20:], (IMAGES[20:].float() / 2).round().to(torch.uint8))
+    grey = torch.full((60, 1, 20, 20), 128, dtype=torch.uint8)
+    noisy = feature_skew(grey, [np.arange(0), np.arange(60)], kind="noise", strength=20, seed=0).float()
+    assert noisy.mean().item() == pytest.approx(128, abs=0.5) and noisy.std().item() == pytest.approx(20, rel=0.03)
+
+
+@pytest.mark.parametrize(
+    ("kind", "strength", "sentence"),
+    [
+        ("blur", 1, "kind must be 'noise', 'rotation', 'brightness', got 'blur'"),
+        ("noise", -1, "strength must be >= 0 and finite, got -1"),
+        ("noise", float("nan"), "strength must be >= 0 and finite, got nan"),
+        ("brightness", 1.5, "strength must be between 0 and 1, got 1.5"),
+    ],
+)
+def test_impossible_feature_skew(kind, strength, sentence):
+    with pytest.raises(InputError, match=sentence):
+        feature_skew(IMAGES, PARTS, kind=kind, strength=strength, seed=0)
+
+
+# By name ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "direct"),
+    [
+        ("iid", lambda: iid(len(LABELS), 10, seed=4)),
+        ("dirichlet:0.3", lambda: dirichlet(LABELS, 10, alpha=0.3, seed=4)),
+        ("pathological:3", lambda: classes_per_client(LABELS, 10, num_classes_each=3, seed=4)),
+        ("quantity:2", lambda: quantity_skew(len(LABELS), 10, alpha=2, seed=4)),
+    ],
+)
+def test_a_name_gives_the_partition_of_its_function(text, direct):
+    named = make_partition(labels=LABELS, num_clients=10, seed=4, **parse_partition(text))
+    assert all(np.array_equal(a, b) for a, b in zip(named, direct(), strict=True))
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("even", "partition must be one of iid, dirichlet, pathological, quantity, got 'even'"),
+        ("iid:3", "partition iid takes no number, got 'iid:3'"),
+        ("dirichlet", "partition must look like dirichlet:alpha, with a number > 0, got 'dirichlet'"),
+        ("dirichlet:x", "partition must look like dirichlet:alpha"),
+        ("dirichlet:-1", "partition must look like dirichlet:alpha"),
+        ("pathological:1.5", "partition must look like pathological:classes_per_client"),
+        ("quantity:nan", "partition must look like quantity:alpha"),
+    ],
+)
+def test_a_partition_that_cannot_be_read(text, sentence):
+    with pytest.raises(InputError, match=sentence):
+        parse_partition(text)
+
+
+def test_an_unknown_name():
+    with pytest.raises(
+        InputError, match="partition must be 'iid', 'dirichlet', 'pathological', 'quantity', got 'even'"
+    ):
+        make_partition("even", LABELS, 3, seed=0)

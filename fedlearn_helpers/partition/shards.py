@@ -1,4 +1,4 @@
-"""Which client holds which examples, as arrays of indices into the data set."""
+"""What one client holds: examples to train on, and examples to measure on."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,36 +21,17 @@ class Shard:
     validation: np.ndarray
 
 
-def iid(num_examples: int, num_clients: int, *, seed: int) -> list[np.ndarray]:
-    """Deal the examples out at random, as equally as possible: every client sees the same mixture.
-
-    IID: independent and identically distributed.
-
-    Args:
-        num_examples: size of the data set.
-        num_clients: number of parts, in [1, num_examples].
-        seed: decides who gets what.
-
-    Returns:
-        One sorted int64 array of indices per client; they are disjoint, cover the data, and
-        their sizes differ by at most one.
-
-    Raises:
-        InputError: num_clients below 1 or above num_examples.
-    """
-    if not 1 <= num_clients <= num_examples:
-        raise InputError(f"num_clients must be between 1 and the {num_examples} training examples, got {num_clients}")
-    order = np.random.default_rng(seed).permutation(num_examples)
-    return [np.sort(part) for part in np.array_split(order, num_clients)]
-
-
-def split_train_validation(parts: Sequence[np.ndarray], *, validation_fraction: float, seed: int) -> list[Shard]:
+def split_train_validation(
+    parts: Sequence[np.ndarray], *, validation_fraction: float, seed: int, labels: np.ndarray | None = None
+) -> list[Shard]:
     """Split every client's examples at random into one part to train on and one to measure on.
 
     Args:
         parts: one array of indices per client, each with at least two entries.
         validation_fraction: share kept for validation, in (0, 1); at least one example goes to each side.
         seed: decides the split.
+        labels: (n,) the class of each example of the data set. With them both sides of a client's data have its
+            mixture of classes, as closely as whole numbers allow; without them, on average.
 
     Raises:
         InputError: a fraction outside (0, 1), or a client with fewer than two examples.
@@ -67,6 +48,17 @@ def split_train_validation(parts: Sequence[np.ndarray], *, validation_fraction: 
     shards = []
     for part in parts:
         order = rng.permutation(part)
+        if labels is not None:
+            order = _spread_classes(order, np.asarray(labels)[order])
         held_out = min(max(round(len(part) * validation_fraction), 1), len(part) - 1)
         shards.append(Shard(train=np.sort(order[held_out:]), validation=np.sort(order[:held_out])))
     return shards
+
+
+def _spread_classes(order: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Reorder examples so that every stretch from the start has the mixture of classes of the whole."""
+    classes, sizes = np.unique(labels, return_counts=True)
+    places = np.empty(len(order))
+    for k, size in zip(classes, sizes, strict=True):
+        places[labels == k] = (np.arange(size) + 0.5) / size
+    return order[np.argsort(places, kind="stable")]

@@ -1,0 +1,102 @@
+"""`fedlearn compare`: strategies x partitions x seeds from a terminal."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from fedlearn_helpers.errors import InputError
+from fedlearn_helpers.parameters import split_names
+
+_FIGURE, _TABLE, _RUNS = "comparison.png", "comparison.csv", "runs"
+
+
+def compare(
+    strategies: Annotated[str, typer.Option(help="Names with commas between them.")] = "fedavg,fedprox,scaffold",
+    partitions: Annotated[
+        str, typer.Option(help="Such as iid,dirichlet:0.1,pathological:2,quantity:0.5.")
+    ] = "iid,dirichlet:0.1,pathological:2",
+    seeds: Annotated[str, typer.Option(help="Numbers with commas between them.")] = "0,1,2",
+    dataset: Annotated[str, typer.Option(help="As in the notebooks.")] = "fashion",
+    clients: Annotated[int, typer.Option(help="How many clients there are.")] = 10,
+    rounds: Annotated[int, typer.Option(help="Rounds of every federation.")] = 10,
+    local_epochs: Annotated[int, typer.Option(help="Passes of a client over its images in a round.")] = 1,
+    batch_size: Annotated[int, typer.Option(help="Images a training step.")] = 32,
+    learning_rate: Annotated[float, typer.Option(help="Of the clients' SGD.")] = 0.05,
+    momentum: Annotated[float, typer.Option(help="Of the clients' SGD.")] = 0.0,
+    weight_decay: Annotated[float, typer.Option(help="Of the clients' SGD.")] = 0.0,
+    fraction_train: Annotated[float, typer.Option(help="Share of the clients that train in a round.")] = 1.0,
+    max_images: Annotated[
+        int | None, typer.Option(help="Use so many training images, chosen at random.", show_default="all")
+    ] = None,
+    validation_fraction: Annotated[float, typer.Option(help="Share of its images that a client keeps back.")] = 0.2,
+    references: Annotated[bool, typer.Option(help="Also train local-only and centralized models.")] = True,
+    setting: Annotated[
+        list[str] | None, typer.Option("-s", "--setting", help="strategy.name=value, such as fedprox.mu=0.1.")
+    ] = None,
+    workers: Annotated[str, typer.Option(help='Runs side by side: "auto" or a number.')] = "auto",
+    output: Annotated[
+        Path, typer.Option(help="Folder for the runs, the table and the figure. Finished runs in it are not repeated.")
+    ] = Path("build/compare"),
+) -> None:
+    """Run strategies on partitions with several seeds, beside local-only and centralized training.
+
+    Example: fedlearn compare --strategies fedavg,scaffold --partitions iid,pathological:2 --seeds 0,1,2
+    """
+    from fedlearn_helpers.data import load_dataset
+    from fedlearn_helpers.strategies import Comparison, Recipe
+    from fedlearn_helpers.strategies import compare as run_comparison
+
+    try:
+        comparison = Comparison(
+            strategies=_split("strategies", strategies, str),
+            partitions=_split("partitions", partitions, str),
+            seeds=_split("seeds", seeds, int),
+            num_clients=clients,
+            num_rounds=rounds,
+            fraction_train=fraction_train,
+            recipe=Recipe(local_epochs, batch_size, learning_rate, momentum, weight_decay),
+            settings=_settings(setting or []),
+            max_images=max_images,
+            validation_fraction=validation_fraction,
+            with_references=references,
+        )
+        count = int(workers) if workers.isdecimal() else workers
+        table = run_comparison(comparison, load_dataset(dataset), folder=output / _RUNS, workers=count)
+    except InputError as error:
+        sys.exit(f"{type(error).__name__}: {error}")
+    _write(table, output)
+
+
+def _write(table: Any, output: Path) -> None:
+    from fedlearn_helpers import plots
+    from fedlearn_helpers.strategies.comparison import summarize
+
+    table.to_csv(output / _TABLE, index=False)
+    plots.strategies(table).savefig(output / _FIGURE, dpi=150)
+    print(summarize(table).to_string(float_format="{:.3f}".format))
+    print(f"Written to {output / _TABLE} and {output / _FIGURE}.")
+
+
+def _split(name: str, text: str, kind: Callable[[str], Any]) -> tuple[Any, ...]:
+    try:
+        return tuple(kind(part) for part in split_names(text))
+    except ValueError:
+        raise InputError(f"{name} must be whole numbers with commas between them, got {text!r}") from None
+
+
+def _settings(pairs: list[str]) -> dict[str, dict[str, float]]:
+    settings: dict[str, dict[str, float]] = {}
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        strategy, dot, setting = name.partition(".")
+        try:
+            number = float(value)
+        except ValueError:
+            equals = ""
+        if not (equals and dot):
+            raise InputError(f"a setting must look like strategy.name=value, got {pair!r}")
+        settings.setdefault(strategy, {})[setting] = number
+    return settings

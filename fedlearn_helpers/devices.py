@@ -1,0 +1,163 @@
+"""Devices that are slow, late or away: a seeded model of a round in simulated time.
+
+Nothing waits here: how long a device *would* take is computed from its speed.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import numpy as np
+
+from fedlearn_helpers.errors import InputError
+from fedlearn_helpers.seeds import derive_seed
+
+Late = Literal["drop", "partial"]
+Fate = Literal["in time", "partial", "late", "away"]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a device makes of one round.
+
+    Attributes:
+        fate: "in time" with all its steps; "partial": fewer steps, to be in time; "late": cut off; "away": not there.
+        steps: training steps that it takes and sends; 0 if it is late or away.
+        seconds: simulated time from the server's question to the answer; for a late device, when it would have come.
+    """
+
+    fate: Fate
+    steps: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Devices:
+    """The clients' devices.
+
+    Attributes:
+        seconds_per_step: (clients,) how long a training step takes, > 0.
+        seconds_per_transfer: (clients,) to receive a model and send one back, >= 0.
+        availability: (clients,) probability of being there when a round begins, in [0, 1].
+        seed: decides who is there in which round.
+
+    Raises:
+        InputError: a value out of range, or arrays of different lengths.
+    """
+
+    seconds_per_step: np.ndarray
+    seconds_per_transfer: np.ndarray
+    availability: np.ndarray
+    seed: int
+
+    def __post_init__(self) -> None:
+        lengths = {len(self.seconds_per_step), len(self.seconds_per_transfer), len(self.availability)}
+        if len(lengths) != 1:
+            raise InputError(f"devices must have one value per client, got arrays of lengths {sorted(lengths)}")
+        if not (np.asarray(self.seconds_per_step) > 0).all():
+            raise InputError(f"seconds_per_step must be > 0, got {np.min(self.seconds_per_step)}")
+        if not (np.asarray(self.seconds_per_transfer) >= 0).all():
+            raise InputError(f"seconds_per_transfer must be >= 0, got {np.min(self.seconds_per_transfer)}")
+        outside = [value for value in np.asarray(self.availability).tolist() if not 0 <= value <= 1]
+        if outside:
+            raise InputError(f"availability must be between 0 and 1, got {outside[0]}")
+
+    def __len__(self) -> int:
+        return len(self.seconds_per_step)
+
+    def is_there(self, client: int, server_round: int) -> bool:
+        """Tell whether a device is there when a round begins; the same answer whenever it is asked."""
+        draw = np.random.default_rng(derive_seed(self.seed, "there", server_round, client)).random()
+        return bool(draw < self.availability[client])
+
+    def answer(
+        self, client: int, server_round: int, steps: int, *, deadline: float | None = None, late: Late = "drop"
+    ) -> Answer:
+        """Return what a device makes of a round in which it is asked for so many training steps.
+
+        Args:
+            client, server_round: who and when.
+            steps: the work it is given, >= 1.
+            deadline: simulated seconds after which the server goes on; None means that it waits for everybody.
+            late: what a device does that cannot make it: "drop" sends nothing in time (FedAvg); "partial" takes as
+                many steps as it can and sends the result (FedProx).
+
+        Raises:
+            InputError: a deadline not above 0, or an unknown `late`.
+        """
+        check_deadline(deadline, late)
+        if not self.is_there(client, server_round):
+            return Answer("away", 0, 0.0)
+        transfer, step = float(self.seconds_per_transfer[client]), float(self.seconds_per_step[client])
+        seconds = transfer + steps * step
+        if deadline is None or seconds <= deadline:
+            return Answer("in time", steps, seconds)
+        possible = max(math.floor((deadline - transfer) / step), 0)
+        if late == "partial" and possible > 0:
+            return Answer("partial", possible, transfer + possible * step)
+        return Answer("late", 0, seconds)
+
+
+def check_deadline(deadline: float | None, late: str) -> None:
+    """Check the rule of a round.
+
+    Raises:
+        InputError: a deadline not above 0, or an unknown `late`.
+    """
+    if deadline is not None and not deadline > 0:
+        raise InputError(f"deadline must be > 0 seconds, or None to wait for everybody, got {deadline}")
+    if late not in get_args(Late):
+        raise InputError(f"late must be 'drop' or 'partial', got {late!r}")
+
+
+def draw_devices(
+    num_clients: int,
+    *,
+    slow_share: float,
+    slow_factor: float,
+    availability: float = 1.0,
+    seconds_per_step: float = 0.1,
+    seconds_per_transfer: float = 2.0,
+    seed: int,
+) -> Devices:
+    """Draw devices: most are fast, some are slow, and each differs a little from the next.
+
+    Args:
+        num_clients: >= 1.
+        slow_share: share of slow devices, in [0, 1]; rounded to whole devices, and chosen at random.
+        slow_factor: how many times as long a slow device takes for a step, >= 1.
+        availability: probability of every device to be there when a round begins, in [0, 1].
+        seconds_per_step: of a typical fast device; devices vary around it by a log-normal factor of 1.2.
+        seconds_per_transfer: of every device.
+        seed: decides who is slow, and who is there when.
+
+    Raises:
+        InputError: an argument out of range.
+    """
+    if num_clients < 1:
+        raise InputError(f"num_clients must be >= 1, got {num_clients}")
+    if not 0 <= slow_share <= 1:
+        raise InputError(f"slow_share must be between 0 and 1, got {slow_share}")
+    if not slow_factor >= 1:
+        raise InputError(f"slow_factor must be >= 1, got {slow_factor}")
+    rng = np.random.default_rng(derive_seed(seed, "devices"))
+    slow = rng.permutation(num_clients) < round(slow_share * num_clients)
+    spread = np.exp(rng.normal(0.0, math.log(1.2), num_clients))
+    return Devices(
+        seconds_per_step=seconds_per_step * spread * np.where(slow, slow_factor, 1.0),
+        seconds_per_transfer=np.full(num_clients, seconds_per_transfer),
+        availability=np.full(num_clients, availability),
+        seed=seed,
+    )
+
+
+def round_seconds(answers: Sequence[Answer], deadline: float | None) -> float:
+    """Return how long the server waits in a round, in simulated seconds.
+
+    Until the last answer, or until the deadline if somebody was late or away: the server cannot know that nothing more
+    will come. Without a deadline it waits for all that are there, and knows at once who is away.
+    """
+    if deadline is not None and any(answer.fate in ("late", "away") for answer in answers):
+        return float(deadline)
+    return max((answer.seconds for answer in answers), default=0.0)

@@ -1,0 +1,29 @@
+"""Which client holds which examples: as equal as possible, or unequal in one of the ways that real clients are.
+
+Every rule returns one sorted int64 array of indices per client. They are disjoint, cover the data, and depend on the
+seed alone.
+"""
+
+from fedlearn_helpers.partition.by_name import PARTITIONS, make_partition, parse_partition
+from fedlearn_helpers.partition.classes import classes_per_client
+from fedlearn_helpers.partition.dirichlet import dirichlet
+from fedlearn_helpers.partition.even import iid
+from fedlearn_helpers.partition.features import FEATURE_SKEWS, feature_skew
+from fedlearn_helpers.partition.groups import by_group
+from fedlearn_helpers.partition.quantity import quantity_skew
+from fedlearn_helpers.partition.shards import Shard, split_train_validation
+
+__all__ = [
+    "FEATURE_SKEWS",
+    "PARTITIONS",
+    "Shard",
+    "by_group",
+    "classes_per_client",
+    "dirichlet",
+    "feature_skew",
+    "iid",
+    "make_partition",
+    "parse_partition",
+    "quantity_skew",
+    "split_train_validation",
+]

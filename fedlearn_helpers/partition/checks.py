@@ -1,0 +1,47 @@
+"""What every partition asks of its arguments, and how it turns sizes into parts."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from fedlearn_helpers.errors import InputError
+
+
+def check_clients(num_clients: int, num_examples: int, min_size: int = 1) -> None:
+    """Check that every client can have `min_size` of the examples.
+
+    Raises:
+        InputError: it cannot, or min_size is below 1.
+    """
+    if not 1 <= num_clients <= num_examples:
+        raise InputError(f"num_clients must be between 1 and the {num_examples} training examples, got {num_clients}")
+    if min_size < 1:
+        raise InputError(f"min_size must be >= 1, got {min_size}")
+    if num_clients * min_size > num_examples:
+        raise InputError(
+            f"num_clients must be <= {num_examples // min_size}, since each client needs min_size={min_size} of the "
+            f"{num_examples} training examples, got {num_clients}"
+        )
+
+
+def check_alpha(alpha: float) -> None:
+    """Check the parameter of a Dirichlet distribution.
+
+    Raises:
+        InputError: it is not a finite number above 0.
+    """
+    if not (alpha > 0 and math.isfinite(alpha)):
+        raise InputError(f"alpha must be > 0 and finite, got {alpha}")
+
+
+def cut(examples: np.ndarray, sizes: Sequence[int] | np.ndarray) -> list[np.ndarray]:
+    """Cut an array of examples into pieces of these sizes, which add up to its length."""
+    return np.split(examples, np.cumsum(sizes)[:-1])
+
+
+def whole_sizes(shares: np.ndarray, total: int) -> np.ndarray:
+    """Turn shares (n,) that add up to 1 into whole numbers (n,) that add up to `total`."""
+    bounds = np.rint(np.cumsum(shares) * total).astype(np.int64)
+    bounds[-1] = total  # whatever the rounding errors of the sum
+    return np.diff(bounds, prepend=0)

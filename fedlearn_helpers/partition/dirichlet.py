@@ -1,0 +1,61 @@
+"""Label skew by a Dirichlet distribution: clients share the classes, but in different proportions."""
+
+import numpy as np
+
+from fedlearn_helpers.errors import InputError
+from fedlearn_helpers.partition.checks import check_alpha, check_clients, cut, whole_sizes
+
+_DRAWS = 200
+
+
+def dirichlet(labels: np.ndarray, num_clients: int, *, alpha: float, seed: int, min_size: int = 10) -> list[np.ndarray]:
+    """Share out each class over the clients in proportions drawn from a symmetric Dirichlet distribution.
+
+    For every class k in turn, p_k ~ Dir_N(alpha), and client j gets the share p_kj of its examples. A client that holds
+    an equal share of all examples already gets nothing more: its p_kj is set to 0 before p_k is normalized. A large
+    alpha gives nearly the IID partition, a small one gives each class to few clients. Sizes vary, too.
+
+    There are several "Dirichlet partitions". This one is that of NIID-Bench (Li et al. 2022,
+    https://arxiv.org/abs/2102.02079), of PFLlib, and of Flower's `DirichletPartitioner`. Others draw the classes of
+    each client and keep its size, which for the same alpha is more or less skewed.
+
+    Args:
+        labels: (n,) integers, the class of each example.
+        num_clients: number of parts, >= 1.
+        alpha: concentration, > 0: 100 is close to IID, 0.1 is strongly skewed.
+        seed: decides who gets what.
+        min_size: every client gets at least so many examples. Partitions are drawn until that holds.
+
+    Raises:
+        InputError: an argument out of range, or no partition with min_size in 200 draws.
+    """
+    labels = np.asarray(labels)
+    check_alpha(alpha)
+    check_clients(num_clients, len(labels), min_size)
+    rng = np.random.default_rng(seed)
+    classes, class_sizes = np.unique(labels, return_counts=True)
+    for _ in range(_DRAWS):
+        counts = _draw_counts(rng, class_sizes, num_clients, alpha)
+        if counts.sum(axis=0).min() >= min_size:
+            break
+    else:
+        raise InputError(
+            f"min_size={min_size} could not be met in {_DRAWS} draws of {num_clients} clients with alpha={alpha:g}; "
+            "use a larger alpha, fewer clients or a smaller min_size"
+        )
+    pieces = [cut(rng.permutation(np.flatnonzero(labels == k)), counts[row]) for row, k in enumerate(classes)]
+    return [np.sort(np.concatenate(of_client)) for of_client in zip(*pieces, strict=True)]
+
+
+def _draw_counts(rng: np.random.Generator, class_sizes: np.ndarray, num_clients: int, alpha: float) -> np.ndarray:
+    """Draw how many examples of each class (row) each client (column) gets: (classes, clients) int64."""
+    counts = np.zeros((len(class_sizes), num_clients), dtype=np.int64)
+    held = np.zeros(num_clients, dtype=np.int64)
+    equal_share = class_sizes.sum() / num_clients
+    for row, size in enumerate(class_sizes):
+        shares = rng.dirichlet(np.full(num_clients, alpha)) * (held < equal_share)
+        if shares.sum() == 0:  # the few clients with a share are full, or all shares are too small for a float
+            shares = (held < equal_share) / (held < equal_share).sum()
+        counts[row] = whole_sizes(shares / shares.sum(), size)
+        held += counts[row]
+    return counts
