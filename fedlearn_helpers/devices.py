@@ -93,10 +93,16 @@ class Devices:
         seconds = transfer + steps * step
         if deadline is None or seconds <= deadline:
             return Answer("in time", steps, seconds)
-        possible = max(math.floor((deadline - transfer) / step), 0)
+        possible = steps_in_time(steps, step, transfer, deadline)
         if late == "partial" and possible > 0:
             return Answer("partial", possible, transfer + possible * step)
         return Answer("late", 0, seconds)
+
+
+def steps_in_time(steps: int, seconds_per_step: float, seconds_per_transfer: float, deadline: float) -> int:
+    """Return how many of `steps` training steps fit between the transfers and the deadline; 0 if not even one does."""
+    possible = math.floor((deadline - seconds_per_transfer) / seconds_per_step)
+    return min(max(possible, 0), steps)
 
 
 def check_deadline(deadline: float | None, late: str) -> None:

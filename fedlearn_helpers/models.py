@@ -1,12 +1,15 @@
 """The tutorial CNN, what it weighs, and the average of several copies of it."""
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from fedlearn_helpers.errors import InputError
 from fedlearn_helpers.seeds import seeded
+
+_HIDDEN_UNITS = 64
 
 
 class TutorialCNN(nn.Module):
@@ -50,6 +53,28 @@ def new_cnn(image_shape: tuple[int, int, int], num_classes: int, seed: int) -> T
     """Return a TutorialCNN for images of shape (channels, height, width); its weights depend on the seed alone."""
     with seeded(seed):
         return TutorialCNN(*image_shape, num_classes)
+
+
+def new_mlp(image_shape: tuple[int, int, int], num_classes: int, seed: int) -> nn.Sequential:
+    """Return a network with one hidden layer of 64 units; its weights depend on the seed alone.
+
+    It learns less than the CNN and takes a fifth of the time for a step: for comparisons with many federations.
+
+    Args:
+        image_shape: (channels, height, width).
+        num_classes: number of classes.
+        seed: decides the weights.
+    """
+    with seeded(seed):
+        return nn.Sequential(
+            nn.Flatten(),
+            nn.Linear(math.prod(image_shape), _HIDDEN_UNITS),
+            nn.ReLU(),
+            nn.Linear(_HIDDEN_UNITS, num_classes),
+        )
+
+
+MODELS: dict[str, Callable[[tuple[int, int, int], int, int], nn.Module]] = {"cnn": new_cnn, "mlp": new_mlp}
 
 
 def count_parameters(model: nn.Module) -> int:

@@ -110,10 +110,11 @@ class FederatedParameters(_Parameters):
 
 
 class ClientsParameters(_Parameters):
-    """Parameters of notebook 03."""
+    """Parameters of notebook 03; the deadline counts in multiples of what a typical fast device needs."""
 
     dataset: DatasetName
-    num_clients: Count
+    max_images: Annotated[int, Field(ge=100)]
+    num_clients: Annotated[int, Field(ge=2)]  # a fast device and a slow one
     clients_per_round: Count
     num_rounds: Count
     local_epochs: Count
@@ -133,6 +134,11 @@ class ClientsParameters(_Parameters):
             raise InputError(
                 f"clients_per_round must be <= num_clients ({self.num_clients}), got {self.clients_per_round}"
             )
+        if not 1 <= round(self.slow_share * self.num_clients) <= self.num_clients - 1:
+            raise InputError(
+                f"slow_share must leave at least one fast and one slow device among {self.num_clients}, "
+                f"got {self.slow_share}"
+            )
         return self
 
 
@@ -149,6 +155,7 @@ class NonIidParameters(_Parameters):
     alpha: Annotated[float, Field(gt=0, allow_inf_nan=False)]
     classes_per_client: Count
     min_size: Annotated[int, Field(ge=2)]  # one image to train on, one to measure on
+    max_images: Annotated[int, Field(ge=500)]
     workers: Annotated[int, Field(ge=1)] | Literal["auto"]
     device: Literal["auto", "cpu", "cuda"]
 

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 # One colour, marker and line style per way of learning, in every notebook. The colours are from
 # petroff10, which stays distinct under colour-vision deficiencies; markers and line styles carry
@@ -143,6 +144,7 @@ def curves(
     ylabel: str,
     lines: Mapping[str, float] | None = None,
     log: bool = False,
+    log_x: bool = False,
 ) -> Figure:
     """Draw curves, and reference lines across the figure.
 
@@ -153,7 +155,7 @@ def curves(
             one row of y values per seed, the curve is their mean and the band around it their range.
         xlabel, ylabel: with units.
         lines: heights of horizontal lines by label, styled in the same way.
-        log: whether the y axis is logarithmic.
+        log, log_x: whether the y axis or the x axis is logarithmic.
     """
     figure, axis = new_figure(7.5, 4.2)
     drawn: Counter[str] = Counter()
@@ -173,6 +175,10 @@ def curves(
     axis.set(xlabel=xlabel, ylabel=ylabel)
     if log:
         axis.set_yscale("log")
+    if log_x:
+        axis.set_xscale("log")
+        axis.xaxis.set_major_formatter("{x:g}")
+        axis.minorticks_off()
     if all(len(x) <= 20 for x, _ in series.values()):
         axis.set_xticks(sorted({value for x, _ in series.values() for value in x}))
     axis.legend(loc="best", framealpha=0.9)
@@ -313,6 +319,97 @@ def one_client(
         right.plot(place, values[client], style["marker"], color=style["color"], markersize=12)
     right.set_xticks(range(len(accuracies)), list(accuracies))
     right.set(ylabel="accuracy on own validation images", title="among all clients", xlim=(-0.5, len(accuracies) - 0.5))
+    return figure
+
+
+def partition_maps(maps: Mapping[str, np.ndarray], class_names: Sequence[str]) -> Figure:
+    """Draw who holds which classes under several rules, side by side: a circle's area is a number of examples.
+
+    Args:
+        maps: (clients, classes) numbers of examples by title, one or more.
+        class_names: one name per class, written below the maps.
+    """
+    clients, classes = next(iter(maps.values())).shape
+    width, height = max(0.24 * classes, 1.6), min(max(0.26 * clients, 1.6), 7.0)
+    figure, axes = new_figure(1.0 + (width + 0.3) * len(maps), 1.5 + height, 1, len(maps), sharey=True, squeeze=False)
+    inches = min(width / classes, height / clients)  # of a cell
+    for axis, (title, counts) in zip(axes[0], maps.items(), strict=True):
+        area = (72 * 0.95 * inches) ** 2  # of a circle that fills a cell, in square points
+        owner, label = np.nonzero(counts)
+        axis.scatter(label, owner, s=area * counts[owner, label] / counts.max(), color="#1b1b1b", linewidths=0)
+        axis.set_xticks(range(classes), class_names, rotation=90, fontsize=8)
+        axis.set(title=title, xlim=(-0.6, classes - 0.4), ylim=(clients - 0.4, -0.6))
+    if clients <= 30:
+        axes[0][0].set_yticks(range(clients))
+    axes[0][0].set_ylabel("client")
+    return figure
+
+
+def accuracy_by_distance(table: pd.DataFrame) -> Figure:
+    """Draw test accuracy against the clients' distance to everybody's mixture of classes, one mark per seed.
+
+    Args:
+        table: from `strategies.compare` with one strategy, which is drawn as "federated".
+    """
+    figure, axis = new_figure(9.0, 4.8)
+    ways = {("federated" if name not in STYLES else name): rows for name, rows in table.groupby("strategy", sort=False)}
+    for name, rows in ways.items():
+        style = STYLES[name]
+        means = rows.groupby("partition", sort=False)[["heterogeneity", "test_accuracy"]].mean()
+        axis.plot(*means.sort_values("heterogeneity").to_numpy().T, linewidth=2, **{**style, "marker": ""})
+        axis.plot(
+            rows["heterogeneity"], rows["test_accuracy"], label=name, fillstyle="none", **{**style, "linestyle": "none"}
+        )
+    for position, (name, rows) in enumerate(table.groupby("partition", sort=False)):
+        place = (rows["heterogeneity"].mean(), 1.02 + 0.06 * (position % 2))
+        axis.annotate(name, place, xycoords=("data", "axes fraction"), ha="center", fontsize=9, annotation_clip=False)
+    axis.set(
+        xlabel="total variation distance, weighted mean over clients", ylabel="accuracy on the test images", ylim=(0, 1)
+    )
+    handles = [Line2D([], [], label=name, **STYLES[name]) for name in ways]
+    axis.legend(handles=handles, loc="best", framealpha=0.9)
+    return figure
+
+
+def cosines(maps: Mapping[str, np.ndarray]) -> Figure:
+    """Draw how alike the directions of clients' updates are, side by side, with the cosines written into the cells.
+
+    Args:
+        maps: (clients, clients) cosines by title.
+    """
+    clients = max(len(matrix) for matrix in maps.values())
+    side = max(0.42 * clients, 2.4)
+    figure, axes = new_figure(1.2 + (side + 0.5) * len(maps), side + 1.0, 1, len(maps), squeeze=False)
+    for axis, (title, matrix) in zip(axes[0], maps.items(), strict=True):
+        axis.grid(False)
+        picture = axis.imshow(matrix, cmap="Greys", vmin=-0.2, vmax=1)
+        for row, column in np.ndindex(*matrix.shape):
+            cosine = matrix[row, column]
+            text = f"{cosine:.1f}".replace("-0.0", "0.0")
+            axis.text(column, row, text, ha="center", va="center", fontsize=8, color="w" if cosine > 0.5 else "k")
+        axis.set(title=title, xlabel="client", xticks=range(len(matrix)), yticks=range(len(matrix)))
+    axes[0][0].set_ylabel("client")
+    figure.colorbar(picture, ax=list(axes[0]), label="cosine of the angle", shrink=0.8)
+    return figure
+
+
+def between_models(shares: Sequence[float], panels: Mapping[str, Mapping[str, Sequence[float]]]) -> Figure:
+    """Draw the accuracy of the models on the straight line between two models, one panel per pair.
+
+    Args:
+        shares: of the second model in the mixture, from 0 to 1.
+        panels: by title, the accuracies at these shares by what they are measured on: at most four curves.
+    """
+    looks = (("v", ":", "#717581"), ("^", "--", "#717581"), ("o", "-", "#1b1b1b"), ("s", "-.", "#1b1b1b"))
+    figure, axes = new_figure(1.0 + 3.4 * len(panels), 4.2, 1, len(panels), sharey=True, squeeze=False)
+    for axis, (title, series) in zip(axes[0], panels.items(), strict=True):
+        for (label, accuracies), (marker, linestyle, color) in zip(series.items(), looks, strict=False):
+            axis.plot(shares, accuracies, label=label, marker=marker, linestyle=linestyle, color=color, linewidth=2)
+        axis.axvline(0.5, color="#1b1b1b", linewidth=1)
+        axis.set(title=title, xlabel="share of B's model", ylim=(-0.02, 1.02))
+        axis.set_xticks([0, 0.5, 1], ["0\nA's model", "0.5\naverage", "1\nB's model"])
+    axes[0][0].set_ylabel("accuracy on the test images")
+    figure.legend(*axes[0][0].get_legend_handles_labels(), loc="outside lower center", ncols=4, fontsize=10)
     return figure
 
 

@@ -11,7 +11,10 @@ import numpy as np
 import pandas as pd
 from IPython.display import display
 
-from fedlearn_helpers import diagrams, plots
+from fedlearn_helpers import diagrams, partition, plots
+from fedlearn_helpers.devices import Devices, Late
+from fedlearn_helpers.errors import InputError
+from fedlearn_helpers.heterogeneity import class_counts, heterogeneity
 
 _STEPS = ("1. send", "2. train", "3. average")
 _SHOWN = 12
@@ -159,6 +162,96 @@ def browse_clients(counts: np.ndarray, class_names: Sequence[str], accuracies: M
         )
 
     explore(draw, {"client": _slider("client", 0, 0, len(counts) - 1)})
+
+
+def browse_partitions(
+    labels: np.ndarray, class_names: Sequence[str], num_clients: int, *, alpha: float, seed: int
+) -> None:
+    """Choose a rule of sharing out and its number; see who holds what, and how different the clients are.
+
+    Args:
+        labels: (n,) integers, the class of each example.
+        class_names: one name per class.
+        num_clients: number of clients.
+        alpha: where the slider stands at first.
+        seed: of the partitions.
+    """
+    alphas = sorted({0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 100.0, alpha})
+
+    def draw(rule: str, alpha: float, classes: int) -> None:
+        number = {"iid": "", "pathological": f" with {classes} classes a client"}.get(rule, f" with alpha {alpha:g}")
+        try:
+            parts = partition.make_partition(
+                rule, labels, num_clients, alpha=alpha, classes_per_client=classes, min_size=1, seed=seed
+            )
+        except InputError as error:
+            print(f"No such partition: {error}.")
+            return
+        counts = class_counts(labels, parts, len(class_names))
+        found = heterogeneity(counts)
+        print(
+            f"Weighted mean over clients: total variation {found.mean_total_variation:.2f}, "
+            f"Jensen-Shannon {found.mean_jensen_shannon:.2f}."
+        )
+        plots.show(
+            plots.partition_maps({rule + number: counts}, class_names),
+            alt=f"Partition {rule}{number}: total variation distance {found.mean_total_variation:.2f}; clients hold "
+            f"{found.sizes.min()} to {found.sizes.max()} examples, of {(counts > 0).sum(axis=1).min()} to "
+            f"{(counts > 0).sum(axis=1).max()} classes.",
+        )
+
+    explore(
+        draw,
+        {
+            "rule": ipywidgets.ToggleButtons(options=list(partition.PARTITIONS), value="dirichlet", description="rule"),
+            "alpha": ipywidgets.SelectionSlider(
+                options=[(f"{value:g}", value) for value in alphas],
+                value=alpha,
+                description="alpha",
+                continuous_update=False,
+                style=_WIDE,
+            ),
+            "classes": _slider("classes a client", min(2, len(class_names)), 1, len(class_names)),
+        },
+    )
+
+
+_RULES: dict[str, Late | None] = {"wait for all": None, "drop the late": "drop", "partial work": "partial"}
+
+
+def round_in_time(devices: Devices, clients: Sequence[int], server_round: int, steps: int, *, deadline: float) -> None:
+    """Move the deadline of one round, choose what becomes of late devices, and see who is in time.
+
+    Args:
+        devices: one per client.
+        clients: who is asked, by number.
+        server_round: decides who is there.
+        steps: training steps that every client is asked for.
+        deadline: where the slider stands at first, in simulated seconds.
+    """
+
+    def draw(rule: str, deadline: float) -> None:
+        late = _RULES[rule]
+        limits = {} if late is None else {"deadline": deadline, "late": late}
+        picture = diagrams.RoundInTime(devices, clients, server_round, steps, **limits)
+        plots.show(picture.draw(), alt=picture.describe())
+
+    slowest = max(devices.seconds_per_transfer + steps * devices.seconds_per_step)
+    explore(
+        draw,
+        {
+            "rule": ipywidgets.ToggleButtons(options=list(_RULES), value="drop the late", description="rule"),
+            "deadline": ipywidgets.FloatSlider(
+                round(deadline, 1),
+                min=0.5,
+                max=max(float(np.ceil(slowest)), deadline),
+                step=0.5,
+                description="deadline, s",
+                continuous_update=False,
+                style=_WIDE,
+            ),
+        },
+    )
 
 
 _WIDE = {"description_width": "10em"}

@@ -19,6 +19,7 @@ from fedlearn_helpers.federation.baselines import reference_lines
 from fedlearn_helpers.federation.side_by_side import Numbers, side_by_side
 from fedlearn_helpers.federation.workers import Workers
 from fedlearn_helpers.heterogeneity import class_counts, heterogeneity
+from fedlearn_helpers.models import MODELS
 from fedlearn_helpers.partition import Shard, make_partition, parse_partition, split_train_validation
 from fedlearn_helpers.results import write_json
 from fedlearn_helpers.seeds import derive_seed
@@ -43,6 +44,7 @@ class Comparison:
         seeds: each decides partition, first model and the order of images.
         num_clients, num_rounds, fraction_train: of every federation.
         recipe: how clients train.
+        model: a key of `MODELS`.
         settings: by strategy, what differs from its default settings.
         max_images: of the training images, so many are used; None means all.
         validation_fraction: share of each client's images that it keeps for validation, in (0, 1).
@@ -59,6 +61,7 @@ class Comparison:
     num_rounds: int = 10
     fraction_train: float = 1.0
     recipe: Recipe = Recipe()
+    model: str = "cnn"
     settings: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     max_images: int | None = None
     validation_fraction: float = 0.2
@@ -77,6 +80,8 @@ class Comparison:
             raise InputError(f"max_images must be >= 1, got {self.max_images}")
         if not 0 < self.validation_fraction < 1:
             raise InputError(f"validation_fraction must be > 0 and < 1, got {self.validation_fraction}")
+        if self.model not in MODELS:
+            raise InputError(f"model must be {', '.join(map(repr, MODELS))}, got {self.model!r}")
         for strategy in {*self.strategies, *self.settings}:
             complete_settings(strategy, self.settings.get(strategy))
         for partition in self.partitions:
@@ -171,6 +176,7 @@ class _Store:
             "num_rounds": plan.num_rounds,
             "fraction_train": plan.fraction_train,
             "recipe": asdict(plan.recipe),
+            "model": plan.model,
             "max_images": plan.max_images,
             "validation_fraction": plan.validation_fraction,
             "settings": own,
@@ -222,6 +228,8 @@ def _rows(comparison: Comparison, dataset: ImageDataset, shards: Sequence[Shard]
     """Train, and return the numbers of the run's rows in the table: one, or two for the reference lines."""
     torch.set_num_threads(1)  # whatever the process: the same bits, and no more threads than workers
     recipe = comparison.recipe
+    model = MODELS[comparison.model](dataset.image_shape, dataset.num_classes, run.seed)
+    model.to(dataset.train_images.device)
     if run.strategy == _REFERENCE:
         lines = reference_lines(
             dataset,
@@ -231,6 +239,7 @@ def _rows(comparison: Comparison, dataset: ImageDataset, shards: Sequence[Shard]
             learning_rate=recipe.learning_rate,
             seed=run.seed,
             workers=1,
+            model=model,
             optimizer=partial(torch.optim.SGD, momentum=recipe.momentum, weight_decay=recipe.weight_decay),
             label=None,
         )
@@ -248,6 +257,7 @@ def _rows(comparison: Comparison, dataset: ImageDataset, shards: Sequence[Shard]
         fraction_train=comparison.fraction_train,
         seed=run.seed,
         workers=1,
+        model=model,
         label=None,
     )
     sent = (outcome.history.bytes_down + outcome.history.bytes_up) / 1e6
@@ -291,6 +301,7 @@ def summarize(table: pd.DataFrame) -> pd.DataFrame:
     names = [name for name in table.columns if name.endswith("accuracy")]
     groups = table.groupby(["partition", "strategy"], sort=False)
     summary = groups[names].agg(["mean", "std"])
-    summary = summary.where(summary.columns.get_level_values(1) != "std", summary.fillna(0.0))
     summary.columns = [name if kind == "mean" else f"{name}_std" for name, kind in summary.columns]
+    alone = groups.size() == 1  # one value has no standard deviation
+    summary.loc[alone] = summary[alone].fillna({f"{name}_std": 0.0 for name in names})
     return summary.assign(seeds=groups.size())

@@ -104,10 +104,10 @@ METHODS: dict[str, Method] = {
     "qfedavg": Method(
         "q-FedAvg",
         qfedavg.train_client,
-        lambda recipe, **options: _same_dtypes(QFedAvg)(
-            client_learning_rate=recipe.learning_rate, train_loss_key="train_loss", **options
+        lambda recipe, q, steps, **options: _same_dtypes(QFedAvg)(
+            client_learning_rate=steps * recipe.learning_rate, q=q, train_loss_key="train_loss", **options
         ),
-        {"q": Setting(1.0)},
+        {"q": Setting(1.0), "steps": Setting(1.0, may_be_least=False)},
     ),
     "fedavgm": Method(
         "FedAvgM",

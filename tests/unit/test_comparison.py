@@ -10,6 +10,7 @@ from fedlearn_helpers.data import ImageDataset
 from fedlearn_helpers.errors import InputError
 from fedlearn_helpers.partition import dirichlet, split_train_validation
 from fedlearn_helpers.strategies import Comparison, Recipe, compare, comparison, federate
+from fedlearn_helpers.strategies.comparison import summarize
 
 PLAN = {
     "strategies": ("fedavg", "scaffold"),
@@ -141,6 +142,16 @@ def test_max_images_are_chosen_at_random_and_each_seed_chooses_its_own(noise):
     assert max(chosen[0]) > 60
 
 
+def test_the_summary_has_mean_and_spread_over_seeds(noise):
+    table = run(noise)
+    row = summarize(table).loc["dirichlet:0.5", "scaffold"]
+    values = table.query("strategy == 'scaffold' and partition == 'dirichlet:0.5'")["test_accuracy"]
+    assert row["test_accuracy"] == pytest.approx(values.mean())
+    assert row["test_accuracy_std"] == pytest.approx(values.std()) and row["seeds"] == 2
+    alone = summarize(table[table["seed"] == 0]).loc["iid", "fedavg"]
+    assert alone["test_accuracy_std"] == 0 and alone["seeds"] == 1
+
+
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
@@ -151,6 +162,7 @@ def test_max_images_are_chosen_at_random_and_each_seed_chooses_its_own(noise):
         ({"num_rounds": 0}, "num_rounds must be >= 1, got 0"),
         ({"num_clients": 0}, "num_clients must be >= 1, got 0"),
         ({"fraction_train": 2}, "fraction_train must be > 0 and <= 1, got 2"),
+        ({"model": "resnet"}, "model must be 'cnn', 'mlp', got 'resnet'"),
         ({"max_images": 0}, "max_images must be >= 1, got 0"),
         ({"settings": {"fedprox": {"mu": -1}}}, "mu of fedprox must be >= 0, got -1"),
     ],
