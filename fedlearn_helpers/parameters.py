@@ -29,8 +29,9 @@ def _folder_or_new(value: str) -> str:
 def _known_strategies(value: str) -> str:
     from fedlearn_helpers.strategies import METHODS  # only notebook 05 needs it
 
-    if "fedavg" not in (names := split_names(value)) or set(names) - set(METHODS):
-        raise ValueError(f"must be names out of {', '.join(METHODS)}, with commas between them, and fedavg among them")
+    names = set(METHODS) if value == "all" else set(split_names(value))
+    if "fedavg" not in names or names - set(METHODS):
+        raise ValueError(f"must be 'all', or fedavg and others out of {', '.join(METHODS)}, with commas between them")
     return value
 
 
@@ -172,6 +173,7 @@ class StrategiesParameters(_Parameters):
     local_epochs: Count
     batch_size: Count
     learning_rate: Rate
+    model: Literal["mlp", "cnn"]
     max_images: Annotated[int, Field(ge=100)]
     workers: Annotated[int, Field(ge=1)] | Literal["auto"]
     device: Literal["auto", "cpu", "cuda"]

@@ -291,6 +291,28 @@ def strategies(table: pd.DataFrame, value: str = "test_accuracy") -> Figure:
     return figure
 
 
+def differences(table: pd.DataFrame, *, ylabel: str) -> Figure:
+    """Draw paired differences: one panel per partition, a column of marks per strategy, a mark per seed.
+
+    Args:
+        table: one column per strategy; rows by partition and seed, as index.
+        ylabel: with units.
+    """
+    partitions = list(dict.fromkeys(table.index.get_level_values("partition")))
+    figure, axes = new_figure(1.4 + 3.1 * len(partitions), 3.8, 1, len(partitions), sharey=True, squeeze=False)
+    for axis, partition in zip(axes[0], partitions, strict=True):
+        here = table.loc[partition]
+        axis.axhline(0, color=STYLES["centralized"]["color"], linewidth=1.5)
+        for place, name in enumerate(here.columns):
+            style = STYLES["federated"]
+            axis.plot([place] * len(here), here[name], style["marker"], color=style["color"], fillstyle="none")
+            axis.plot(place, here[name].mean(), "D", color="#1b1b1b", markersize=6)
+        axis.set_xticks(range(len(here.columns)), here.columns, rotation=60, ha="right")
+        axis.set(title=partition)
+    axes[0][0].set_ylabel(ylabel)
+    return figure
+
+
 def _percent(share: float, position: int) -> str:
     return f"{share:.0%}"
 
@@ -326,17 +348,18 @@ def partition_maps(maps: Mapping[str, np.ndarray], class_names: Sequence[str]) -
     """Draw who holds which classes under several rules, side by side: a circle's area is a number of examples.
 
     Args:
-        maps: (clients, classes) numbers of examples by title, one or more.
+        maps: (clients, classes) numbers of examples by title, one or more; the circles' scale is common to all.
         class_names: one name per class, written below the maps.
     """
     clients, classes = next(iter(maps.values())).shape
     width, height = max(0.24 * classes, 1.6), min(max(0.26 * clients, 1.6), 7.0)
     figure, axes = new_figure(1.0 + (width + 0.3) * len(maps), 1.5 + height, 1, len(maps), sharey=True, squeeze=False)
     inches = min(width / classes, height / clients)  # of a cell
+    most = max(counts.max() for counts in maps.values())
     for axis, (title, counts) in zip(axes[0], maps.items(), strict=True):
         area = (72 * 0.95 * inches) ** 2  # of a circle that fills a cell, in square points
         owner, label = np.nonzero(counts)
-        axis.scatter(label, owner, s=area * counts[owner, label] / counts.max(), color="#1b1b1b", linewidths=0)
+        axis.scatter(label, owner, s=area * counts[owner, label] / most, color="#1b1b1b", linewidths=0)
         axis.set_xticks(range(classes), class_names, rotation=90, fontsize=8)
         axis.set(title=title, xlim=(-0.6, classes - 0.4), ylim=(clients - 0.4, -0.6))
     if clients <= 30:
@@ -367,7 +390,27 @@ def accuracy_by_distance(table: pd.DataFrame) -> Figure:
         xlabel="total variation distance, weighted mean over clients", ylabel="accuracy on the test images", ylim=(0, 1)
     )
     handles = [Line2D([], [], label=name, **STYLES[name]) for name in ways]
-    axis.legend(handles=handles, loc="best", framealpha=0.9)
+    axis.legend(handles=handles, loc="lower left", framealpha=0.9)
+    return figure
+
+
+def by_rule(table: pd.DataFrame, *, xlabel: str) -> Figure:
+    """Draw what the three ways of learning reach under several partitions: a row for each, a mark for each seed.
+
+    Args:
+        table: columns `partition`, `local only`, `fedavg` and `centralized` (shares in [0, 1]), one row per seed.
+        xlabel: what the shares are.
+    """
+    names = list(dict.fromkeys(table["partition"]))
+    figure, axis = new_figure(9.0, 1.6 + 0.42 * len(names))
+    for column, name in (("local only", "local only"), ("fedavg", "federated"), ("centralized", "centralized")):
+        rows = table["partition"].map(names.index)
+        axis.plot(table[column], rows, label=name, fillstyle="none", **{**STYLES[name], "linestyle": "none"})
+    axis.set_yticks(range(len(names)), names)
+    axis.invert_yaxis()
+    axis.set(xlabel=xlabel, xlim=(0, 1))
+    axis.xaxis.set_major_formatter(_percent)
+    figure.legend(*axis.get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize=9)
     return figure
 
 

@@ -179,7 +179,9 @@ def browse_partitions(
     alphas = sorted({0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 100.0, alpha})
 
     def draw(rule: str, alpha: float, classes: int) -> None:
-        number = {"iid": "", "pathological": f" with {classes} classes a client"}.get(rule, f" with alpha {alpha:g}")
+        number = {"iid": "", "pathological": f" with {classes} class{'es' if classes > 1 else ''} a client"}.get(
+            rule, f" with alpha {alpha:g}"
+        )
         try:
             parts = partition.make_partition(
                 rule, labels, num_clients, alpha=alpha, classes_per_client=classes, min_size=1, seed=seed
@@ -247,6 +249,42 @@ def round_in_time(devices: Devices, clients: Sequence[int], server_round: int, s
                 max=max(float(np.ceil(slowest)), deadline),
                 step=0.5,
                 description="deadline, s",
+                continuous_update=False,
+                style=_WIDE,
+            ),
+        },
+    )
+
+
+def walk_on_plane(
+    rules: Mapping[str, Callable[[int, float], np.ndarray]], centres: np.ndarray, curvatures: np.ndarray
+) -> None:
+    """Choose a strategy, its clients' local steps and its pull, and see the path of the global model in notebook 05.
+
+    Args:
+        rules: by name; each maps local steps and mu to the path, (rounds + 1, 2).
+        centres, curvatures: (clients, 2), as in `landscapes.mean_loss`.
+    """
+    optimum = (curvatures * centres).sum(axis=0) / curvatures.sum(axis=0)
+
+    def draw(rule: str, steps: int, mu: float) -> None:
+        path = rules[rule](steps, mu)
+        label = f"{rule}, {steps} local steps" + (f", μ = {mu:g}" if rule == "FedProx" else "")
+        plots.show(
+            landscapes.paths(centres, curvatures, {label: path}),
+            alt=f"{label}: after {len(path) - 1} rounds the model is {np.linalg.norm(path[-1] - optimum):.3f} from the "
+            "optimum of all clients.",
+        )
+
+    explore(
+        draw,
+        {
+            "rule": ipywidgets.ToggleButtons(options=list(rules), description="strategy"),
+            "steps": _slider("local steps", 10, 1, 60),
+            "mu": ipywidgets.SelectionSlider(
+                options=[0.0, 0.1, 0.3, 1.0, 3.0],
+                value=1.0,
+                description="μ (FedProx only)",
                 continuous_update=False,
                 style=_WIDE,
             ),

@@ -99,6 +99,17 @@ def test_picking_a_client(opened, expect):
     expect(image).to_have_attribute("alt", re.compile("^Client 4: 800 training images"))
 
 
+def test_partitions_by_rule_and_alpha(opened, expect):
+    page = opened("04_non_iid_data")
+    widget = cell(page, "widgets.browse_partitions(")
+    image = widget.locator("img")
+    expect(image).to_have_attribute("alt", re.compile("^Partition dirichlet with alpha 0.1:"))
+    press(page, widget.locator(".widget-slider", has_text="alpha"), "ArrowRight", 2)
+    expect(image).to_have_attribute("alt", re.compile("^Partition dirichlet with alpha 0.5:"))
+    widget.get_by_role("button", name="pathological").click()
+    expect(image).to_have_attribute("alt", re.compile("^Partition pathological with 2 classes a client:"))
+
+
 # Exercises --------------------------------------------------------------------------------
 
 
@@ -118,6 +129,7 @@ def answer(page, stub, text):
         ("00_start_here", "prediction =", "two_records.check", '"A"', "Only if the gradient came from one", '"B"'),
         ("01_centralized_cnn", "prediction =", "layer_weights.check", "216", "its bias", "224"),
         ("02_federated_averaging", "prediction =", "models_sent.check", "30", "Here half of them train", "20"),
+        ("04_non_iid_data", "prediction =", "two_classes_distance.check", "1.6", "Total variation is half", "0.8"),
     ],
 )
 def test_an_exercise_answered_wrongly_then_rightly_says_so(

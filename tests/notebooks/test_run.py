@@ -17,6 +17,7 @@ SMALL = {
     "00_start_here": {"num_rounds": 2, "local_steps": 2},
     "01_centralized_cnn": {"num_clients": 40, "epochs": 2, "batch_size": 200},
     "02_federated_averaging": {"num_clients": 6, "num_rounds": 2, "batch_size": 100},
+    "04_non_iid_data": {"num_clients": 6, "num_rounds": 1, "batch_size": 100, "max_images": 500},
 }
 METRICS = {
     "00_start_here": {"federated_error", "centralized_error", "local_only_error"},
@@ -29,6 +30,16 @@ METRICS = {
         "bytes_down",
         "bytes_up",
         "fedavg_seconds",
+    },
+    "04_non_iid_data": {
+        "fedavg_test_accuracy",
+        "fedavg_client_accuracy_mean",
+        "fedavg_client_accuracy_worst",
+        "local_only_test_accuracy",
+        "local_only_client_accuracy_mean",
+        "centralized_test_accuracy",
+        "heterogeneity_total_variation",
+        "heterogeneity_jensen_shannon",
     },
 }
 BAD = [
@@ -51,6 +62,14 @@ BAD = [
     ("02_federated_averaging", {"workers": 0}, "workers must be 'auto' or a whole number >= 1, got 0"),
     ("02_federated_averaging", {"seed": -1}, "seed must be >= 0, got -1"),
     ("02_federated_averaging", {"device": "tpu"}, "device must be 'auto', 'cpu' or 'cuda', got 'tpu'"),
+    ("04_non_iid_data", {"alpha": 0}, "alpha must be > 0, got 0"),
+    ("04_non_iid_data", {"partition": "even"}, "partition must be 'iid', 'dirichlet', 'pathological' or 'quantity'"),
+    (
+        "04_non_iid_data",
+        {"partition": "pathological", "classes_per_client": 11},
+        "classes_per_client must be between 1 and the 10 classes of the data, got 11",
+    ),
+    ("04_non_iid_data", {"num_clients": 2000}, "num_clients must be <= 1000, since each client needs min_size=10"),
 ]
 
 

@@ -7,11 +7,11 @@ import pandas as pd
 import pytest
 from flwr.app import MetricRecord, RecordDict
 
-from fedlearn_helpers.exercises import centralized_cnn, federated_averaging, start_here
+from fedlearn_helpers.exercises import centralized_cnn, federated_averaging, non_iid_data, start_here
 from fedlearn_helpers.exercises.exercise import Exercise
 from fedlearn_helpers.metrics import weighted_average
 
-MODULES = (start_here, centralized_cnn, federated_averaging)
+MODULES = (start_here, centralized_cnn, federated_averaging, non_iid_data)
 
 
 def error_after(steps):
@@ -22,11 +22,16 @@ def loss_after(rate):
     return 1 + abs(np.log(rate / 0.003))
 
 
+def distance_at(alpha):
+    return 0.8 / (1 + alpha)
+
+
 SETTINGS = pd.DataFrame({"accuracy": [0.70, 0.79, 0.80, 0.80], "megabytes": [1.0, 4.0, 8.0, 16.0]})
 GIVEN = {
     "best_local_steps": {"error_after": error_after},
     "better_rate": {"loss_after": loss_after},
     "cheapest_setting": {"settings": SETTINGS},
+    "half_way": {"mean_distance": distance_at},
 }
 ANSWER = {  # the variable that each exercise's cell defines
     "two_records": "prediction",
@@ -38,6 +43,9 @@ ANSWER = {  # the variable that each exercise's cell defines
     "models_sent": "prediction",
     "worst_client": "aggregate_with_worst",
     "cheapest_setting": "chosen",
+    "two_classes_distance": "prediction",
+    "shard_split": "deal_shards",
+    "half_way": "half_way_alpha",
 }
 ALL = [(module, exercise) for module in MODULES for exercise in vars(module).values() if isinstance(exercise, Exercise)]
 every_exercise = pytest.mark.parametrize(("module", "exercise"), ALL, ids=[exercise.name for _, exercise in ALL])
@@ -102,6 +110,20 @@ def counting(divide):
 
 def images_of(labels, predictions, num_classes):
     return np.bincount(labels, minlength=num_classes)
+
+
+def dealing(choose):
+    """An answer to `shard_split` that makes its parts of the shards, and a generator, in another way."""
+
+    def answer(labels, num_clients, shards_each, seed):
+        shards = np.array_split(np.argsort(labels, kind="stable"), num_clients * shards_each)
+        return choose(shards, np.random.default_rng(seed), num_clients, shards_each)
+
+    return answer
+
+
+def in_order(shards, order, clients):
+    return [np.concatenate([shards[i] for i in dealt]) for dealt in np.split(order, clients)]
 
 
 WRONG = [
@@ -202,6 +224,64 @@ WRONG = [
     (federated_averaging.cheapest_setting, 2, "Another row is, too"),
     (federated_averaging.cheapest_setting, 9, "the number of a row, 0 to 3, and it is 9"),
     (federated_averaging.cheapest_setting, "first", "must be a number, and it is 'first'"),
+    (non_iid_data.two_classes_distance, 0.2, "what the client shares with everybody"),
+    (non_iid_data.two_classes_distance, 1.6, "Total variation is half of it"),
+    (non_iid_data.two_classes_distance, 0.4, "halve nothing"),
+    (non_iid_data.two_classes_distance, 0.9, "a client with one class"),
+    (non_iid_data.two_classes_distance, 1, "nothing in common"),
+    (non_iid_data.two_classes_distance, 0.5, "0.5 is not it"),
+    (non_iid_data.two_classes_distance, "far", "must be a number, and it is 'far'"),
+    (
+        non_iid_data.shard_split,
+        lambda labels, clients, each, seed: np.array_split(
+            np.random.default_rng(seed).permutation(len(labels)), clients
+        ),
+        "Sort the examples by class",
+    ),
+    (
+        non_iid_data.shard_split,
+        dealing(lambda shards, rng, clients, each: in_order(shards, np.arange(len(shards)), clients)),
+        "Shuffle the shards, then deal",
+    ),
+    (
+        non_iid_data.shard_split,
+        dealing(lambda shards, rng, clients, each: in_order(shards, rng.choice(len(shards), clients * each), clients)),
+        "dealt twice",
+    ),
+    (
+        non_iid_data.shard_split,
+        dealing(
+            lambda shards, rng, clients, each: in_order(
+                shards, np.random.default_rng(0).permutation(len(shards)), clients
+            )
+        ),
+        "Seeds 0 to 3 give the same deal",
+    ),
+    (
+        non_iid_data.shard_split,
+        dealing(lambda shards, rng, clients, each: [shards[i] for i in rng.permutation(len(shards))[:clients]]),
+        "All 120 examples must be dealt, and 60 are",
+    ),
+    (non_iid_data.shard_split, dealing(lambda shards, *_: shards), "a list of six arrays, and it returned 12 parts"),
+    (
+        non_iid_data.shard_split,
+        dealing(lambda shards, rng, clients, each: [shards[2 * i : 2 * i + 2] for i in range(clients)]),
+        "np.concatenate joins its shards",
+    ),
+    (
+        non_iid_data.shard_split,
+        lambda labels, clients, each, seed: list(np.split(np.sort(labels), clients)),
+        "These are labels",
+    ),
+    (
+        non_iid_data.shard_split,
+        lambda labels, clients, each, seed: np.split(np.argsort(labels, kind="stable"), [10, 40, 60, 80, 100]),
+        "six clients get 20 each",
+    ),
+    (non_iid_data.half_way, 0.05, "still too different"),
+    (non_iid_data.half_way, 50, "already too alike"),
+    (non_iid_data.half_way, 0, "from 0.05 to 100, and it is 0"),
+    (non_iid_data.half_way, "1", "must be a number, and it is '1'"),
 ]
 
 

@@ -97,6 +97,66 @@ def test_one_client_among_all():
     assert right.lines[1].get_ydata() == [0.9]
 
 
+def test_partition_maps_share_one_scale():
+    maps = {"even": np.array([[5, 5], [5, 5]]), "skewed": np.array([[10, 0], [0, 10]])}
+    even, skewed = plots.partition_maps(maps, ["cat", "dog"]).axes
+    assert [axis.get_title() for axis in (even, skewed)] == ["even", "skewed"]
+    areas = [axis.collections[0].get_sizes() for axis in (even, skewed)]
+    assert len(areas[0]) == 4 and len(areas[1]) == 2  # nothing is drawn where there is nothing
+    assert areas[1] == pytest.approx(2 * areas[0][:2])
+
+
+def test_accuracy_by_distance_has_a_mark_for_every_seed():
+    ways = ("local only", "centralized", "fedavg")
+    rows = [
+        {"strategy": way, "partition": rule, "heterogeneity": x + seed / 100, "test_accuracy": 0.5}
+        for way in ways
+        for rule, x in (("iid", 0.1), ("pathological:1", 0.9))
+        for seed in (0, 1)
+    ]
+    figure = plots.accuracy_by_distance(pd.DataFrame(rows))
+    (axis,) = figure.axes
+    marks = [line for line in axis.lines if line.get_linestyle() == "None"]
+    assert [len(line.get_xdata()) for line in marks] == [4, 4, 4]
+    assert {line.get_color() for line in marks} == {style["color"] for style in plots.STYLES.values()}
+    assert [text.get_text() for text in axis.get_legend().get_texts()] == ["local only", "centralized", "federated"]
+    assert {text.get_text() for text in axis.texts} == {"iid", "pathological:1"}
+
+
+def test_rules_are_rows_in_their_order():
+    table = pd.DataFrame(
+        {
+            "partition": ["iid", "noise", "noise"],
+            "local only": [0.1, 0.2, 0.3],
+            "fedavg": [0.4, 0.5, 0.6],
+            "centralized": [0.7, 0.8, 0.9],
+        }
+    )
+    (axis,) = plots.by_rule(table, xlabel="accuracy").axes
+    assert [label.get_text() for label in axis.get_yticklabels()] == ["iid", "noise"]
+    assert [line.get_ydata().tolist() for line in axis.lines] == [[0, 1, 1]] * 3
+
+
+def test_cosines_are_written_into_the_cells():
+    left, right, bar = plots.cosines({"a": np.array([[1, -0.04], [-0.04, 1]]), "b": np.eye(2)}).axes
+    assert [text.get_text() for text in left.texts] == ["1.0", "0.0", "0.0", "1.0"]
+    assert (left.get_title(), right.get_title(), bar.get_ylabel()) == ("a", "b", "cosine of the angle")
+
+
+def test_between_two_models_every_curve_looks_different():
+    series = {"A": [1.0, 0.5], "B": [0.0, 0.5], "all": [0.5, 0.5]}
+    first, second = plots.between_models([0, 1], {"few": series, "many": series}).axes
+    for axis in (first, second):
+        looks = {(line.get_marker(), line.get_linestyle()) for line in axis.lines[:3]}
+        assert len(looks) == 3
+
+
+def test_a_logarithmic_axis_has_plain_numbers():
+    figure = plots.curves({"x": ([0.1, 1, 10], [1, 2, 3])}, xlabel="alpha", ylabel="y", log_x=True)
+    figure.canvas.draw()
+    assert [label.get_text() for label in figure.axes[0].get_xticklabels()] == ["0.1", "1", "10"]
+
+
 # The map of a round ------------------------------------------------------------------------
 
 X, Y = [np.array([0.0, 1.0]), np.array([2.0])], [np.array([1.0, 3.0]), np.array([5.0])]

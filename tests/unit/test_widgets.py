@@ -104,3 +104,30 @@ def test_controls_wait_until_they_are_released(screen):
     widgets.one_round(X, Y, step_towards, np.zeros(2), local_steps=1)
     sliders = [child for child in screen.boxes[0].children if isinstance(child, ipywidgets.IntSlider)]
     assert len(sliders) == 3 and not any(slider.continuous_update for slider in sliders)
+
+
+def test_partitions_follow_their_rule_and_its_number(screen, capsys):
+    labels = np.repeat([0, 1, 2, 3], 25)
+    widgets.browse_partitions(labels, ["a", "b", "c", "d"], 4, alpha=0.3, seed=0)
+    assert screen.alts[-1].startswith("Partition dirichlet with alpha 0.3: total variation distance 0.")
+    screen.control("alpha").value = 100.0
+    assert screen.alts[-1].startswith("Partition dirichlet with alpha 100: total variation distance 0.0")
+    screen.control("rule").value = "pathological"
+    screen.control("classes a client").value = 1
+    assert screen.alts[-1] == (
+        "Partition pathological with 1 class a client: total variation distance 0.75; clients hold 25 to 25 "
+        "examples, of 1 to 1 classes."
+    )
+    screen.control("rule").value = "iid"
+    assert screen.alts[-1].startswith("Partition iid: total variation distance")
+
+
+def test_a_partition_that_cannot_be_made_says_why(screen, capsys):
+    widgets.browse_partitions(np.repeat([0, 1, 2, 3], 25), ["a", "b", "c", "d"], 2, alpha=0.5, seed=0)
+    before = len(screen.alts)
+    screen.control("rule").value = "pathological"
+    screen.control("classes a client").value = 1
+    assert "No such partition: num_clients=2 with classes_per_client=1 have room for 2 of 4 classes" in (
+        capsys.readouterr().out
+    )
+    assert len(screen.alts) == before + 1  # two classes each can be made
