@@ -87,6 +87,7 @@ class Devices:
             InputError: a deadline not above 0, or an unknown `late`.
         """
         check_deadline(deadline, late)
+        steps = int(steps)  # of NumPy's integers Flower takes none in a message
         if not self.is_there(client, server_round):
             return Answer("away", 0, 0.0)
         transfer, step = float(self.seconds_per_transfer[client]), float(self.seconds_per_step[client])

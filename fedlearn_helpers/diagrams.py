@@ -212,9 +212,8 @@ def device_map(devices: Devices, steps: int, num_rounds: int, deadline: float) -
     for chosen, look, label in ((~late, _LOOKS["in time"], "in time"), (late, _LOOKS["late"], "too late")):
         left.barh(rows[chosen], seconds[order][chosen], height=0.75, label=label, **look)
     left.axvline(deadline, color=_INK, linestyle="--", linewidth=2, label="deadline")
-    left.set(xscale="log", xlabel="seconds for a round (logarithmic)", ylabel="client, the fastest on top")
-    left.xaxis.set_major_formatter("{x:g}")
-    left.legend(fontsize=9, loc="lower left", framealpha=0.9)
+    left.set(xlabel="simulated seconds for a round", ylabel="client, the fastest on top")
+    left.legend(fontsize=9, loc="upper right", framealpha=0.9)
     there = [[devices.is_there(client, number + 1) for number in range(num_rounds)] for client in order]
     right.imshow(~np.array(there), cmap="Greys", vmin=-0.25, vmax=1.25, aspect="auto", extent=_extent(there))
     right.grid(False)
@@ -306,7 +305,7 @@ class RoundInTime:
 
 _RULE_STYLES = (
     {"color": "#3f90da", "marker": "o", "linestyle": "-"},
-    {"color": "#bd1f01", "marker": "s", "linestyle": "--"},
+    {"color": "#832db6", "marker": "s", "linestyle": "--"},
     {"color": "#b07500", "marker": "^", "linestyle": "-."},
     {"color": "#1b1b1b", "marker": "D", "linestyle": ":"},
 )
@@ -330,12 +329,21 @@ def accuracy_by_clock(
         values = np.array(
             [np.asarray(accuracies)[np.searchsorted(clock, times, side="right") - 1] for clock, accuracies in seeds]
         )
-        axis.fill_between(times, values.min(axis=0), values.max(axis=0), alpha=0.15, linewidth=0, color=style["color"])
-        axis.plot(times, values.mean(axis=0), label=rule, linewidth=2, markersize=6, markevery=0.12, **style)
+        low, high, mean = values.min(axis=0), values.max(axis=0), values.mean(axis=0)
+        axis.fill_between(times, low, high, step="post", alpha=0.15, linewidth=0, color=style["color"])
+        look = {"linewidth": 2, "markersize": 6, "markevery": 0.12, "drawstyle": "steps-post"}
+        axis.plot(times, mean, label=rule, **look, **style)
     for label, height in lines.items():
         style = next(style for name, style in STYLES.items() if label.startswith(name))
         axis.axhline(height, label=label, linewidth=2, **{**style, "marker": ""})
-    axis.set(xlabel="simulated seconds", ylabel="accuracy on the test images")
+    begin = min(clock[1] for seeds in runs.values() for clock, _ in seeds if len(clock) > 1)
+    end = max(clock[-1] for seeds in runs.values() for clock, _ in seeds)
+    ticks = [digit * 10.0**power for power in range(-2, 9) for digit in (1, 2, 5)]
+    axis.set(xscale="log", xlim=(0.9 * begin, 1.1 * end), ylabel="accuracy on the test images")
+    axis.set_xlabel("simulated seconds (logarithmic)")
+    axis.set_xticks([tick for tick in ticks if 0.9 * begin <= tick <= 1.1 * end])
+    axis.xaxis.set_major_formatter("{x:,g}")
+    axis.minorticks_off()
     figure.legend(loc="outside right center", fontsize=9)
     return figure
 

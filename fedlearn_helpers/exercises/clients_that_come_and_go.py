@@ -52,7 +52,9 @@ def _test_partial_steps(answer: Callable[..., Any]) -> str:
         raise NotYet(f"With a minute of time a device that is asked for 5 steps takes 5, and yours takes {taken:g}.")
     taken = run(5, 0.5, 2.0, 1.0)
     if taken != 0:
-        raise NotYet(f"If the transfer alone takes longer than the deadline, there are 0 steps, and yours are {taken:g}.")
+        raise NotYet(
+            f"If the transfer alone takes longer than the deadline, there are 0 steps, and yours are {taken:g}."
+        )
     return "It is the package's steps_in_time: with it the simulated devices decide how much of the work they do."
 
 
@@ -108,9 +110,9 @@ smallest_deadline = Exercise(
         "A loop over range(1, ...) that stops at the first number of seconds with a share of at least 0.8.",
     ),
     solution_code="""
-        seconds = 1
-        while share_in_time(seconds) < 0.8:
-            seconds += 1
+        limit = 1
+        while share_in_time(limit) < 0.8:
+            limit += 1
     """,
     test=_test_smallest_deadline,
 )

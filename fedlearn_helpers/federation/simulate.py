@@ -51,7 +51,7 @@ def simulate(
             "reply": it counts as a failure of that client, and the strategy goes on with the rest.
         state_folder: an empty or new folder in which clients' states are kept, one file per client that has
             one; None keeps them in memory.
-        label: what the progress line counts; None for no such line.
+        label: what the progress line counts; None for no such line, and no line about failures at the end.
 
     Raises:
         InputError: an argument out of range, a state_folder that is not empty, or a strategy that waits for more
@@ -67,7 +67,7 @@ def simulate(
     run_config = dict(run_config or {})
     start = time.perf_counter()
     with (
-        _quiet_flower(),
+        quiet_flower(),
         server_identity(),
         seeded(derive_seed(seed, "server")),
         make_executor(client_app, workers, num_clients) as executor,
@@ -86,7 +86,8 @@ def simulate(
         server_app(grid, context)
     arrays, aggregated = read_result(context)
     history = History(grid.exchanges, aggregated, arrays, time.perf_counter() - start)
-    _report_failures(grid.exchanges)
+    if label is not None:
+        _report_failures(grid.exchanges)
     return history
 
 
@@ -132,8 +133,8 @@ class _ProgressOfRounds:
 
 
 @contextmanager
-def _quiet_flower() -> Iterator[None]:
-    """Silence Flower's log of every round: the progress line and the history say the same."""
+def quiet_flower() -> Iterator[None]:
+    """Silence Flower's log of strategies and rounds: the progress line and the history say the same."""
     logger = logging.getLogger("flwr")
     before = logger.level
     logger.setLevel(logging.ERROR)

@@ -16,6 +16,7 @@ from fedlearn_helpers.errors import InputError
 from fedlearn_helpers.federation import History, keep_result, simulate
 from fedlearn_helpers.federation.client import add_evaluation
 from fedlearn_helpers.federation.grid import OnError
+from fedlearn_helpers.federation.simulate import quiet_flower
 from fedlearn_helpers.federation.workers import Workers
 from fedlearn_helpers.models import new_cnn
 from fedlearn_helpers.partition import Shard
@@ -85,11 +86,12 @@ def federate(
         "min_train_nodes": 1,
         "min_available_nodes": 1,
     }
-    if isinstance(strategy, str):
-        method = find_method(strategy)
-        rules = new_strategy(strategy, recipe, settings, **options)
-    else:
-        method, rules = find_method("fedavg"), strategy()
+    with quiet_flower():
+        if isinstance(strategy, str):
+            method = find_method(strategy)
+            rules = new_strategy(strategy, recipe, settings, **options)
+        else:
+            method, rules = find_method("fedavg"), strategy()
     if model is None:
         model = new_cnn(dataset.image_shape, dataset.num_classes, seed).to(dataset.train_images.device)
     first = ArrayRecord(model.state_dict())

@@ -110,6 +110,19 @@ def test_partitions_by_rule_and_alpha(opened, expect):
     expect(image).to_have_attribute("alt", re.compile("^Partition pathological with 2 classes a client:"))
 
 
+def test_the_deadline_and_the_rule_of_a_round(opened, expect):
+    page = opened("03_clients_that_come_and_go")
+    widget = cell(page, "widgets.round_in_time(")
+    image = widget.locator("img")
+    expect(image).to_have_attribute("alt", re.compile("the deadline is after 5.2 seconds: 4 in time, 0 partial work"))
+    widget.get_by_role("button", name="partial work").click()
+    expect(image).to_have_attribute("alt", re.compile("4 in time, 6 partial work, 0 late, 0 away"))
+    press(page, widget.locator(".widget-slider", has_text="deadline"), "ArrowLeft", 4)
+    expect(image).to_have_attribute("alt", re.compile("the deadline is after 3.[0-9] seconds: "))
+    widget.get_by_role("button", name="wait for all").click()
+    expect(image).to_have_attribute("alt", re.compile("no deadline: 10 in time, .* The round lasts 20.7"))
+
+
 # Exercises --------------------------------------------------------------------------------
 
 
@@ -129,6 +142,7 @@ def answer(page, stub, text):
         ("00_start_here", "prediction =", "two_records.check", '"A"', "Only if the gradient came from one", '"B"'),
         ("01_centralized_cnn", "prediction =", "layer_weights.check", "216", "its bias", "224"),
         ("02_federated_averaging", "prediction =", "models_sent.check", "30", "Here half of them train", "20"),
+        ("03_clients_that_come_and_go", "prediction =", "clients_to_ask.check", "18", "one in ten is not there", "20"),
         ("04_non_iid_data", "prediction =", "two_classes_distance.check", "1.6", "Total variation is half", "0.8"),
     ],
 )

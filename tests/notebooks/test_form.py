@@ -23,6 +23,7 @@ CHECKED_BY = {
     "00_start_here": parameters.StartParameters,
     "01_centralized_cnn": parameters.CentralizedParameters,
     "02_federated_averaging": parameters.FederatedParameters,
+    "03_clients_that_come_and_go": parameters.ClientsParameters,
     "04_non_iid_data": parameters.NonIidParameters,
 }
 every_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)

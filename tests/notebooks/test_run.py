@@ -17,7 +17,8 @@ SMALL = {
     "00_start_here": {"num_rounds": 2, "local_steps": 2},
     "01_centralized_cnn": {"num_clients": 40, "epochs": 2, "batch_size": 200},
     "02_federated_averaging": {"num_clients": 6, "num_rounds": 2, "batch_size": 100},
-    "04_non_iid_data": {"num_clients": 6, "num_rounds": 1, "batch_size": 100, "max_images": 500},
+    "03_clients_that_come_and_go": {"num_clients": 8, "clients_per_round": 4, "num_rounds": 1, "max_images": 400},
+    "04_non_iid_data": {"num_clients": 6, "num_rounds": 1, "max_images": 500},
 }
 METRICS = {
     "00_start_here": {"federated_error", "centralized_error", "local_only_error"},
@@ -30,6 +31,16 @@ METRICS = {
         "bytes_down",
         "bytes_up",
         "fedavg_seconds",
+    },
+    "03_clients_that_come_and_go": {
+        "wait_test_accuracy",
+        "drop_slow_classes_accuracy",
+        "partial_fast_classes_accuracy",
+        "partial_pull_simulated_seconds",
+        "local_only_test_accuracy",
+        "centralized_test_accuracy",
+        "few_clients_lost_class_after",
+        "many_clients_lost_class_after",
     },
     "04_non_iid_data": {
         "fedavg_test_accuracy",
@@ -62,6 +73,25 @@ BAD = [
     ("02_federated_averaging", {"workers": 0}, "workers must be 'auto' or a whole number >= 1, got 0"),
     ("02_federated_averaging", {"seed": -1}, "seed must be >= 0, got -1"),
     ("02_federated_averaging", {"device": "tpu"}, "device must be 'auto', 'cpu' or 'cuda', got 'tpu'"),
+    ("03_clients_that_come_and_go", {"clients_per_round": 31}, "clients_per_round must be <= num_clients (30), got 31"),
+    (
+        "03_clients_that_come_and_go",
+        {"slow_share": 1.0},
+        "slow_share must leave at least one fast and one slow device among 30",
+    ),
+    (
+        "03_clients_that_come_and_go",
+        {"slow_share": 0.0},
+        "slow_share must leave at least one fast and one slow device among 30",
+    ),
+    ("03_clients_that_come_and_go", {"availability": 0.0}, "availability must be > 0, got 0.0"),
+    ("03_clients_that_come_and_go", {"deadline": 0.0}, "deadline must be > 0, got 0.0"),
+    ("03_clients_that_come_and_go", {"mu": -0.1}, "mu must be >= 0, got -0.1"),
+    (
+        "03_clients_that_come_and_go",
+        {"num_clients": 3000, "max_images": 4000},
+        "leaves a client with 1; use fewer clients",
+    ),
     ("04_non_iid_data", {"alpha": 0}, "alpha must be > 0, got 0"),
     ("04_non_iid_data", {"partition": "even"}, "partition must be 'iid', 'dirichlet', 'pathological' or 'quantity'"),
     (

@@ -88,7 +88,7 @@ def test_bad_input(call, sentence):
 # In front of clients ----------------------------------------------------------------------
 
 
-def run(devices, *, num_rounds=2, **rule):
+def run(devices, *, num_rounds=2, label="Round", **rule):
     """A federation whose clients add to the model the number of steps that they took; 10 steps are a client's work."""
     steps = [10] * len(devices)
     client_app, server_app = ClientApp(), ServerApp()
@@ -106,7 +106,9 @@ def run(devices, *, num_rounds=2, **rule):
         initial = ArrayRecord({"w": Array(np.zeros(1))})
         keep_result(strategy.start(grid=grid, initial_arrays=initial, num_rounds=num_rounds), context)
 
-    history = simulate(server_app, client_app, num_clients=len(devices), seed=0, workers=1, on_error="reply")
+    history = simulate(
+        server_app, client_app, num_clients=len(devices), seed=0, workers=1, on_error="reply", label=label
+    )
     return history, timeline(history, devices, steps, **rule)
 
 
@@ -137,6 +139,11 @@ def test_a_deadline_that_nobody_can_meet_leaves_the_model_as_it_was_and_says_so(
     assert rounds["note"].tolist() == ["nobody answered: the model stays as it was"] * 2
     assert rounds["seconds"].tolist() == [0.5, 0.5]
     assert "Rounds 1, 2: no client returned a model, so it stays as it was." in capsys.readouterr().out
+
+
+def test_a_federation_without_a_label_says_nothing(capsys):
+    run(FAST_AND_SLOW, deadline=0.5, label=None)
+    assert capsys.readouterr().out == ""
 
 
 def test_the_fates_of_the_timeline_are_those_of_the_clients():

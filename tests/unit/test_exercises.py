@@ -1,5 +1,6 @@
 """Each exercise: its solution passes, its stub is not attempted, and wrong answers are told what is wrong."""
 
+import math
 import re
 
 import numpy as np
@@ -7,11 +8,17 @@ import pandas as pd
 import pytest
 from flwr.app import MetricRecord, RecordDict
 
-from fedlearn_helpers.exercises import centralized_cnn, federated_averaging, non_iid_data, start_here
+from fedlearn_helpers.exercises import (
+    centralized_cnn,
+    clients_that_come_and_go,
+    federated_averaging,
+    non_iid_data,
+    start_here,
+)
 from fedlearn_helpers.exercises.exercise import Exercise
 from fedlearn_helpers.metrics import weighted_average
 
-MODULES = (start_here, centralized_cnn, federated_averaging, non_iid_data)
+MODULES = (start_here, centralized_cnn, federated_averaging, clients_that_come_and_go, non_iid_data)
 
 
 def error_after(steps):
@@ -26,11 +33,17 @@ def distance_at(alpha):
     return 0.8 / (1 + alpha)
 
 
+def share_in_time(seconds):
+    """Half of the devices take 3 seconds, the others from 11 to 20."""
+    return 0.5 * (seconds >= 3) + 0.05 * min(max(seconds - 10, 0), 10)
+
+
 SETTINGS = pd.DataFrame({"accuracy": [0.70, 0.79, 0.80, 0.80], "megabytes": [1.0, 4.0, 8.0, 16.0]})
 GIVEN = {
     "best_local_steps": {"error_after": error_after},
     "better_rate": {"loss_after": loss_after},
     "cheapest_setting": {"settings": SETTINGS},
+    "smallest_deadline": {"share_in_time": share_in_time},
     "half_way": {"mean_distance": distance_at},
 }
 ANSWER = {  # the variable that each exercise's cell defines
@@ -43,6 +56,9 @@ ANSWER = {  # the variable that each exercise's cell defines
     "models_sent": "prediction",
     "worst_client": "aggregate_with_worst",
     "cheapest_setting": "chosen",
+    "clients_to_ask": "prediction",
+    "partial_steps": "steps_in_time",
+    "smallest_deadline": "limit",
     "two_classes_distance": "prediction",
     "shard_split": "deal_shards",
     "half_way": "half_way_alpha",
@@ -67,7 +83,13 @@ def test_its_name_is_its_variable(module, exercise):
 
 @every_exercise
 def test_the_solution_is_correct(module, exercise):
-    names = {"np": np, "RecordDict": RecordDict, "MetricRecord": MetricRecord, "weighted_average": weighted_average}
+    names = {
+        "math": math,
+        "np": np,
+        "RecordDict": RecordDict,
+        "MetricRecord": MetricRecord,
+        "weighted_average": weighted_average,
+    }
     names |= GIVEN.get(exercise.name, {})
     exec(exercise.solution_source, names)
     verdict = check(exercise, names[ANSWER[exercise.name]])
@@ -224,6 +246,39 @@ WRONG = [
     (federated_averaging.cheapest_setting, 2, "Another row is, too"),
     (federated_averaging.cheapest_setting, 9, "the number of a row, 0 to 3, and it is 9"),
     (federated_averaging.cheapest_setting, "first", "must be a number, and it is 'first'"),
+    (clients_that_come_and_go.clients_to_ask, 9, "all nine would have to be there, and be fast"),
+    (clients_that_come_and_go.clients_to_ask, 10, "Half of the ten are slow"),
+    (clients_that_come_and_go.clients_to_ask, 18, "one in ten is not there"),
+    (clients_that_come_and_go.clients_to_ask, 4, "how many of nine answer"),
+    (clients_that_come_and_go.clients_to_ask, 15, "multiplied, not added"),
+    (clients_that_come_and_go.clients_to_ask, 100, "100 is not it"),
+    (clients_that_come_and_go.partial_steps, lambda steps, step, transfer, limit: limit // step, "has to travel, too"),
+    (clients_that_come_and_go.partial_steps, lambda steps, step, transfer, limit: limit - transfer, "to compute"),
+    (
+        clients_that_come_and_go.partial_steps,
+        lambda steps, step, transfer, limit: (limit - transfer) * step,
+        "Divide the seconds by the seconds per step",
+    ),
+    (clients_that_come_and_go.partial_steps, lambda steps, *_: steps, "A late device stops earlier"),
+    (
+        clients_that_come_and_go.partial_steps,
+        lambda steps, step, transfer, limit: (limit - transfer) / step,
+        "3 whole steps, not 3.75",
+    ),
+    (
+        clients_that_come_and_go.partial_steps,
+        lambda steps, step, transfer, limit: (limit - transfer) // step,
+        "asked for 5 steps takes 5",
+    ),
+    (
+        clients_that_come_and_go.partial_steps,
+        lambda steps, step, transfer, limit: min((limit - transfer) // step, steps),
+        "there are 0 steps",
+    ),
+    (clients_that_come_and_go.smallest_deadline, 10, "fewer than 80%"),
+    (clients_that_come_and_go.smallest_deadline, 18, "One second less is enough"),
+    (clients_that_come_and_go.smallest_deadline, 16.5, "must be a whole number of seconds"),
+    (clients_that_come_and_go.smallest_deadline, "late", "must be a number, and it is 'late'"),
     (non_iid_data.two_classes_distance, 0.2, "what the client shares with everybody"),
     (non_iid_data.two_classes_distance, 1.6, "Total variation is half of it"),
     (non_iid_data.two_classes_distance, 0.4, "halve nothing"),
