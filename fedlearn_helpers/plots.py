@@ -450,7 +450,7 @@ def between_models(shares: Sequence[float], panels: Mapping[str, Mapping[str, Se
             axis.plot(shares, accuracies, label=label, marker=marker, linestyle=linestyle, color=color, linewidth=2)
         axis.axvline(0.5, color="#1b1b1b", linewidth=1)
         axis.set(title=title, xlabel="share of B's model", ylim=(-0.02, 1.02))
-        axis.set_xticks([0, 0.5, 1], ["0\nA's model", "0.5\naverage", "1\nB's model"])
+        axis.set_xticks([0, 0.5, 1], ["0\nA", "0.5\naverage", "1\nB"])
     axes[0][0].set_ylabel("accuracy on the test images")
     figure.legend(*axes[0][0].get_legend_handles_labels(), loc="outside lower center", ncols=4, fontsize=10)
     return figure
