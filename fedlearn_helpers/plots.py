@@ -42,12 +42,15 @@ def show(figure: Figure, alt: str) -> None:
     """
     from IPython.display import HTML, display
 
+    display(HTML(image(figure, alt)))
+
+
+def image(figure: Figure, alt: str) -> str:
+    """Return a figure as an HTML image with alt text; the arguments are those of `show`."""
     with io.BytesIO() as buffer:
         figure.savefig(buffer, format="png", dpi=_DOTS_PER_INCH, bbox_inches="tight", facecolor="white")
         data = base64.b64encode(buffer.getvalue()).decode()
-    display(
-        HTML(f'<img alt="{html.escape(alt, quote=True)}" style="max-width:100%" src="data:image/png;base64,{data}"/>')
-    )
+    return f'<img alt="{html.escape(alt, quote=True)}" style="max-width:100%" src="data:image/png;base64,{data}"/>'
 
 
 def new_figure(width: float, height: float, rows: int = 1, columns: int = 1, **options: object) -> tuple[Figure, Axes]:

@@ -3,6 +3,7 @@
 A saved notebook shows nothing of a widget, so every notebook has a static figure in the cell before it.
 """
 
+import html
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -11,7 +12,7 @@ import numpy as np
 import pandas as pd
 from IPython.display import display
 
-from fedlearn_helpers import diagrams, partition, plots
+from fedlearn_helpers import diagrams, landscapes, partition, plots
 from fedlearn_helpers.devices import Devices, Late
 from fedlearn_helpers.errors import InputError
 from fedlearn_helpers.heterogeneity import class_counts, heterogeneity
@@ -20,16 +21,30 @@ _STEPS = ("1. send", "2. train", "3. average")
 _SHOWN = 12
 
 
-def explore(draw: Callable[..., None], controls: Mapping[str, ipywidgets.Widget]) -> None:
-    """Show controls, and below them what `draw` shows for their values.
+def explore(draw: Callable[..., str], controls: Mapping[str, ipywidgets.Widget]) -> None:
+    """Show controls, and below them what `draw` returns for their values.
+
+    The picture is the value of an HTML widget. An Output widget, which catches what is displayed, would make
+    papermill and nbconvert wait for ever now and then (https://github.com/jupyter/nbclient/issues/312).
 
     Args:
-        draw: called with the controls' values by name, at first and after every change.
+        draw: called with the controls' values by name, at first and after every change; returns HTML.
         controls: by the names of `draw`'s arguments.
     """
-    display(
-        ipywidgets.VBox([*controls.values(), ipywidgets.interactive_output(draw, dict(controls))]),
-    )
+    picture = ipywidgets.HTML()
+
+    def redraw(change: object = None) -> None:
+        picture.value = draw(**{name: control.value for name, control in controls.items()})
+
+    for control in controls.values():
+        control.observe(redraw, names="value")
+    redraw()
+    display(ipywidgets.VBox([*controls.values(), picture]))
+
+
+def _line(text: str) -> str:
+    """Return a line of text as HTML."""
+    return f"<p>{html.escape(text)}</p>"
 
 
 def one_round(
@@ -49,10 +64,10 @@ def one_round(
         local_steps: where the slider stands at first.
     """
 
-    def draw(step: str, steps: int, **counts: int) -> None:
+    def draw(step: str, steps: int, **counts: int) -> str:
         picture = diagrams.WeightSpace(clients_x, clients_y, train_locally, start, steps, tuple(counts.values()))
         shown = _STEPS.index(step) + 1
-        plots.show(picture.draw(shown), alt=picture.describe(shown))
+        return plots.image(picture.draw(shown), alt=picture.describe(shown))
 
     controls: dict[str, ipywidgets.Widget] = {
         "step": ipywidgets.ToggleButtons(options=_STEPS, value=_STEPS[-1], description="stage"),
@@ -80,7 +95,7 @@ def browse_predictions(
     """
     everything = "all classes"
 
-    def draw(true_class: str, answers: str, surer_than: float) -> None:
+    def draw(true_class: str, answers: str, surer_than: float) -> str:
         chosen = confidences >= surer_than
         if true_class != everything:
             chosen &= labels == list(class_names).index(true_class)
@@ -91,11 +106,10 @@ def browse_predictions(
         kind = "right and wrong" if answers == "all" else answers
         what = f"{kind} answers, {true_class}, at least {surer_than:.0%} sure"
         if len(found) == 0:
-            print(f"No such image: {what}.")
-            return
-        print(f"{len(found):,} of {len(labels):,} test images; the surest first.")
+            return _line(f"No such image: {what}.")
+        count = _line(f"{len(found):,} of {len(labels):,} test images; the surest first.")
         found = found[:_SHOWN]
-        plots.show(
+        return count + plots.image(
             plots.predictions(images[found], labels[found], predicted[found], confidences[found], class_names),
             alt=f"{len(found)} test images: {what}.",
         )
@@ -122,12 +136,12 @@ def compare_settings(settings: pd.DataFrame) -> None:
     """
     chosen_by = settings.columns[: settings.columns.get_loc("accuracy")]
 
-    def draw(**choice: Any) -> None:
+    def draw(**choice: Any) -> str:
         same = np.logical_and.reduce([settings[name] == value for name, value in choice.items()])
         row = settings.index[same][0]
         found = settings.loc[row]
         names = ", ".join(f"{name} {value:g}" for name, value in choice.items())
-        plots.show(
+        return plots.image(
             plots.tradeoff(settings, row),
             alt=f"Row {row}: {names}: accuracy {found['accuracy']:.1%} with {found['megabytes']:.2f} MB sent, among "
             f"{len(settings)} settings with {settings['accuracy'].min():.1%} to {settings['accuracy'].max():.1%}.",
@@ -153,9 +167,9 @@ def browse_clients(counts: np.ndarray, class_names: Sequence[str], accuracies: M
         accuracies: one value per client by way of learning (a key of `plots.STYLES`).
     """
 
-    def draw(client: int) -> None:
+    def draw(client: int) -> str:
         reached = ", ".join(f"{name} {values[client]:.1%}" for name, values in accuracies.items())
-        plots.show(
+        return plots.image(
             plots.one_client(counts, class_names, accuracies, client),
             alt=f"Client {client}: {counts[client].sum()} training images, from {counts[client].min()} to "
             f"{counts[client].max()} of a class. On its own validation images: {reached}.",
@@ -178,7 +192,7 @@ def browse_partitions(
     """
     alphas = sorted({0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 100.0, alpha})
 
-    def draw(rule: str, alpha: float, classes: int) -> None:
+    def draw(rule: str, alpha: float, classes: int) -> str:
         number = {"iid": "", "pathological": f" with {classes} class{'es' if classes > 1 else ''} a client"}.get(
             rule, f" with alpha {alpha:g}"
         )
@@ -187,15 +201,14 @@ def browse_partitions(
                 rule, labels, num_clients, alpha=alpha, classes_per_client=classes, min_size=1, seed=seed
             )
         except InputError as error:
-            print(f"No such partition: {error}.")
-            return
+            return _line(f"No such partition: {error}.")
         counts = class_counts(labels, parts, len(class_names))
         found = heterogeneity(counts)
-        print(
+        distances = _line(
             f"Weighted mean over clients: total variation {found.mean_total_variation:.2f}, "
             f"Jensen-Shannon {found.mean_jensen_shannon:.2f}."
         )
-        plots.show(
+        return distances + plots.image(
             plots.partition_maps({rule + number: counts}, class_names),
             alt=f"Partition {rule}{number}: total variation distance {found.mean_total_variation:.2f}; clients hold "
             f"{found.sizes.min()} to {found.sizes.max()} examples, of {(counts > 0).sum(axis=1).min()} to "
@@ -232,11 +245,11 @@ def round_in_time(devices: Devices, clients: Sequence[int], server_round: int, s
         deadline: where the slider stands at first, in simulated seconds.
     """
 
-    def draw(rule: str, deadline: float) -> None:
+    def draw(rule: str, deadline: float) -> str:
         late = _RULES[rule]
         limits = {} if late is None else {"deadline": deadline, "late": late}
         picture = diagrams.RoundInTime(devices, clients, server_round, steps, **limits)
-        plots.show(picture.draw(), alt=picture.describe())
+        return plots.image(picture.draw(), alt=picture.describe())
 
     slowest = max(devices.seconds_per_transfer + steps * devices.seconds_per_step)
     explore(
@@ -267,10 +280,10 @@ def walk_on_plane(
     """
     optimum = (curvatures * centres).sum(axis=0) / curvatures.sum(axis=0)
 
-    def draw(rule: str, steps: int, mu: float) -> None:
+    def draw(rule: str, steps: int, mu: float) -> str:
         path = rules[rule](steps, mu)
         label = f"{rule}, {steps} local steps" + (f", μ = {mu:g}" if rule == "FedProx" else "")
-        plots.show(
+        return plots.image(
             landscapes.paths(centres, curvatures, {label: path}),
             alt=f"{label}: after {len(path) - 1} rounds the model is {np.linalg.norm(path[-1] - optimum):.3f} from the "
             "optimum of all clients.",

@@ -10,7 +10,7 @@ from fedlearn_helpers import plots, widgets
 
 @pytest.fixture
 def screen(monkeypatch):
-    """Everything a widget shows: the boxes of controls, and the figures' alt texts, the newest last."""
+    """Everything a widget shows: the boxes of controls, the figures' alt texts, the newest last, and the text now."""
 
     class Screen:
         boxes, alts = [], []
@@ -20,10 +20,14 @@ def screen(monkeypatch):
             (found,) = [child for child in box.children if getattr(child, "description", None) == description]
             return found
 
+        @property
+        def text(self):
+            return self.boxes[0].children[-1].value
+
     screen = Screen()
     screen.boxes, screen.alts = [], []
     monkeypatch.setattr(widgets, "display", screen.boxes.append)
-    monkeypatch.setattr(plots, "show", lambda figure, alt: screen.alts.append(alt))
+    monkeypatch.setattr(plots, "image", lambda figure, alt: screen.alts.append(alt) or "<img>")
     return screen
 
 
@@ -58,7 +62,7 @@ def test_not_all_weights_can_be_zero(screen):
     assert "counting 1, 0:" in screen.alts[-1]
 
 
-def test_predictions_are_found_by_class_answer_and_confidence(screen, capsys):
+def test_predictions_are_found_by_class_answer_and_confidence(screen):
     images = np.zeros((4, 1, 2, 2), dtype=np.uint8)
     labels, predicted = np.array([0, 0, 1, 1]), np.array([0, 1, 0, 1])
     widgets.browse_predictions(images, labels, predicted, np.array([0.9, 0.8, 0.6, 0.7]), ["cat", "dog"])
@@ -70,7 +74,9 @@ def test_predictions_are_found_by_class_answer_and_confidence(screen, capsys):
     count = len(screen.alts)
     screen.control("surer than").value = 0.95
     assert len(screen.alts) == count
-    assert "No such image: right and wrong answers, dog, at least 95% sure." in capsys.readouterr().out
+    assert screen.text == "<p>No such image: right and wrong answers, dog, at least 95% sure.</p>"
+    screen.control("surer than").value = 0.0
+    assert screen.text == "<p>2 of 4 test images; the surest first.</p><img>"
 
 
 def test_settings_are_looked_up_by_what_was_chosen(screen):
@@ -106,7 +112,7 @@ def test_controls_wait_until_they_are_released(screen):
     assert len(sliders) == 3 and not any(slider.continuous_update for slider in sliders)
 
 
-def test_partitions_follow_their_rule_and_its_number(screen, capsys):
+def test_partitions_follow_their_rule_and_its_number(screen):
     labels = np.repeat([0, 1, 2, 3], 25)
     widgets.browse_partitions(labels, ["a", "b", "c", "d"], 4, alpha=0.3, seed=0)
     assert screen.alts[-1].startswith("Partition dirichlet with alpha 0.3: total variation distance 0.")
@@ -122,12 +128,30 @@ def test_partitions_follow_their_rule_and_its_number(screen, capsys):
     assert screen.alts[-1].startswith("Partition iid: total variation distance")
 
 
-def test_a_partition_that_cannot_be_made_says_why(screen, capsys):
+def test_a_partition_that_cannot_be_made_says_why(screen):
     widgets.browse_partitions(np.repeat([0, 1, 2, 3], 25), ["a", "b", "c", "d"], 2, alpha=0.5, seed=0)
     before = len(screen.alts)
     screen.control("rule").value = "pathological"
     screen.control("classes a client").value = 1
-    assert "No such partition: num_clients=2 with classes_per_client=1 have room for 2 of 4 classes" in (
-        capsys.readouterr().out
-    )
+    assert "No such partition: num_clients=2 with classes_per_client=1 have room for 2 of 4 classes" in screen.text
     assert len(screen.alts) == before + 1  # two classes each can be made
+
+
+def test_no_output_is_caught_by_a_widget(screen):
+    """Output widgets make papermill wait for ever now and then: https://github.com/jupyter/nbclient/issues/312."""
+    widgets.one_round(X, Y, step_towards, np.zeros(2), local_steps=1)
+    assert isinstance(screen.boxes[0].children[-1], ipywidgets.HTML)
+
+
+def test_a_walk_on_the_plane_follows_its_controls(screen):
+    def walk(steps, mu):
+        return np.array([[0.0, 0.0], [1.0, 0.0]]) * steps * mu
+
+    centres, curvatures = np.array([[1.0, 0.0], [3.0, 0.0]]), np.ones((2, 2))
+    widgets.walk_on_plane({"FedAvg": walk, "FedProx": walk}, centres, curvatures)
+    assert screen.alts[-1] == (
+        "FedAvg, 10 local steps: after 1 rounds the model is 8.000 from the optimum of all clients."
+    )
+    screen.control("strategy").value = "FedProx"
+    screen.control("local steps").value = 2
+    assert screen.alts[-1].startswith("FedProx, 2 local steps, μ = 1: after 1 rounds the model is 0.000")
