@@ -90,7 +90,7 @@ BAD = [
     (
         "03_clients_that_come_and_go",
         {"num_clients": 3000, "max_images": 4000},
-        "leaves a client with 1; use fewer clients",
+        "num_clients=3000 leaves a client with 0; use fewer clients",
     ),
     ("04_non_iid_data", {"alpha": 0}, "alpha must be > 0, got 0"),
     ("04_non_iid_data", {"partition": "even"}, "partition must be 'iid', 'dirichlet', 'pathological' or 'quantity'"),
