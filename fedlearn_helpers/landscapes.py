@@ -44,9 +44,8 @@ def paths(centres: np.ndarray, curvatures: np.ndarray, walked: Mapping[str, np.n
         axis.plot(*centre, "P", color="#717581", markersize=9, linestyle="none")
         axis.annotate(f"client {client}", centre, xytext=(9, 6), textcoords="offset points", fontsize=9)
     optimum = (curvatures * centres).sum(axis=0) / curvatures.sum(axis=0)
-    axis.plot(
-        *optimum, "*", color="#ffa90e", markeredgecolor="#1b1b1b", markersize=20, label="optimum of all", zorder=5
-    )
+    star = {"color": "#1b1b1b", "fillstyle": "none", "markersize": 24, "linestyle": "none", "zorder": 7}
+    axis.plot(*optimum, marker="*", label="optimum of all", **star)
     for (label, path), style in zip(walked.items(), _PATHS, strict=False):
         axis.plot(*path.T, label=label, markersize=4, linewidth=1.5, **style)
         axis.plot(*path[-1], style["marker"], color=style["color"], markersize=11, markeredgecolor="white", zorder=6)

@@ -122,7 +122,7 @@ def compare(
     strategies = (*([_REFERENCE] if comparison.with_references else []), *comparison.strategies)
     runs = [_Run(*names) for names in product(strategies, comparison.partitions, comparison.seeds)]
     shards = {
-        (partition, seed): _make_shards(comparison, dataset, partition, seed)
+        (partition, seed): make_shards(comparison, dataset, partition, seed)
         for partition, seed in product(comparison.partitions, comparison.seeds)
     }
     store = _Store(None if folder is None else Path(folder), comparison, dataset.name)
@@ -210,7 +210,12 @@ class _Store:
             write_json(self._path(run), {"run": self._facts(run), "rows": rows})
 
 
-def _make_shards(comparison: Comparison, dataset: ImageDataset, partition: str, seed: int) -> list[Shard]:
+def make_shards(comparison: Comparison, dataset: ImageDataset, partition: str, seed: int) -> list[Shard]:
+    """Return what each client holds in the runs of a comparison on one partition with one seed.
+
+    Raises:
+        InputError: the partition cannot be made.
+    """
     labels = dataset.train_labels.cpu().numpy()
     chosen = np.arange(len(labels))
     if comparison.max_images is not None and comparison.max_images < len(labels):

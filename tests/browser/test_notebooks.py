@@ -123,6 +123,17 @@ def test_the_deadline_and_the_rule_of_a_round(opened, expect):
     expect(image).to_have_attribute("alt", re.compile("no deadline: 10 in time, .* The round lasts 20.7"))
 
 
+def test_walks_of_strategies_on_the_plane(opened, expect):
+    page = opened("05_strategies")
+    widget = cell(page, "widgets.walk_on_plane(")
+    image = widget.locator("img")
+    expect(image).to_have_attribute("alt", re.compile("^FedAvg, 10 local steps: after 40 rounds the model is 0.3"))
+    widget.get_by_role("button", name="SCAFFOLD").click()
+    expect(image).to_have_attribute("alt", re.compile("^SCAFFOLD, 10 local steps: after 40 rounds the model is 0.00"))
+    press(page, widget.locator(".widget-slider", has_text="local steps"), "ArrowRight", 2)
+    expect(image).to_have_attribute("alt", re.compile("^SCAFFOLD, 12 local steps"))
+
+
 # Exercises --------------------------------------------------------------------------------
 
 
@@ -143,6 +154,14 @@ def answer(page, stub, text):
         ("01_centralized_cnn", "prediction =", "layer_weights.check", "216", "its bias", "224"),
         ("02_federated_averaging", "prediction =", "models_sent.check", "30", "Here half of them train", "20"),
         ("03_clients_that_come_and_go", "prediction =", "clients_to_ask.check", "18", "one in ten is not there", "20"),
+        (
+            "05_strategies",
+            "prediction =",
+            "same_after_one_step.check",
+            '{"fedprox", "scaffold"}',
+            "One more does the same",
+            '{"fedprox", "fednova", "scaffold", "fedavgm"}',
+        ),
         ("04_non_iid_data", "prediction =", "two_classes_distance.check", "1.6", "Total variation is half", "0.8"),
     ],
 )

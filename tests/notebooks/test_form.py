@@ -25,6 +25,7 @@ CHECKED_BY = {
     "02_federated_averaging": parameters.FederatedParameters,
     "03_clients_that_come_and_go": parameters.ClientsParameters,
     "04_non_iid_data": parameters.NonIidParameters,
+    "05_strategies": parameters.StrategiesParameters,
 }
 every_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 

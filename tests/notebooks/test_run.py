@@ -19,6 +19,14 @@ SMALL = {
     "02_federated_averaging": {"num_clients": 6, "num_rounds": 2, "batch_size": 100},
     "03_clients_that_come_and_go": {"num_clients": 8, "clients_per_round": 4, "num_rounds": 1, "max_images": 400},
     "04_non_iid_data": {"num_clients": 6, "num_rounds": 1, "max_images": 500},
+    "05_strategies": {
+        "strategies": "fedavg,scaffold,qfedavg",
+        "partitions": "iid,dirichlet:0.5",
+        "num_seeds": 2,
+        "num_clients": 3,
+        "num_rounds": 1,
+        "max_images": 300,
+    },
 }
 METRICS = {
     "00_start_here": {"federated_error", "centralized_error", "local_only_error"},
@@ -52,8 +60,25 @@ METRICS = {
         "heterogeneity_total_variation",
         "heterogeneity_jensen_shannon",
     },
+    "05_strategies": {
+        "scaffold on dirichlet:0.5: test_accuracy",
+        "centralized on iid: test_accuracy",
+        "local only on iid: worst_client_accuracy",
+        "qfedavg on iid: points above fedavg",
+    },
 }
 BAD = [
+    (
+        "05_strategies",
+        {"strategies": "scaffold"},
+        "strategies must be 'all', or fedavg and others out of fedavg, fedprox",
+    ),
+    ("05_strategies", {"strategies": "fedavg,fedsgd"}, "strategies must be 'all', or fedavg and others"),
+    ("05_strategies", {"partitions": "iid,even"}, "partition must be one of iid, dirichlet, pathological, quantity"),
+    ("05_strategies", {"partitions": "dirichlet:0"}, "partition must look like dirichlet:alpha, with a number > 0"),
+    ("05_strategies", {"num_seeds": 1}, "num_seeds must be >= 2, got 1"),
+    ("05_strategies", {"model": "resnet"}, "model must be 'mlp' or 'cnn', got 'resnet'"),
+    ("05_strategies", {"num_clients": 500}, "num_clients must be <= 150, since each client needs min_size=10"),
     ("00_start_here", {"num_rounds": 0}, "num_rounds must be >= 1, got 0"),
     ("00_start_here", {"learning_rate": 5}, "learning_rate must be <= 0.25, got 5"),
     ("00_start_here", {"local_steps": "many"}, "local_steps must be a whole number, got 'many'"),

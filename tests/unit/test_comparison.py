@@ -135,7 +135,7 @@ def test_files_say_what_they_are_of(noise, tmp_path):
 
 
 def test_max_images_are_chosen_at_random_and_each_seed_chooses_its_own(noise):
-    shards = [comparison._make_shards(Comparison(**PLAN, max_images=30), noise, "iid", seed) for seed in (0, 1)]
+    shards = [comparison.make_shards(Comparison(**PLAN, max_images=30), noise, "iid", seed) for seed in (0, 1)]
     chosen = [np.concatenate([part for shard in of for part in (shard.train, shard.validation)]) for of in shards]
     assert [len(set(images.tolist())) for images in chosen] == [30, 30]
     assert set(chosen[0].tolist()) != set(chosen[1].tolist())

@@ -1,12 +1,14 @@
 """Each exercise: its solution passes, its stub is not attempted, and wrong answers are told what is wrong."""
 
+import inspect
 import math
 import re
 
 import numpy as np
 import pandas as pd
 import pytest
-from flwr.app import MetricRecord, RecordDict
+from flwr.app import ArrayRecord, MetricRecord, RecordDict
+from flwr.serverapp.strategy import FedAvg
 
 from fedlearn_helpers.exercises import (
     centralized_cnn,
@@ -14,11 +16,12 @@ from fedlearn_helpers.exercises import (
     federated_averaging,
     non_iid_data,
     start_here,
+    strategies,
 )
 from fedlearn_helpers.exercises.exercise import Exercise
 from fedlearn_helpers.metrics import weighted_average
 
-MODULES = (start_here, centralized_cnn, federated_averaging, clients_that_come_and_go, non_iid_data)
+MODULES = (start_here, centralized_cnn, federated_averaging, clients_that_come_and_go, non_iid_data, strategies)
 
 
 def error_after(steps):
@@ -39,7 +42,22 @@ def share_in_time(seconds):
 
 
 SETTINGS = pd.DataFrame({"accuracy": [0.70, 0.79, 0.80, 0.80], "megabytes": [1.0, 4.0, 8.0, 16.0]})
+COMPARED = pd.DataFrame(
+    [
+        # strategy, partition, worst client, mean of the clients
+        ("local only", "x", 0.9, 0.9),
+        ("fedavg", "x", 0.30, 0.80),
+        ("fedavg", "x", 0.30, 0.80),
+        ("scaffold", "x", 0.05, 0.70),
+        ("scaffold", "x", 0.50, 0.70),
+        ("feddyn", "x", 0.40, 0.75),
+        ("feddyn", "x", 0.42, 0.75),
+        ("fedprox", "y", 0.99, 0.99),
+    ],
+    columns=["strategy", "partition", "worst_client_accuracy", "mean_client_accuracy"],
+)
 GIVEN = {
+    "fairest": {"table": COMPARED, "partition": "x"},
     "best_local_steps": {"error_after": error_after},
     "better_rate": {"loss_after": loss_after},
     "cheapest_setting": {"settings": SETTINGS},
@@ -47,6 +65,9 @@ GIVEN = {
     "half_way": {"mean_distance": distance_at},
 }
 ANSWER = {  # the variable that each exercise's cell defines
+    "same_after_one_step": "prediction",
+    "own_strategy": "SlowFedAvg",
+    "fairest": "answer",
     "two_records": "prediction",
     "average": "server_average",
     "best_local_steps": "best_steps",
@@ -89,7 +110,9 @@ def test_the_solution_is_correct(module, exercise):
         "RecordDict": RecordDict,
         "MetricRecord": MetricRecord,
         "weighted_average": weighted_average,
+        "skewed": "x",
     }
+    names |= vars(strategies) if module is strategies else {}  # its solution is a class with types in its signatures
     names |= GIVEN.get(exercise.name, {})
     exec(exercise.solution_source, names)
     verdict = check(exercise, names[ANSWER[exercise.name]])
@@ -100,11 +123,20 @@ def test_the_solution_is_correct(module, exercise):
 @every_exercise
 @pytest.mark.parametrize("stub", [..., lambda *_: ...], ids=["value", "function"])
 def test_the_stub_is_not_attempted(module, exercise, stub):
-    if stub is not ... and exercise.kind != "code":
+    if stub is not ... and not inspect.isfunction(exercise.solution_code):
         return
     verdict = check(exercise, stub)
     assert verdict.status == "not attempted"
     assert f"exercises.{exercise.name}.hint()" in verdict.message
+
+
+def test_a_strategy_whose_aggregation_is_not_written_is_not_attempted():
+    class Stub(strategies.SlowFedAvg):
+        def aggregate_train(self, server_round, replies):
+            return ...
+
+    for stub in (Stub, FedAvg):
+        assert check(strategies.own_strategy, stub).status == "not attempted"
 
 
 def aggregate(change):
@@ -148,7 +180,57 @@ def in_order(shards, order, clients):
     return [np.concatenate([shards[i] for i in dealt]) for dealt in np.split(order, clients)]
 
 
+def half_way(step):
+    """A strategy whose server goes to step(old, mean, rate), entry by entry."""
+
+    class Own(strategies.SlowFedAvg):
+        def aggregate_train(self, server_round, replies):
+            mean, metrics = FedAvg.aggregate_train(self, server_round, replies)
+            old, new = (record.to_torch_state_dict() for record in (self.model, mean))
+            return ArrayRecord({name: step(old[name], new[name], self.server_learning_rate) for name in old}), metrics
+
+    return Own
+
+
+class Careless(half_way(lambda old, mean, rate: old + rate * (mean - old))):
+    """Right, but for a round in which nobody answers."""
+
+
+class OnlyArrays(strategies.SlowFedAvg):
+    def aggregate_train(self, server_round, replies):
+        return super().aggregate_train(server_round, replies)[0]
+
+
+RIGHT_NAMES = {"fedprox", "fednova", "scaffold", "fedavgm"}
+
 WRONG = [
+    (strategies.same_after_one_step, "fedprox", "must be a set of names"),
+    (strategies.same_after_one_step, {"fedproxy"}, "no names of strategies: fedproxy"),
+    (strategies.same_after_one_step, RIGHT_NAMES | {"feddyn"}, "FedDyn's server subtracts"),
+    (strategies.same_after_one_step, RIGHT_NAMES | {"qfedavg"}, "by their losses"),
+    (strategies.same_after_one_step, RIGHT_NAMES | {"fedyogi"}, "FedYogi divides the change"),
+    (strategies.same_after_one_step, RIGHT_NAMES - {"fedprox"}, "What is the pull"),
+    (strategies.same_after_one_step, RIGHT_NAMES - {"scaffold"}, "the control variates in the first round"),
+    (strategies.own_strategy, 3, "a class that inherits from FedAvg"),
+    (strategies.own_strategy, half_way(lambda old, mean, rate: mean), "the rate has no effect"),
+    (strategies.own_strategy, half_way(lambda old, mean, rate: rate * mean), "The mean itself is scaled"),
+    (strategies.own_strategy, half_way(lambda old, mean, rate: old - rate * (mean - old)), "the sign of the change"),
+    (
+        strategies.own_strategy,
+        half_way(lambda old, mean, rate: mean + rate * (old - mean)),
+        "old and new are exchanged",
+    ),
+    (
+        strategies.own_strategy,
+        half_way(lambda old, mean, rate: old + rate**2 * (mean - old)),
+        "rates 0, 0.5 and 1 must",
+    ),
+    (strategies.own_strategy, Careless, "A round when no client answers raised"),
+    (strategies.own_strategy, OnlyArrays, "must return two things"),
+    (strategies.fairest, "fedsgd", "must be one of 'fedavg', 'feddyn', 'scaffold'"),
+    (strategies.fairest, "fedavg", "the best mean over clients; that is another question"),
+    (strategies.fairest, "scaffold", "the best single run; average over the seeds"),
+    (strategies.fairest, 0.4, "must be one of"),
     (start_here.two_records, "A", "Only if the gradient came from one record"),
     (start_here.two_records, "c", "The gradient does depend on the records"),
     (start_here.two_records, "D", "must be one of 'A', 'B', 'C', and it is 'D'"),
