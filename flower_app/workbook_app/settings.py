@@ -6,12 +6,10 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict
 
-from fedlearn_helpers import partition
 from fedlearn_helpers.errors import InputError
 from fedlearn_helpers.parameters import Count, DatasetName, Rate, Seed, Share, check_parameters
+from fedlearn_helpers.partition import parse_partition
 from workbook_app.strategy import STRATEGIES
-
-PARTITIONS = {"iid": partition.iid}
 
 
 def _among(known: Iterable[str]) -> AfterValidator:
@@ -21,6 +19,14 @@ def _among(known: Iterable[str]) -> AfterValidator:
         return value
 
     return AfterValidator(check)
+
+
+def _known_partition(value: str) -> str:
+    try:
+        parse_partition(value)
+    except InputError:
+        raise ValueError("must be iid, dirichlet:ALPHA, pathological:CLASSES or quantity:ALPHA, numbers > 0") from None
+    return value
 
 
 def _file_or_nothing(value: str) -> str:
@@ -35,7 +41,7 @@ class RunConfig(BaseModel):
     model_config = ConfigDict(strict=True, frozen=True)
 
     dataset: DatasetName
-    partition: Annotated[str, _among(PARTITIONS)]
+    partition: Annotated[str, AfterValidator(_known_partition)]
     num_server_rounds: Count
     local_epochs: Count
     batch_size: Count

@@ -4,8 +4,8 @@ from functools import lru_cache
 
 from fedlearn_helpers.data import ImageDataset, load_dataset
 from fedlearn_helpers.models import TutorialCNN, new_cnn
-from fedlearn_helpers.partition import Shard, split_train_validation
-from workbook_app.settings import PARTITIONS, RunConfig
+from fedlearn_helpers.partition import Shard, make_partition, parse_partition, split_train_validation
+from workbook_app.settings import RunConfig
 
 VALIDATION_FRACTION = 0.2
 
@@ -26,8 +26,10 @@ def new_shards(config: RunConfig, num_clients: int) -> list[Shard]:
     """Deal the training images out to the clients; "iid" is what notebook 02 does.
 
     Raises:
-        InputError: a client would have fewer than 2 images.
+        InputError: the partition cannot be made, or a client would have fewer than 2 images.
     """
-    num_images = len(load_images(config.dataset).train_labels)
-    shares = PARTITIONS[config.partition](num_images, num_clients, seed=config.seed)
+    labels = load_images(config.dataset).train_labels.numpy()
+    shares = make_partition(
+        labels=labels, num_clients=num_clients, seed=config.seed, **parse_partition(config.partition)
+    )
     return split_train_validation(shares, validation_fraction=VALIDATION_FRACTION, seed=config.seed)

@@ -18,6 +18,7 @@ from fedlearn_helpers.errors import InputError
 from fedlearn_helpers.federation.grid import server_identity
 
 PYPROJECT = Path(__file__).parents[2] / "flower_app" / "pyproject.toml"
+RULE = "must be iid, dirichlet:ALPHA, pathological:CLASSES or quantity:ALPHA, numbers > 0"
 DEFAULTS = tomllib.loads(PYPROJECT.read_text())["tool"]["flwr"]["app"]["config"]
 
 # Whatever the node ids and the order of replies -------------------------------------------
@@ -124,7 +125,8 @@ def test_clients_that_do_not_fit_together_are_an_error(answers, sentence):
     ("change", "sentence"),
     [
         ({"strategy": "fedsgd"}, "strategy must be 'fedavg', got 'fedsgd'"),
-        ({"partition": "xyz"}, "partition must be 'iid', got 'xyz'"),
+        ({"partition": "xyz"}, f"partition {RULE}, got 'xyz'"),
+        ({"partition": "dirichlet"}, f"partition {RULE}, got 'dirichlet'"),
         ({"learning-rate": -1}, "learning-rate must be > 0, got -1"),
         ({"batch-size": "32"}, "batch-size must be a whole number, got '32'"),
         ({"local-epochs": 0}, "local-epochs must be >= 1, got 0"),

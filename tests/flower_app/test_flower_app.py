@@ -107,6 +107,17 @@ def test_it_is_the_federation_of_notebook_02():
         assert torch.equal(tensor, expected.arrays.to_torch_state_dict()[name])
 
 
+def test_the_partition_is_that_of_the_run_config(noise):
+    """80 images of three classes at four clients; each has its own two classes."""
+    history = run({"partition": "pathological:2", "num-server-rounds": 1})
+    labels = task.load_images("fashion").train_labels.numpy()
+    parts = partition.make_partition(
+        labels=labels, num_clients=NUM_CLIENTS, classes_per_client=2, name="pathological", seed=0
+    )
+    trained = history.clients.query("phase == 'train'")
+    assert trained["examples"].tolist() == [len(part) - max(round(0.2 * len(part)), 1) for part in parts]
+
+
 def test_the_results_file_says_what_the_history_says(noise, tmp_path):
     path = tmp_path / "new" / "results.json"
     history = run(CHANGES | {"results-path": str(path)})
