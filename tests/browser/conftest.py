@@ -60,12 +60,13 @@ def expect(browser):
 
 @pytest.fixture(scope="session")
 def lab(browser, tmp_path_factory):
-    """A JupyterLab of its own, with the notebooks at its root, shortened to three epochs or rounds."""
+    """A JupyterLab of its own, with the notebooks at its root, shortened: three epochs or rounds, few images."""
     folder = tmp_path_factory.mktemp("lab")
     root = folder / "root"
     shutil.copytree(NOTEBOOKS, root, ignore=shutil.ignore_patterns("results", ".ipynb_checkpoints"))
     for path in root.glob("[0-9]*.ipynb"):
-        path.write_text(re.sub(r"\b(epochs|num_rounds): int = 10\b", r"\1: int = 3", path.read_text()))
+        text = re.sub(r"\b(epochs|num_rounds): int = 1[02]\b", r"\1: int = 3", path.read_text())
+        path.write_text(re.sub(r"\bmax_images: int = \d+", "max_images: int = 500", text))
     for name, settings in _SETTINGS.items():
         file = folder / "settings" / "@jupyterlab" / f"{name}.jupyterlab-settings"
         file.parent.mkdir(parents=True, exist_ok=True)
