@@ -49,7 +49,7 @@ def _test_same_after_one_step(answer: Any) -> str:
     )
 
 
-class SlowFedAvg(FedAvg):
+class ServerRateFedAvg(FedAvg):
     """FedAvg with a server learning rate: the global model goes that share of the way to the clients' mean."""
 
     def __init__(self, server_learning_rate: float, **options: Any) -> None:
@@ -86,9 +86,9 @@ _START = np.array([1.0, 2.0])
 _ANSWERS = (np.array([3.0, 2.0]), np.array([3.0, 6.0]))  # from clients with 30 and 10 examples: their mean is [3, 3]
 
 
-def _test_slow_fedavg(answer: Any) -> str:
+def _test_server_rate(answer: Any) -> str:
     if not isinstance(answer, type) or not issubclass(answer, FedAvg):
-        raise NotYet("The answer must be a class that inherits from FedAvg: class SlowFedAvg(FedAvg).")
+        raise NotYet("The answer must be a class that inherits from FedAvg: class ServerRateFedAvg(FedAvg).")
     if answer.aggregate_train is FedAvg.aggregate_train:
         raise NotAttempted
 
@@ -198,8 +198,8 @@ own_strategy = Exercise(
         "record.to_torch_state_dict() gives tensors by name; ArrayRecord(…) makes a record of them. The new model is "
         "old + rate · (mean − old), entry by entry. If the mean is None, no client has answered.",
     ),
-    solution_code=SlowFedAvg,
-    test=_test_slow_fedavg,
+    solution_code=ServerRateFedAvg,
+    test=_test_server_rate,
 )
 
 fairest = Exercise(

@@ -66,7 +66,7 @@ GIVEN = {
 }
 ANSWER = {  # the variable that each exercise's cell defines
     "same_after_one_step": "prediction",
-    "own_strategy": "SlowFedAvg",
+    "own_strategy": "ServerRateFedAvg",
     "fairest": "answer",
     "two_records": "prediction",
     "average": "server_average",
@@ -131,7 +131,7 @@ def test_the_stub_is_not_attempted(module, exercise, stub):
 
 
 def test_a_strategy_whose_aggregation_is_not_written_is_not_attempted():
-    class Stub(strategies.SlowFedAvg):
+    class Stub(strategies.ServerRateFedAvg):
         def aggregate_train(self, server_round, replies):
             return ...
 
@@ -183,7 +183,7 @@ def in_order(shards, order, clients):
 def half_way(step):
     """A strategy whose server goes to step(old, mean, rate), entry by entry."""
 
-    class Own(strategies.SlowFedAvg):
+    class Own(strategies.ServerRateFedAvg):
         def aggregate_train(self, server_round, replies):
             mean, metrics = FedAvg.aggregate_train(self, server_round, replies)
             old, new = (record.to_torch_state_dict() for record in (self.model, mean))
@@ -196,7 +196,7 @@ class Careless(half_way(lambda old, mean, rate: old + rate * (mean - old))):
     """Right, but for a round in which nobody answers."""
 
 
-class OnlyArrays(strategies.SlowFedAvg):
+class OnlyArrays(strategies.ServerRateFedAvg):
     def aggregate_train(self, server_round, replies):
         return super().aggregate_train(server_round, replies)[0]
 
