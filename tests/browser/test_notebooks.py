@@ -114,13 +114,15 @@ def test_the_deadline_and_the_rule_of_a_round(opened, expect):
     page = opened("03_clients_that_come_and_go")
     widget = cell(page, "widgets.round_in_time(")
     image = widget.locator("img")
-    expect(image).to_have_attribute("alt", re.compile("the deadline is after 5.2 seconds: 4 in time, 0 partial work"))
+    expect(image).to_have_attribute("alt", re.compile(r"the deadline is after [\d.]+ seconds: 4 in time, 0 partial"))
+    before = image.get_attribute("alt")
     widget.get_by_role("button", name="partial work").click()
-    expect(image).to_have_attribute("alt", re.compile("4 in time, 6 partial work, 0 late, 0 away"))
+    expect(image).to_have_attribute("alt", re.compile(r"4 in time, [1-6] partial work, [0-5] late, 0 away"))
     press(page, widget.locator(".widget-slider", has_text="deadline"), "ArrowLeft", 4)
-    expect(image).to_have_attribute("alt", re.compile("the deadline is after 3.[0-9] seconds: "))
+    deadline = re.search(r"the deadline is after [\d.]+ seconds", before)[0]
+    expect(image).to_have_attribute("alt", re.compile(f"^(?!.*{re.escape(deadline)}).*the deadline is after"))
     widget.get_by_role("button", name="wait for all").click()
-    expect(image).to_have_attribute("alt", re.compile("no deadline: 10 in time, .* The round lasts 20.7"))
+    expect(image).to_have_attribute("alt", re.compile(r"no deadline: 10 in time, .* The round lasts [\d.]+"))
 
 
 def test_walks_of_strategies_on_the_plane(opened, expect):
