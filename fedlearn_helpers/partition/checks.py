@@ -1,11 +1,13 @@
 """What every partition asks of its arguments, and how it turns sizes into parts."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from fedlearn_helpers.errors import InputError
+
+_DRAWS = 200
 
 
 def check_clients(num_clients: int, num_examples: int, min_size: int = 1) -> None:
@@ -33,6 +35,28 @@ def check_alpha(alpha: float) -> None:
     """
     if not (alpha > 0 and math.isfinite(alpha)):
         raise InputError(f"alpha must be > 0 and finite, got {alpha}")
+
+
+def draw_until_large_enough(
+    draw: Callable[[], np.ndarray], *, min_size: int, num_clients: int, alpha: float
+) -> np.ndarray:
+    """Draw until every client has at least `min_size` examples, and return that draw.
+
+    Args:
+        draw: returns numbers of examples, (clients,) or (classes, clients).
+        min_size, num_clients, alpha: of the partition.
+
+    Raises:
+        InputError: no such draw among the first 200.
+    """
+    for _ in range(_DRAWS):
+        counts = draw()
+        if np.atleast_2d(counts).sum(axis=0).min() >= min_size:
+            return counts
+    raise InputError(
+        f"min_size={min_size} could not be met in {_DRAWS} draws of {num_clients} clients with alpha={alpha:g}; "
+        "use a larger alpha, fewer clients or a smaller min_size"
+    )
 
 
 def cut(examples: np.ndarray, sizes: Sequence[int] | np.ndarray) -> list[np.ndarray]:

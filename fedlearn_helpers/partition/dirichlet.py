@@ -2,10 +2,7 @@
 
 import numpy as np
 
-from fedlearn_helpers.errors import InputError
-from fedlearn_helpers.partition.checks import check_alpha, check_clients, cut, whole_sizes
-
-_DRAWS = 200
+from fedlearn_helpers.partition.checks import check_alpha, check_clients, cut, draw_until_large_enough, whole_sizes
 
 
 def dirichlet(labels: np.ndarray, num_clients: int, *, alpha: float, seed: int, min_size: int = 10) -> list[np.ndarray]:
@@ -34,15 +31,12 @@ def dirichlet(labels: np.ndarray, num_clients: int, *, alpha: float, seed: int, 
     check_clients(num_clients, len(labels), min_size)
     rng = np.random.default_rng(seed)
     classes, class_sizes = np.unique(labels, return_counts=True)
-    for _ in range(_DRAWS):
-        counts = _draw_counts(rng, class_sizes, num_clients, alpha)
-        if counts.sum(axis=0).min() >= min_size:
-            break
-    else:
-        raise InputError(
-            f"min_size={min_size} could not be met in {_DRAWS} draws of {num_clients} clients with alpha={alpha:g}; "
-            "use a larger alpha, fewer clients or a smaller min_size"
-        )
+    counts = draw_until_large_enough(
+        lambda: _draw_counts(rng, class_sizes, num_clients, alpha),
+        min_size=min_size,
+        num_clients=num_clients,
+        alpha=alpha,
+    )
     pieces = [cut(rng.permutation(np.flatnonzero(labels == k)), counts[row]) for row, k in enumerate(classes)]
     return [np.sort(np.concatenate(of_client)) for of_client in zip(*pieces, strict=True)]
 

@@ -2,10 +2,7 @@
 
 import numpy as np
 
-from fedlearn_helpers.errors import InputError
-from fedlearn_helpers.partition.checks import check_alpha, check_clients, cut, whole_sizes
-
-_DRAWS = 200
+from fedlearn_helpers.partition.checks import check_alpha, check_clients, cut, draw_until_large_enough, whole_sizes
 
 
 def quantity_skew(
@@ -28,11 +25,10 @@ def quantity_skew(
     check_alpha(alpha)
     check_clients(num_clients, num_examples, min_size)
     rng = np.random.default_rng(seed)
-    for _ in range(_DRAWS):
-        sizes = whole_sizes(rng.dirichlet(np.full(num_clients, alpha)), num_examples)
-        if sizes.min() >= min_size:
-            return [np.sort(part) for part in cut(rng.permutation(num_examples), sizes)]
-    raise InputError(
-        f"min_size={min_size} could not be met in {_DRAWS} draws of {num_clients} clients with alpha={alpha:g}; "
-        "use a larger alpha, fewer clients or a smaller min_size"
+    sizes = draw_until_large_enough(
+        lambda: whole_sizes(rng.dirichlet(np.full(num_clients, alpha)), num_examples),
+        min_size=min_size,
+        num_clients=num_clients,
+        alpha=alpha,
     )
+    return [np.sort(part) for part in cut(rng.permutation(num_examples), sizes)]
