@@ -74,7 +74,23 @@ def new_mlp(image_shape: tuple[int, int, int], num_classes: int, seed: int) -> n
         )
 
 
-MODELS: dict[str, Callable[[tuple[int, int, int], int, int], nn.Module]] = {"cnn": new_cnn, "mlp": new_mlp}
+class _BatchNorm(nn.BatchNorm1d):
+    """BatchNorm that can train on a batch of one, such as the last of an epoch: by its running statistics."""
+
+    def forward(self, features: Tensor) -> Tensor:
+        if len(features) > 1 or not self.training:
+            return super().forward(features)
+        return F.batch_norm(features, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps)
+
+
+def new_normalized_mlp(image_shape: tuple[int, int, int], num_classes: int, seed: int) -> nn.Sequential:
+    """Return the network of `new_mlp` with BatchNorm before its ReLU; its weights depend on the seed alone."""
+    flatten, hidden, relu, scores = new_mlp(image_shape, num_classes, seed)
+    return nn.Sequential(flatten, hidden, _BatchNorm(_HIDDEN_UNITS), relu, scores)
+
+
+NewModel = Callable[[tuple[int, int, int], int, int], nn.Module]
+MODELS: dict[str, NewModel] = {"cnn": new_cnn, "mlp": new_mlp, "mlp-batchnorm": new_normalized_mlp}
 
 
 def count_parameters(model: nn.Module) -> int:

@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, MutableMapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, get_args
@@ -14,6 +14,7 @@ from flwr.serverapp import ServerApp
 from fedlearn_helpers.errors import InputError
 from fedlearn_helpers.federation.grid import InProcessGrid, OnError, server_identity
 from fedlearn_helpers.federation.history import Exchange, History, read_result
+from fedlearn_helpers.federation.parcel import Parcel
 from fedlearn_helpers.federation.states import StatesOnDisk
 from fedlearn_helpers.federation.workers import Workers, make_executor
 from fedlearn_helpers.progress import Progress
@@ -30,6 +31,7 @@ def simulate(
     workers: Workers = "auto",
     on_error: OnError = "raise",
     state_folder: Path | str | None = None,
+    states: MutableMapping[int, Parcel] | None = None,
     label: str | None = "Round",
 ) -> History:
     """Run a federation in this process and return its history.
@@ -51,11 +53,13 @@ def simulate(
             "reply": it counts as a failure of that client, and the strategy goes on with the rest.
         state_folder: an empty or new folder in which clients' states are kept, one file per client that has
             one; None keeps them in memory.
+        states: what clients have kept from earlier rounds, by client, such as a `Checkpoint`'s; the run goes on
+            changing it. None starts with nothing.
         label: what the progress line counts; None for no such line, and no line about failures at the end.
 
     Raises:
-        InputError: an argument out of range, a state_folder that is not empty, or a strategy that waits for more
-            clients than there are.
+        InputError: an argument out of range, both state_folder and states, a state_folder that is not empty, or a
+            strategy that waits for more clients than there are.
     """
     if num_clients < 1:
         raise InputError(f"num_clients must be >= 1, got {num_clients}")
@@ -63,7 +67,10 @@ def simulate(
         raise InputError(f"seed must be >= 0, got {seed}")
     if on_error not in get_args(OnError):
         raise InputError(f"on_error must be 'raise' or 'reply', got {on_error!r}")
-    states = {} if state_folder is None else StatesOnDisk(Path(state_folder))
+    if states is not None and state_folder is not None:
+        raise InputError(f"state_folder must be None where states are given, got {str(state_folder)!r}")
+    if states is None:
+        states = {} if state_folder is None else StatesOnDisk(Path(state_folder))
     run_config = dict(run_config or {})
     start = time.perf_counter()
     with (

@@ -2,7 +2,6 @@
 
 from __future__ import annotations  # the table's type is imported when the first table is made
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
@@ -16,12 +15,11 @@ import torch
 from fedlearn_helpers.data import ImageDataset
 from fedlearn_helpers.errors import InputError
 from fedlearn_helpers.federation.baselines import reference_lines
-from fedlearn_helpers.federation.side_by_side import Numbers, side_by_side
+from fedlearn_helpers.federation.runs import Rows, run_all
 from fedlearn_helpers.federation.workers import Workers
 from fedlearn_helpers.heterogeneity import class_counts, heterogeneity
 from fedlearn_helpers.models import MODELS
 from fedlearn_helpers.partition import Shard, make_partition, parse_partition, split_train_validation
-from fedlearn_helpers.results import write_json
 from fedlearn_helpers.seeds import derive_seed
 from fedlearn_helpers.strategies.experiment import federate
 from fedlearn_helpers.strategies.local import Recipe
@@ -125,20 +123,14 @@ def compare(
         (partition, seed): make_shards(comparison, dataset, partition, seed)
         for partition, seed in product(comparison.partitions, comparison.seeds)
     }
-    store = _Store(None if folder is None else Path(folder), comparison, dataset.name)
-    done = {run: rows for run in runs if (rows := store.read(run)) is not None}
-    missing = [run for run in runs if run not in done]
-
-    def do_run(number: int) -> Numbers:
-        run = missing[number]
-        rows = _rows(comparison, dataset, shards[run.partition, run.seed], run)
-        store.write(run, rows)
-        return {name: [row[name] for row in rows] for name in rows[0]}
-
-    if missing:
-        finished = side_by_side(do_run, len(missing), seed=0, workers=workers, label=label)
-        for run, columns in zip(missing, finished, strict=True):
-            done[run] = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+    done = run_all(
+        runs,
+        lambda run: _rows(comparison, dataset, shards[run.partition, run.seed], run),
+        facts=lambda run: _facts(comparison, dataset.name, run),
+        folder=folder,
+        workers=workers,
+        label=label,
+    )
     return _table(runs, done, {of: _distance(dataset, of_run) for of, of_run in shards.items()})
 
 
@@ -156,58 +148,20 @@ class _Run:
     seed: int
 
 
-class _Store:
-    """Finished runs, one file each; a file is there completely or not at all."""
-
-    def __init__(self, folder: Path | None, comparison: Comparison, dataset: str) -> None:
-        self._folder, self._comparison, self._dataset = folder, comparison, dataset
-
-    def _path(self, run: _Run) -> Path:
-        name = f"{run.strategy}_{run.partition}_{run.seed}".replace(":", "-").replace(" ", "-")
-        return self._folder / f"{name}.json"
-
-    def _facts(self, run: _Run) -> dict[str, Any]:
-        """Return all that decides what a run gives."""
-        plan = self._comparison
-        own = {} if run.strategy == _REFERENCE else complete_settings(run.strategy, plan.settings.get(run.strategy))
-        return asdict(run) | {
-            "dataset": self._dataset,
-            "num_clients": plan.num_clients,
-            "num_rounds": plan.num_rounds,
-            "fraction_train": plan.fraction_train,
-            "recipe": asdict(plan.recipe),
-            "model": plan.model,
-            "max_images": plan.max_images,
-            "validation_fraction": plan.validation_fraction,
-            "settings": own,
-        }
-
-    def read(self, run: _Run) -> list[dict[str, float]] | None:
-        """Return what a finished run gave, or None.
-
-        Raises:
-            InputError: its file is from another comparison, or cannot be read.
-        """
-        if self._folder is None or not (path := self._path(run)).exists():
-            return None
-        try:
-            kept = json.loads(path.read_text())
-            facts, rows = kept["run"], kept["rows"]
-        except (ValueError, KeyError, TypeError):
-            raise InputError(f"folder must hold finished runs only, and {path} is damaged; delete it") from None
-        expected = self._facts(run)
-        if different := [name for name, value in expected.items() if facts.get(name) != value]:
-            name = different[0]
-            raise InputError(
-                f"folder must be empty or hold runs of the same comparison, and in {path} {name} is "
-                f"{facts.get(name)!r}, not {expected[name]!r}"
-            )
-        return rows
-
-    def write(self, run: _Run, rows: list[dict[str, float]]) -> None:
-        """Keep what a finished run gave."""
-        if self._folder is not None:
-            write_json(self._path(run), {"run": self._facts(run), "rows": rows})
+def _facts(plan: Comparison, dataset: str, run: _Run) -> dict[str, Any]:
+    """Return all that decides what a run gives."""
+    own = {} if run.strategy == _REFERENCE else complete_settings(run.strategy, plan.settings.get(run.strategy))
+    return asdict(run) | {
+        "dataset": dataset,
+        "num_clients": plan.num_clients,
+        "num_rounds": plan.num_rounds,
+        "fraction_train": plan.fraction_train,
+        "recipe": asdict(plan.recipe),
+        "model": plan.model,
+        "max_images": plan.max_images,
+        "validation_fraction": plan.validation_fraction,
+        "settings": own,
+    }
 
 
 def make_shards(comparison: Comparison, dataset: ImageDataset, partition: str, seed: int) -> list[Shard]:
@@ -229,7 +183,7 @@ def make_shards(comparison: Comparison, dataset: ImageDataset, partition: str, s
     )
 
 
-def _rows(comparison: Comparison, dataset: ImageDataset, shards: Sequence[Shard], run: _Run) -> list[dict[str, float]]:
+def _rows(comparison: Comparison, dataset: ImageDataset, shards: Sequence[Shard], run: _Run) -> Rows:
     """Train, and return the numbers of the run's rows in the table: one, or two for the reference lines."""
     torch.set_num_threads(1)  # whatever the process: the same bits, and no more threads than workers
     recipe = comparison.recipe

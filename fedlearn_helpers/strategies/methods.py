@@ -26,19 +26,23 @@ from fedlearn_helpers.strategies.local import LocalTraining, Recipe
 
 @dataclass(frozen=True)
 class Setting:
-    """A strategy's own setting.
+    """A setting of a strategy's own.
 
     Attributes:
         default: what it is if nothing is said; meant for the workbook's experiments.
         least: its lower limit.
         may_be_least: whether the limit itself is allowed.
-        most: its upper limit, not allowed itself.
+        most: its upper limit.
+        may_be_most: whether that limit itself is allowed.
+        whole: whether it must be a whole number.
     """
 
     default: float
     least: float = 0.0
     may_be_least: bool = True
     most: float = math.inf
+    may_be_most: bool = False
+    whole: bool = False
 
 
 @dataclass(frozen=True)
@@ -164,17 +168,33 @@ def complete_settings(name: str, given: Mapping[str, float] | None = None) -> di
     Raises:
         InputError: an unknown strategy or setting, or a value out of range.
     """
-    known, given = find_method(name).settings, dict(given or {})
+    return check_settings(name, find_method(name).settings, given or {})
+
+
+def check_settings(name: str, known: Mapping[str, Setting], given: Mapping[str, float]) -> dict[str, float]:
+    """Return the known settings with the values that are given, and defaults for the others.
+
+    Args:
+        name: of what they are the settings, for messages.
+        known: the rules for each setting.
+        given: values.
+
+    Raises:
+        InputError: an unknown setting, or a value out of range.
+    """
     for setting, value in given.items():
         if setting not in known:
             has = f"has the settings {', '.join(known)}" if known else "has no settings"
             raise InputError(f"{name} {has}, got {setting!r}")
         rule = known[setting]
         above = value >= rule.least if rule.may_be_least else value > rule.least
-        if not (above and value < rule.most):
+        below = value <= rule.most if rule.may_be_most else value < rule.most
+        if not (above and below):
             limits = f"{'>=' if rule.may_be_least else '>'} {rule.least:g}"
-            limits += f" and < {rule.most:g}" if rule.most < math.inf else ""
+            limits += f" and {'<=' if rule.may_be_most else '<'} {rule.most:g}" if rule.most < math.inf else ""
             raise InputError(f"{setting} of {name} must be {limits}, got {value:g}")
+        if rule.whole and value != int(value):
+            raise InputError(f"{setting} of {name} must be a whole number, got {value:g}")
     return {setting: float(given.get(setting, rule.default)) for setting, rule in known.items()}
 
 
