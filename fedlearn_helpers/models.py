@@ -83,14 +83,23 @@ class _BatchNorm(nn.BatchNorm1d):
         return F.batch_norm(features, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps)
 
 
-def new_normalized_mlp(image_shape: tuple[int, int, int], num_classes: int, seed: int) -> nn.Sequential:
-    """Return the network of `new_mlp` with BatchNorm before its ReLU; its weights depend on the seed alone."""
+def _normalized_mlp(image_shape: tuple[int, int, int], num_classes: int, seed: int) -> nn.Sequential:
     flatten, hidden, relu, scores = new_mlp(image_shape, num_classes, seed)
     return nn.Sequential(flatten, hidden, _BatchNorm(_HIDDEN_UNITS), relu, scores)
 
 
+def _normalized_cnn(image_shape: tuple[int, int, int], num_classes: int, seed: int) -> TutorialCNN:
+    model = new_cnn(image_shape, num_classes, seed)
+    for name in ("conv1", "conv2"):
+        convolution = getattr(model, name)
+        setattr(model, name, nn.Sequential(convolution, nn.BatchNorm2d(convolution.out_channels)))
+    return model
+
+
 NewModel = Callable[[tuple[int, int, int], int, int], nn.Module]
-MODELS: dict[str, NewModel] = {"cnn": new_cnn, "mlp": new_mlp, "mlp-batchnorm": new_normalized_mlp}
+MODELS: dict[str, NewModel] = {"cnn": new_cnn, "mlp": new_mlp}
+NORMALIZED_MODELS: dict[str, NewModel] = {"cnn": _normalized_cnn, "mlp": _normalized_mlp}
+"""The same networks with BatchNorm before their first ReLUs, and the same first weights."""
 
 
 def count_parameters(model: nn.Module) -> int:

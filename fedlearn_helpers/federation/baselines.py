@@ -55,6 +55,7 @@ def reference_lines(
     workers: Workers = "auto",
     optimizer: Callable[..., torch.optim.Optimizer] = torch.optim.Adam,
     model: nn.Module | None = None,
+    newcomers: Sequence[Shard] = (),
     label: str | None = "Learning alone",
 ) -> ReferenceLines:
     """Train one model on all clients' training examples together, and one on each client's alone.
@@ -69,11 +70,13 @@ def reference_lines(
         workers: as in `simulate`.
         optimizer: called with the parameters, `lr` and `fused`.
         model: with the weights to start from; None means the workbook's CNN.
+        newcomers: further clients, last in the results. They learn alone, too, but their images are not in the pool.
         label: what the progress line counts; None for no such line.
     """
     begin = time.perf_counter()
     pooled = np.concatenate([shard.train for shard in shards])
-    learners = [pooled, *(shard.train for shard in shards)]  # the longest first, so that no worker ends alone
+    everyone = [*shards, *newcomers]
+    learners = [pooled, *(shard.train for shard in everyone)]  # the longest first, so that no worker ends alone
     if model is None:
         model = new_cnn(dataset.image_shape, dataset.num_classes, seed).to(dataset.train_images.device)
     start = {name: tensor.clone() for name, tensor in model.state_dict().items()}
@@ -85,7 +88,7 @@ def reference_lines(
         for epoch in range(epochs):
             order = derive_seed(seed, "alone", learner, epoch)
             train(model, images, labels, learners[learner], steps, epochs=1, batch_size=batch_size, seed=order)
-        own = shards if learner == 0 else [shards[learner - 1]]
+        own = everyone if learner == 0 else [everyone[learner - 1]]
         return {
             "test": evaluate(model, dataset.test_images, dataset.test_labels).accuracy,
             "validation": [evaluate(model, images, labels, shard.validation).accuracy for shard in own],

@@ -5,7 +5,15 @@ import torch
 from torch import nn
 
 from fedlearn_helpers.errors import InputError
-from fedlearn_helpers.models import TutorialCNN, average_models, count_bytes, count_parameters, new_cnn
+from fedlearn_helpers.models import (
+    MODELS,
+    NORMALIZED_MODELS,
+    TutorialCNN,
+    average_models,
+    count_bytes,
+    count_parameters,
+    new_cnn,
+)
 
 
 def test_cnn_has_the_tutorials_62006_parameters():
@@ -92,3 +100,15 @@ def test_average_of_one_model_is_the_model():
 def test_average_needs_one_weight_per_model(count, weights):
     with pytest.raises(ValueError, match=f"got {len(weights)} for {count} models"):
         average_models([{"w": torch.zeros(1)}] * count, weights)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_normalized_model_is_the_same_network_with_batchnorm(name):
+    plain, normalized = (models[name]((1, 28, 28), 10, 3) for models in (MODELS, NORMALIZED_MODELS))
+    weights = [p for p in plain.parameters()]
+    layers = [m for m in normalized.modules() if isinstance(m, nn.Linear | nn.Conv2d)]
+    assert all(torch.equal(p, q) for p, q in zip(weights, [q for m in layers for q in m.parameters()], strict=True))
+    images = torch.randn(1, 1, 28, 28)
+    normalized.train()
+    normalized(images).sum().backward()  # a batch of one
+    assert all(p.grad is not None for p in normalized.parameters())

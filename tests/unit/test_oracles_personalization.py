@@ -19,7 +19,7 @@ from fedlearn_helpers.errors import InputError
 from fedlearn_helpers.federation import keep_result, simulate
 from fedlearn_helpers.federation.checkpoint import Checkpoint
 from fedlearn_helpers.federation.parcel import unpack
-from fedlearn_helpers.models import new_mlp, new_normalized_mlp
+from fedlearn_helpers.models import NORMALIZED_MODELS, new_mlp
 from fedlearn_helpers.partition import Shard
 from fedlearn_helpers.personalization import (
     PERSONALIZATIONS,
@@ -337,7 +337,7 @@ NEWCOMER = Shard(np.arange(80, 86), np.arange(86, 90))
 
 
 def new_model(method, noise, seed=0):
-    return (new_normalized_mlp if method == "fedbn" else new_mlp)(noise.image_shape, noise.num_classes, seed)
+    return (NORMALIZED_MODELS["mlp"] if method == "fedbn" else new_mlp)(noise.image_shape, noise.num_classes, seed)
 
 
 def run(method, noise, **options):
@@ -460,7 +460,7 @@ def test_heads_and_normalization_are_found_by_type_not_by_name(noise):
     mlp = new_mlp(noise.image_shape, noise.num_classes, 0)
     assert fedper.head_names(mlp) == ["3.weight", "3.bias"]
     assert fedbn.normalization_names(mlp) == []
-    normalized = new_normalized_mlp(noise.image_shape, noise.num_classes, 0)
+    normalized = NORMALIZED_MODELS["mlp"](noise.image_shape, noise.num_classes, 0)
     kept = ["2.weight", "2.bias", "2.running_mean", "2.running_var", "2.num_batches_tracked"]
     assert fedbn.normalization_names(normalized) == kept
     odd = nn.Sequential()
@@ -616,7 +616,7 @@ def test_an_unknown_method(noise):
 
 def test_methods_with_steps_of_their_own_say_what_they_cannot_use(noise):
     with pytest.raises(InputError, match="model must have no buffers for pFedMe, .*, got '2.running_mean'"):
-        run("pfedme", noise, model=new_normalized_mlp(noise.image_shape, 3, 0))
+        run("pfedme", noise, model=NORMALIZED_MODELS["mlp"](noise.image_shape, 3, 0))
     with pytest.raises(InputError, match="momentum must be 0 for APFL, got 0.9"):
         run("apfl", noise, recipe={"momentum": 0.9})
 
