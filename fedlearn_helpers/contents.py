@@ -8,7 +8,6 @@ from pathlib import Path
 
 _FILE = Path(__file__).with_name("contents.json")
 IN_PREPARATION = (
-    "06 personalization",
     "07 communication",
     "08 privacy",
     "09 robustness",

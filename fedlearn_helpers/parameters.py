@@ -48,6 +48,33 @@ def _known_partitions(value: str) -> str:
     return value
 
 
+def _known_personalizations(value: str) -> str:
+    from fedlearn_helpers.personalization import PERSONALIZATIONS  # only notebook 06 needs it
+
+    names = set(PERSONALIZATIONS) if value == "all" else set(split_names(value))
+    if not {"global", "finetune"} <= names or names - set(PERSONALIZATIONS):
+        known = ", ".join(PERSONALIZATIONS)
+        raise ValueError(f"must be 'all', or global, finetune and others out of {known}, with commas between them")
+    return value
+
+
+def _known_situations(value: str) -> str:
+    from fedlearn_helpers.personalization.situations import check_situation
+
+    for name in split_names(value):
+        try:
+            check_situation(name)
+        except InputError as error:
+            raise ValueError(f"has one that cannot be used ({error})") from None
+    return value
+
+
+def _one_situation(value: str) -> str:
+    if len(split_names(value)) != 1:
+        raise ValueError("must be one situation, such as pathological:2")
+    return _known_situations(value)
+
+
 def split_names(text: str) -> tuple[str, ...]:
     """Return the names in a text with commas between them, without spaces; "a, b" gives ("a", "b")."""
     return tuple(name.strip() for name in text.split(",") if name.strip())
@@ -171,6 +198,28 @@ class StrategiesParameters(_Parameters):
     num_clients: Annotated[int, Field(ge=2)]
     num_rounds: Count
     local_epochs: Count
+    batch_size: Count
+    learning_rate: Rate
+    model: Literal["mlp", "cnn"]
+    max_images: Annotated[int, Field(ge=100)]
+    workers: Annotated[int, Field(ge=1)] | Literal["auto"]
+    device: Literal["auto", "cpu", "cuda"]
+
+
+class PersonalizationParameters(_Parameters):
+    """Parameters of notebook 06."""
+
+    dataset: DatasetName
+    methods: Annotated[str, AfterValidator(_known_personalizations)]
+    skewed: Annotated[str, AfterValidator(_one_situation)]
+    alike: Annotated[str, AfterValidator(_one_situation)]
+    others: Annotated[str, AfterValidator(_known_situations)]
+    num_seeds: Count
+    num_clients: Annotated[int, Field(ge=2)]
+    num_newcomers: Count
+    num_rounds: Count
+    local_epochs: Count
+    adaptation_epochs: Count
     batch_size: Count
     learning_rate: Rate
     model: Literal["mlp", "cnn"]

@@ -439,6 +439,76 @@ def cosines(maps: Mapping[str, np.ndarray]) -> Figure:
     return figure
 
 
+def numbers(table: pd.DataFrame, *, limit: float, label: str, title: str = "") -> Figure:
+    """Draw a table as a map: blue above zero, red below, and the number, rounded and with its sign, in every cell.
+
+    Args:
+        table: numbers; its index names the rows, its columns the columns.
+        limit: numbers as large as this have the full colour, > 0.
+        label: what the numbers are, with units.
+        title: above the map.
+    """
+    values = table.to_numpy(dtype=float)
+    figure, axis = new_figure(2.6 + 1.5 * len(table.columns), 1.4 + 0.4 * len(table))
+    axis.grid(False)
+    picture = axis.imshow(values, cmap="RdBu", vmin=-limit, vmax=limit, aspect="auto")
+    for row, column in np.ndindex(*values.shape):
+        if np.isfinite(values[row, column]):
+            text = f"{values[row, column]:+.0f}"
+            shade = "w" if abs(values[row, column]) > 0.6 * limit else "k"
+            axis.text(column, row, text, ha="center", va="center", fontsize=10, color=shade)
+    axis.set_xticks(range(len(table.columns)), table.columns)
+    axis.set_yticks(range(len(table)), table.index)
+    axis.set(title=title)
+    figure.colorbar(picture, ax=axis, label=label)
+    return figure
+
+
+def elsewhere(maps: Mapping[str, np.ndarray]) -> Figure:
+    """Draw how each client's model does on every client's images, side by side, with per cents in the cells.
+
+    Args:
+        maps: by title, (clients, clients) accuracies in [0, 1]: a row per model, a column per client's images.
+    """
+    clients = max(len(matrix) for matrix in maps.values())
+    side = max(0.42 * clients, 2.4)
+    figure, axes = new_figure(1.2 + (side + 0.5) * len(maps), side + 1.0, 1, len(maps), squeeze=False)
+    for axis, (title, matrix) in zip(axes[0], maps.items(), strict=True):
+        axis.grid(False)
+        picture = axis.imshow(matrix, cmap="Greys", vmin=0, vmax=1)
+        if clients <= 16:
+            for row, column in np.ndindex(*matrix.shape):
+                share = matrix[row, column]
+                color = "w" if share > 0.55 else "k"
+                axis.text(column, row, f"{100 * share:.0f}", ha="center", va="center", fontsize=8, color=color)
+        axis.set(title=title, xlabel="images of client", xticks=range(len(matrix)), yticks=range(len(matrix)))
+    axes[0][0].set_ylabel("model of client")
+    figure.colorbar(picture, ax=list(axes[0]), label="accuracy", shrink=0.8)
+    return figure
+
+
+def choices(chosen: np.ndarray, kinds: Sequence[str]) -> Figure:
+    """Draw which of several models each client chose in every round: a marker for each model.
+
+    Args:
+        chosen: (rounds, clients) integers, the number of a model.
+        kinds: one per client, what tells it from others; written at its row.
+    """
+    rounds, clients = chosen.shape
+    figure, axis = new_figure(max(5.0, 2.5 + 0.5 * rounds), 1.4 + 0.32 * clients)
+    looks = [("o", "#3f90da"), ("^", "#bd1f01"), ("s", "#832db6"), ("D", "#1b1b1b")]
+    for number in sorted(set(chosen.flat)):
+        marker, color = looks[number % len(looks)]
+        when, who = np.nonzero(chosen == number)
+        axis.plot(when + 1, who, marker, color=color, linestyle="none", markersize=8, label=f"model {number}")
+    axis.set_yticks(range(clients), [f"{client}: {kind}" for client, kind in enumerate(kinds)])
+    axis.set_xticks(range(1, rounds + 1))
+    axis.invert_yaxis()
+    axis.set(xlabel="round", ylabel="client")
+    figure.legend(loc="outside lower center", ncols=4, fontsize=10)
+    return figure
+
+
 def between_models(shares: Sequence[float], panels: Mapping[str, Mapping[str, Sequence[float]]]) -> Figure:
     """Draw the accuracy of the models on the straight line between two models, one panel per pair.
 

@@ -305,6 +305,42 @@ def walk_on_plane(
     )
 
 
+def between_alone_and_together(
+    found: Mapping[str, Mapping[str, Mapping[float, Sequence[float]]]],
+    lines: Mapping[str, Mapping[str, Sequence[float]]],
+) -> None:
+    """Choose how much a client's own model shares with the global one, and see every client, in notebook 06.
+
+    Args:
+        found: by method and situation, the clients' accuracies by the method's setting.
+        lines: by situation, the clients' accuracies by way of learning (keys of `plots.STYLES`).
+    """
+    methods, situations = list(found), list(lines)
+    most = max(len(found[method][situations[0]]) for method in methods)
+
+    def draw(method: str, situation: str, place: int) -> str:
+        values = sorted(found[method][situation])
+        value = values[min(place, len(values)) - 1]
+        own = found[method][situation][value]
+        label = f"{method} {value:g}"
+        return plots.image(
+            plots.client_strip({**lines[situation], label: own}, ylabel="accuracy on own images"),
+            alt=f"{label}, {situation}: the clients' own models reach {np.mean(own):.1%} on average and "
+            f"{np.min(own):.1%} at the worst client; "
+            + ", ".join(f"{name} {np.mean(values):.1%}" for name, values in lines[situation].items())
+            + " on average.",
+        )
+
+    explore(
+        draw,
+        {
+            "method": ipywidgets.ToggleButtons(options=methods, description="method"),
+            "situation": ipywidgets.ToggleButtons(options=situations, description="situation"),
+            "place": _slider("setting, from low to high", 1, 1, most),
+        },
+    )
+
+
 _WIDE = {"description_width": "10em"}
 
 

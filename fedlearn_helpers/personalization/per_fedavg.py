@@ -30,7 +30,7 @@ from fedlearn_helpers.strategies.local import LocalTraining, setting
 Hessian = Literal["exact", "hessian free", "first order"]
 
 ALPHA = "alpha"  # in a message's config
-_TRIP = 1e-2  # length of delta u: short beside the weights, long beside the rounding errors of float32
+_TRIP = 1e-4  # length of delta u: ReLU has kinks, and a longer trip would cross them
 
 
 def meta_gradient(

@@ -20,14 +20,16 @@ class Situation:
     """Clients and their images.
 
     Attributes:
-        dataset: all images, changed as the situation wants it.
-        members: one shard per client that trains.
+        dataset: the images that clients have, changed as the situation wants it.
+        members: one shard per client that trains, of indices into this dataset.
         newcomers: one shard per client that never trains.
+        kinds: of each member, the number of its kind; all 0 where there are no kinds.
     """
 
     dataset: ImageDataset
     members: list[Shard]
     newcomers: list[Shard]
+    kinds: list[int]
 
 
 def check_situation(text: str) -> None:
@@ -80,31 +82,30 @@ def make_situation(
         InputError: an unknown situation, or one that cannot be made.
     """
     check_situation(text)
+    if max_images is not None and max_images < len(dataset.train_labels):
+        order = np.random.default_rng(derive_seed(seed, "chosen images")).permutation(len(dataset.train_labels))
+        chosen = torch.as_tensor(np.sort(order[:max_images]))
+        dataset = replace(dataset, train_images=dataset.train_images[chosen], train_labels=dataset.train_labels[chosen])
     labels = dataset.train_labels.cpu().numpy()
-    chosen = np.arange(len(labels))
-    if max_images is not None and max_images < len(labels):
-        chosen = np.sort(
-            np.random.default_rng(derive_seed(seed, "chosen images")).permutation(len(labels))[:max_images]
-        )
     name, _, number = text.partition(":")
     partition = "iid" if name in ("turned", "darker") else text
-    count = num_clients + num_newcomers
-    parts = [
-        chosen[part]
-        for part in make_partition(labels=labels[chosen], num_clients=count, seed=seed, **parse_partition(partition))
-    ]
+    count, kinds = num_clients + num_newcomers, 1
+    parts = make_partition(labels=labels, num_clients=count, seed=seed, **parse_partition(partition))
     if name == "turned":
-        dataset = _turned(dataset, parts, int(number))
+        kinds = int(number)
+        dataset = _turned(dataset, parts, kinds)
     elif name == "darker":
         darker = feature_skew(dataset.train_images, parts, kind="brightness", strength=float(number), seed=seed)
         dataset = replace(dataset, train_images=darker)
     order = np.random.default_rng(derive_seed(seed, "newcomers")).permutation(count)
     shards = split_train_validation(parts, validation_fraction=validation_fraction, seed=seed, labels=labels)
     late = sorted(order[:num_newcomers])
+    members = [client for client in range(count) if client not in late]
     return Situation(
         dataset,
-        members=[shard for client, shard in enumerate(shards) if client not in late],
+        members=[shards[client] for client in members],
         newcomers=[shards[client] for client in late],
+        kinds=[client % kinds for client in members],
     )
 
 

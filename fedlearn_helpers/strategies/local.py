@@ -104,7 +104,7 @@ class LocalTraining:
         self.dataset, self.shard = dataset, shard
         client = context.node_config["partition-id"]
         self._seed = derive_seed(seed, purpose, self.config["server-round"], client)
-        self._loss = 0.0
+        self._loss: float | None = None
         received = self.content["arrays"].to_torch_state_dict()
         if first is not None:
             received = dict(first) | {name: tensor for name, tensor in received.items() if name in first}
@@ -209,7 +209,9 @@ class LocalTraining:
 
     def reply(self, **metrics: float) -> RecordDict:
         """Return what the client answers: the weights that the server has sent, as they are now, and metrics."""
-        known = {"loss": self._loss, "steps": self.steps, "num-examples": len(self.shard.train)}
+        known = {"steps": self.steps, "num-examples": len(self.shard.train)}
+        if self._loss is not None:  # algorithms with steps of their own do not measure it
+            known = {"loss": self._loss} | known
         sent = self.content["arrays"]
         weights = {name: tensor for name, tensor in self.model.state_dict().items() if name in sent}
         return RecordDict({"arrays": ArrayRecord(weights), "metrics": MetricRecord(known | metrics)})

@@ -136,6 +136,19 @@ def test_walks_of_strategies_on_the_plane(opened, expect):
     expect(image).to_have_attribute("alt", re.compile("^SCAFFOLD, 12 local steps"))
 
 
+def test_between_alone_and_together(opened, expect):
+    page = opened("06_personalization")
+    widget = cell(page, "widgets.between_alone_and_together(")
+    image = widget.locator("img")
+    expect(image).to_have_attribute("alt", re.compile("^Ditto, λ = 0, pathological:2: the clients' own models reach"))
+    press(page, widget.locator(".widget-slider"), "ArrowRight", 2)
+    expect(image).to_have_attribute("alt", re.compile("^Ditto, λ = 0.3, pathological:2:"))
+    widget.get_by_role("button", name="APFL").click()
+    expect(image).to_have_attribute("alt", re.compile("^APFL, α = 0.5, pathological:2:"))
+    widget.get_by_role("button", name="dirichlet:10").click()
+    expect(image).to_have_attribute("alt", re.compile("^APFL, α = 0.5, dirichlet:10:"))
+
+
 # Exercises --------------------------------------------------------------------------------
 
 
@@ -147,6 +160,12 @@ def answer(page, stub, text):
     page.keyboard.insert_text(text)
     page.keyboard.press("Shift+Enter")
     page.keyboard.press("Shift+Enter")
+
+
+def _ends(of_ditto):
+    rest = ("APFL, α = 0", "global"), ("APFL, α = 1", "alone"), ("pFedMe, λ very large", "global")
+    rest += ("FedPer, every layer is head", "alone"), ("IFCA, one cluster", "global")
+    return repr({"Ditto, λ = 0": of_ditto} | dict(rest))
 
 
 @pytest.mark.parametrize(
@@ -163,6 +182,14 @@ def answer(page, stub, text):
             '{"fedprox", "scaffold"}',
             "One more does the same",
             '{"fedprox", "fednova", "scaffold", "fedavgm"}',
+        ),
+        (
+            "06_personalization",
+            "prediction =",
+            "ends.check",
+            _ends("global"),
+            "Not so for Ditto, λ = 0",
+            _ends("alone"),
         ),
         ("04_non_iid_data", "prediction =", "two_classes_distance.check", "1.6", "Total variation is half", "0.8"),
     ],

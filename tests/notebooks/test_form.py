@@ -26,6 +26,7 @@ CHECKED_BY = {
     "03_clients_that_come_and_go": parameters.ClientsParameters,
     "04_non_iid_data": parameters.NonIidParameters,
     "05_strategies": parameters.StrategiesParameters,
+    "06_personalization": parameters.PersonalizationParameters,
 }
 every_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 

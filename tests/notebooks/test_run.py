@@ -27,6 +27,16 @@ SMALL = {
         "num_rounds": 1,
         "max_images": 300,
     },
+    "06_personalization": {
+        "methods": "global,finetune,ditto,ifca",
+        "others": "",
+        "num_seeds": 1,
+        "num_clients": 5,
+        "num_newcomers": 1,
+        "num_rounds": 1,
+        "batch_size": 50,
+        "max_images": 300,
+    },
 }
 METRICS = {
     "00_start_here": {"federated_error", "centralized_error", "local_only_error"},
@@ -66,8 +76,29 @@ METRICS = {
         "local only on iid: worst_client_accuracy",
         "qfedavg on iid: points above fedavg",
     },
+    "06_personalization": {
+        "situations",
+        "local_only_mean",
+        "ditto_mean",
+        "ditto_worst_tenth",
+        "ditto_better_than_alone",
+        "ditto_newcomers",
+        "best_points_on_pathological:2",
+        "fedbn_points_on_darker:0.95",
+    },
 }
 BAD = [
+    (
+        "06_personalization",
+        {"methods": "ditto"},
+        "methods must be 'all', or global, finetune and others out of global, finetune, perfedavg",
+    ),
+    ("06_personalization", {"skewed": "iid,iid"}, "skewed must be one situation, such as pathological:2, got"),
+    ("06_personalization", {"alike": "turned:3"}, "situation turned must be turned:2 or turned:4, got 'turned:3'"),
+    ("06_personalization", {"others": "darker:2"}, "situation darker needs a number > 0 and <= 1, as in darker:0.9"),
+    ("06_personalization", {"others": "even"}, "partition must be one of iid, dirichlet, pathological, quantity"),
+    ("06_personalization", {"num_newcomers": 0}, "num_newcomers must be >= 1, got 0"),
+    ("06_personalization", {"num_clients": 3, "num_newcomers": 1}, "have room for 8 of 10 classes; use more of either"),
     (
         "05_strategies",
         {"strategies": "scaffold"},

@@ -15,13 +15,24 @@ from fedlearn_helpers.exercises import (
     clients_that_come_and_go,
     federated_averaging,
     non_iid_data,
+    personalization,
     start_here,
     strategies,
 )
 from fedlearn_helpers.exercises.exercise import Exercise
 from fedlearn_helpers.metrics import weighted_average
+from fedlearn_helpers.personalization import apfl
+from fedlearn_helpers.personalization.arithmetic import gradient, mixed, moved
 
-MODULES = (start_here, centralized_cnn, federated_averaging, clients_that_come_and_go, non_iid_data, strategies)
+MODULES = (
+    start_here,
+    centralized_cnn,
+    federated_averaging,
+    clients_that_come_and_go,
+    non_iid_data,
+    strategies,
+    personalization,
+)
 
 
 def error_after(steps):
@@ -56,6 +67,12 @@ COMPARED = pd.DataFrame(
     ],
     columns=["strategy", "partition", "worst_client_accuracy", "mean_client_accuracy"],
 )
+PULLS = {  # by situation, the clients' accuracies by λ
+    "Ditto, λ =": {
+        "skewed": {0.0: [0.9, 0.9], 1.0: [0.99, 0.5], 3.0: [0.8, 0.7]},
+        "alike": {0.0: [0.6, 0.7], 1.0: [0.9, 0.7], 3.0: [0.74, 0.72]},
+    }
+}
 GIVEN = {
     "fairest": {"table": COMPARED, "partition": "x"},
     "best_local_steps": {"error_after": error_after},
@@ -63,6 +80,7 @@ GIVEN = {
     "cheapest_setting": {"settings": SETTINGS},
     "smallest_deadline": {"share_in_time": share_in_time},
     "half_way": {"mean_distance": distance_at},
+    "best_lambda": {"found": PULLS["Ditto, λ ="]},
 }
 ANSWER = {  # the variable that each exercise's cell defines
     "same_after_one_step": "prediction",
@@ -83,6 +101,9 @@ ANSWER = {  # the variable that each exercise's cell defines
     "two_classes_distance": "prediction",
     "shard_split": "deal_shards",
     "half_way": "half_way_alpha",
+    "ends": "prediction",
+    "apfl_step": "step",
+    "best_lambda": "answer",
 }
 ALL = [(module, exercise) for module in MODULES for exercise in vars(module).values() if isinstance(exercise, Exercise)]
 every_exercise = pytest.mark.parametrize(("module", "exercise"), ALL, ids=[exercise.name for _, exercise in ALL])
@@ -111,7 +132,9 @@ def test_the_solution_is_correct(module, exercise):
         "MetricRecord": MetricRecord,
         "weighted_average": weighted_average,
         "skewed": "x",
+        "between": PULLS,
     }
+    names |= vars(apfl) if module is personalization else {}
     names |= vars(strategies) if module is strategies else {}  # its solution is a class with types in its signatures
     names |= GIVEN.get(exercise.name, {})
     exec(exercise.solution_source, names)
@@ -121,7 +144,7 @@ def test_the_solution_is_correct(module, exercise):
 
 
 @every_exercise
-@pytest.mark.parametrize("stub", [..., lambda *_: ...], ids=["value", "function"])
+@pytest.mark.parametrize("stub", [..., lambda *_, **__: ...], ids=["value", "function"])
 def test_the_stub_is_not_attempted(module, exercise, stub):
     if stub is not ... and not inspect.isfunction(exercise.solution_code):
         return
@@ -202,6 +225,29 @@ class OnlyArrays(strategies.ServerRateFedAvg):
 
 
 RIGHT_NAMES = {"fedprox", "fednova", "scaffold", "fedavgm"}
+
+ENDS = {
+    "Ditto, λ = 0": "alone",
+    "APFL, α = 0": "global",
+    "APFL, α = 1": "alone",
+    "pFedMe, λ very large": "global",
+    "FedPer, every layer is head": "alone",
+    "IFCA, one cluster": "global",
+}
+
+
+def apfl_with(do):
+    """An answer to `apfl_step` that does something of its own with w, v and the slopes of the loss."""
+
+    def answer(loss, w, v, batch, *, alpha, eta):
+        def slope(point):
+            return gradient(loss, point, batch)
+
+        slope.loss, slope.batch = loss, batch
+        return do(w, v, slope, alpha, eta)
+
+    return answer
+
 
 WRONG = [
     (strategies.same_after_one_step, "fedprox", "must be a set of names"),
@@ -419,6 +465,77 @@ WRONG = [
     (non_iid_data.half_way, 50, "already too alike"),
     (non_iid_data.half_way, 0, "from 0.05 to 100, and it is 0"),
     (non_iid_data.half_way, "1", "must be a number, and it is '1'"),
+    (personalization.ends, "alone", "must be a dictionary"),
+    (personalization.ends, {"Ditto, λ = 0": "alone"}, "Still to be answered: APFL, α = 0; APFL, α = 1"),
+    (personalization.ends, ENDS | {"IFCA, one cluster": "both"}, "must be 'alone' or 'global', and that for IFCA"),
+    *(
+        (personalization.ends, ENDS | {name: "global" if right == "alone" else "alone"}, f"Not so for {name}.")
+        for name, right in ENDS.items()
+    ),
+    (personalization.apfl_step, 3, "must be a function"),
+    (personalization.apfl_step, apfl_with(lambda w, v, slope, alpha, eta: w), "two dictionaries of tensors"),
+    (
+        personalization.apfl_step,
+        apfl_with(lambda w, v, slope, alpha, eta: apfl.step(slope.loss, w, v, slope.batch, alpha=alpha, eta=eta)[::-1]),
+        "w and v are exchanged",
+    ),
+    (
+        personalization.apfl_step,
+        apfl_with(lambda w, v, s, alpha, eta: (moved(w, s(mixed(v, w, alpha)), -eta), v)),
+        "with the gradient at w, not at the mixture",
+    ),
+    (
+        personalization.apfl_step,
+        apfl_with(lambda w, v, slope, alpha, eta: (moved(w, slope(w), eta), v)),
+        "w goes uphill",
+    ),
+    (personalization.apfl_step, apfl_with(lambda w, v, slope, alpha, eta: (w, v)), "The new w is not w − η"),
+    (
+        personalization.apfl_step,
+        apfl_with(lambda w, v, s, alpha, eta: (moved(w, s(w), -eta), moved(v, s(v), -eta * alpha))),
+        "is taken at v",
+    ),
+    (
+        personalization.apfl_step,
+        apfl_with(lambda w, v, s, alpha, eta: (moved(w, s(w), -eta), moved(v, s(mixed(v, w, alpha)), -eta))),
+        "The factor α is missing",
+    ),
+    (
+        personalization.apfl_step,
+        apfl_with(
+            lambda w, v, s, alpha, eta: (
+                moved(w, s(w), -eta),
+                moved(mixed(v, w, alpha), s(mixed(v, w, alpha)), -eta * alpha),
+            )
+        ),
+        "v is overwritten",
+    ),
+    (
+        personalization.apfl_step,
+        apfl_with(
+            lambda w, v, s, alpha, eta: (
+                moved(w, s(w), -eta),
+                moved(v, s(mixed(v, moved(w, s(w), -eta), alpha)), -eta * alpha),
+            )
+        ),
+        "has the new w in it",
+    ),
+    (
+        personalization.apfl_step,
+        apfl_with(lambda w, v, s, alpha, eta: (moved(w, s(w), -eta), v)),
+        "The new v is not v − η α",
+    ),
+    (
+        personalization.apfl_step,
+        apfl_with(lambda w, v, s, alpha, eta: ({"a": w["a"].mul_(2)}, v)),
+        "have changed",
+    ),
+    (personalization.apfl_step, apfl_with(lambda w, v, s, alpha, eta: w["c"]), "raised KeyError"),
+    (personalization.best_lambda, 0.3, "must be a dictionary"),
+    (personalization.best_lambda, {"skewed": 0.0}, "no λ for alike yet"),
+    (personalization.best_lambda, {"skewed": 0.2, "alike": 1.0}, "For skewed these λ were tried: 0, 1, 3"),
+    (personalization.best_lambda, {"skewed": 1.0, "alike": 1.0}, "another one more"),
+    (personalization.best_lambda, {"skewed": 0.0, "alike": 3.0}, "the best for the worst client"),
 ]
 
 

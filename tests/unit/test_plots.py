@@ -184,3 +184,23 @@ def test_the_map_shows_what_has_happened(step, shown):
     labels = [text.get_text() for text in axis.get_legend().get_texts()]
     assert len(labels) == shown
     assert ("new global model" in labels) == (step == 3)
+
+
+def test_a_map_of_numbers_has_each_number_in_its_cell():
+    table = pd.DataFrame({"x": [5.4, -12.0], "y": [0.2, np.nan]}, index=["a", "b"])
+    axis = plots.numbers(table, limit=10, label="points").axes[0]
+    assert [text.get_text() for text in axis.texts] == ["+5", "+0", "-12"]
+    assert [label.get_text() for label in axis.get_yticklabels()] == ["a", "b"]
+
+
+def test_elsewhere_has_per_cents_in_its_cells_while_there_is_room():
+    small, large = plots.elsewhere({"m": np.eye(3)}), plots.elsewhere({"m": np.eye(17)})
+    assert sorted(text.get_text() for text in small.axes[0].texts) == ["0"] * 6 + ["100"] * 3
+    assert not large.axes[0].texts
+
+
+def test_choices_have_a_mark_for_every_client_and_round():
+    figure = plots.choices(np.array([[0, 1, 1], [0, 0, 1]]), ["x", "x", "y"])
+    counted = {line.get_label(): len(line.get_xdata()) for line in figure.axes[0].lines}
+    assert counted == {"model 0": 3, "model 1": 3}
+    assert len({line.get_marker() for line in figure.axes[0].lines}) == 2
