@@ -93,7 +93,7 @@ def execute(path: Path, executed: Path, values: Mapping[str, Any]) -> str | None
     import papermill
     from papermill.exceptions import PapermillExecutionError
 
-    from fedlearn_helpers.kernels import QuietKernelManager
+    from fedlearn_helpers.kernels import SocketKernelManager
 
     try:
         papermill.execute_notebook(
@@ -102,7 +102,7 @@ def execute(path: Path, executed: Path, values: Mapping[str, Any]) -> str | None
             parameters=dict(values),
             kernel_name="python3",
             progress_bar=False,
-            kernel_manager_class=QuietKernelManager,
+            kernel_manager_class=SocketKernelManager,
             extra_arguments=["--IPKernelApp.log_level=50"],  # the kernel's own warnings are no news to a reader
         )
     except PapermillExecutionError as error:

@@ -140,19 +140,19 @@ class _Runner:
 
     def __init__(self, notebook: Path, workers: int) -> None:
         from fedlearn_helpers.deployment.processes import OwnProcesses
-        from fedlearn_helpers.kernels import short_runtime_folder
+        from fedlearn_helpers.kernels import folder_for_sockets
 
         self._notebook, self._stopped = notebook, False
         self._workers = {"workers": workers} if "workers" in default_parameters(notebook) else {}
-        self._processes, self._runtime = OwnProcesses(), short_runtime_folder()
+        self._processes, self._sockets = OwnProcesses(), folder_for_sockets()
 
     def __enter__(self) -> _Runner:
-        self._environment = os.environ | self._runtime.__enter__()
+        self._environment = os.environ | self._sockets.__enter__()
         return self
 
     def __exit__(self, *details: object) -> None:
         self.stop()
-        self._runtime.__exit__(None, None, None)
+        self._sockets.__exit__(None, None, None)
 
     def stop(self) -> None:
         """End what runs, and start nothing more."""

@@ -50,18 +50,17 @@ def _packages(problems: list[str]) -> Iterator[str]:
         if requirement.marker and not extra and not requirement.marker.evaluate():
             continue
         needed = f" (only for {extra})" if extra not in _FOR_NOTEBOOKS else ""
+        name = requirement.name + (f"[{','.join(sorted(requirement.extras))}]" if requirement.extras else "")
         try:
             found = version(requirement.name)
         except PackageNotFoundError:
-            yield f"  {requirement.name:<24} MISSING{needed}"
+            yield f"  {name:<24} MISSING{needed}"
             if extra in _FOR_NOTEBOOKS:
-                problems.append(
-                    f"{requirement.name} is not installed: pip install '{requirement.name}{requirement.specifier}'"
-                )
+                problems.append(f"{name} is not installed: pip install '{name}{requirement.specifier}'")
             continue
         in_range = requirement.specifier.contains(found, prereleases=True)
         state = "ok" if in_range else f"OUTSIDE the range {requirement.specifier}, which was tested; it may not work"
-        yield f"  {requirement.name:<24} {found:<12} {state}{needed}"
+        yield f"  {name:<24} {found:<12} {state}{needed}"
 
 
 def _belongs_to(requirement: Requirement, extra: str) -> bool:

@@ -22,7 +22,7 @@ from fedlearn_helpers.errors import InputError
 from fedlearn_helpers.graded.cells import ExerciseCells, exercises_module
 from fedlearn_helpers.graded.isolation import GUARD, NAMESPACE, grants_namespaces
 from fedlearn_helpers.graded.submission import Merged, is_answer, merge
-from fedlearn_helpers.kernels import short_runtime_folder
+from fedlearn_helpers.kernels import folder_for_sockets
 from fedlearn_helpers.notebooks import numbered
 
 STATUSES = ("correct", "wrong", "not attempted", "timed out", "crashed", "used the network", "unreadable")
@@ -187,8 +187,8 @@ def _execute(
     nbformat.write(merged.notebook, job["notebook"])
     (home / "job.json").write_text(json.dumps(job))
     processes = OwnProcesses(grace=0)
-    with short_runtime_folder() as runtime:
-        environment = _environment(home) | runtime
+    with folder_for_sockets() as sockets:
+        environment = _environment(home) | sockets
         command = [sys.executable, "-P", "-m", "fedlearn_helpers.graded.isolation", str(home / "job.json")]
         running.add(processes)
         in_time = True

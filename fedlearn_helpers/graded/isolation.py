@@ -82,7 +82,7 @@ def _execute(job: dict[str, Any], record: _Record) -> None:
     from nbclient.exceptions import DeadKernelError
 
     from fedlearn_helpers.graded.verdict import MEDIA_TYPE
-    from fedlearn_helpers.kernels import QuietKernelManager
+    from fedlearn_helpers.kernels import SocketKernelManager
 
     class Client(NotebookClient):
         written = 0
@@ -99,7 +99,7 @@ def _execute(job: dict[str, Any], record: _Record) -> None:
     notebook = nbformat.read(job["notebook"], as_version=4)
     client = Client(
         notebook,
-        km=QuietKernelManager(kernel_name="python3"),
+        km=SocketKernelManager(kernel_name="python3"),
         allow_errors=True,
         timeout=None,
         resources={"metadata": {"path": job["home"]}},
