@@ -95,10 +95,12 @@ def execute(path: Path, executed: Path, values: Mapping[str, Any]) -> str | None
 
     from fedlearn_helpers.kernels import SocketKernelManager
 
+    unfinished = executed.with_name(f".unfinished-{executed.name}")
+    problem = None
     try:
         papermill.execute_notebook(
             str(path),
-            str(executed),
+            str(unfinished),
             parameters=dict(values),
             kernel_name="python3",
             progress_bar=False,
@@ -106,8 +108,12 @@ def execute(path: Path, executed: Path, values: Mapping[str, Any]) -> str | None
             extra_arguments=["--IPKernelApp.log_level=50"],  # the kernel's own warnings are no news to a reader
         )
     except PapermillExecutionError as error:
-        return f"{error.ename}: {error.evalue}".splitlines()[0]
-    return None
+        problem = f"{error.ename}: {error.evalue}".splitlines()[0]
+    except BaseException:
+        unfinished.unlink(missing_ok=True)
+        raise
+    unfinished.replace(executed)
+    return problem
 
 
 def render(notebook: Path, page: Path) -> None:

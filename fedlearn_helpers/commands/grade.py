@@ -10,6 +10,8 @@ import typer
 from fedlearn_helpers.commands.arguments import errors_in_one_line, side_by_side
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from fedlearn_helpers.graded.grade import Grade
 
 _TABLE, _REPORT, _EXECUTED = "grades.csv", "grades.html", "executed"
@@ -71,19 +73,28 @@ def _write(grades: Sequence["Grade"], output: Path) -> None:
 
     table = pd.DataFrame([asdict(one) for one in grades])
     pages.write_text(output / _TABLE, table.to_csv(index=False))
-    exercises = sorted({one.exercise for one in grades if one.exercise})
+    body = "".join(_section(number, of_notebook) for number, of_notebook in table.groupby(table["exercise"].str[:2]))
+    isolation = ", or ".join(html.escape(how) for how in table["isolation"].unique() if how)
+    body += f"<p>Kept from the network by {isolation}.</p>" if isolation else ""
+    pages.write_text(output / _REPORT, pages.page("Grades", body))
+    kept = f"kept from the network by {isolation}" if isolation else "none of which could be executed"
+    print(f"{table['submission'].nunique()} submissions, {kept}.")
+    print(f"Written to {output / _TABLE} and {output / _REPORT}.")
+
+
+def _section(number: str, table: "pd.DataFrame") -> str:
+    """Return the grades of one notebook as HTML, submission by exercise; no number is that of what cannot be read."""
+    from fedlearn_helpers import pages
+
+    exercises = sorted(filter(None, set(table["exercise"])))
     rows = []
     for name, of_submission in table.groupby("submission", sort=False):
         cells = {
-            one.exercise: f"<strong>{one.status}</strong><br>{html.escape(one.message)}"
+            one.exercise: f"<strong>{one.status}</strong>"
+            + ("" if one.status == "correct" else f"<br>{html.escape(one.message)}")
             for one in of_submission.itertuples()
         }
-        notes = [cells[""]] if "" in cells else []
-        notes += [html.escape(remark) for remark in of_submission["remarks"].unique() if remark]
-        rows.append((html.escape(name), *(cells.get(exercise, "") for exercise in exercises), "<br>".join(notes)))
-    isolation = ", or ".join(html.escape(how) for how in table["isolation"].unique() if how)
-    body = f'<div style="overflow-x:auto">{pages.table(("Submission", *exercises, "Remarks"), rows)}</div>\n'
-    body += f"<p>Kept from the network by {isolation}.</p>" if isolation else ""
-    pages.write_text(output / _REPORT, pages.page("Grades", body))
-    print(f"{len(rows)} submissions, kept from the network by {isolation or 'nothing: none was executed'}.")
-    print(f"Written to {output / _TABLE} and {output / _REPORT}.")
+        remarks = [cells[""]] if "" in cells else [html.escape(text) for text in of_submission["remarks"].unique()]
+        rows.append((html.escape(name), *(cells.get(exercise, "") for exercise in exercises), "<br>".join(remarks)))
+    title = f"Notebook {number}" if number else "Not a notebook of the workbook"
+    return f"<h2>{title}</h2>\n{pages.table(('Submission', *exercises, 'Remarks'), rows)}\n"

@@ -120,4 +120,4 @@ def _shown(table: "pd.DataFrame", plan: "Sweep") -> str:
     numbers = [name for name in table.columns if table[name].dtype.kind in "ifb"]
     kept = [name for name in table.columns if name in (*plan.values, "seed", "status", *numbers)]
     page = table[kept].to_html(index=False, border=0, na_rep="", float_format="{:.4g}".format)
-    return f'<div style="overflow-x:auto">{page}</div>'
+    return f'<div style="overflow-x:auto" tabindex="0">{page}</div>'

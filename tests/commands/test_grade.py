@@ -6,7 +6,7 @@ import nbformat
 import pandas as pd
 import psutil
 import pytest
-from conftest import code, quick_notebook
+from quick import code, quick_notebook
 from typer.testing import CliRunner
 
 from fedlearn_helpers.cli import app
@@ -103,6 +103,7 @@ def test_every_submission_is_reported_rightly_and_in_time(submissions):
 
     page = (submissions.parent / "out" / "grades.html").read_text()
     assert "used the network" in page and "Only if the gradient came from one record" in page
+    assert "<h2>Notebook 00</h2>" in page and "notes.ipynb must be a Jupyter notebook" in page
     assert (submissions.parent / "out" / "executed" / "right.ipynb").exists()
 
 
