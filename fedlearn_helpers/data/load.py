@@ -55,13 +55,17 @@ def load_dataset(name: str) -> ImageDataset:
 
 
 def _load_named(name: str) -> Decoded:
-    if (local := _local_folder(name)) is not None:
+    if (local := local_folder(name)) is not None:
         return _load_local(name, local)
     return read_entry(name) or _fetch(name)
 
 
-def _local_folder(name: str) -> Path | None:
-    """Return `$FEDLEARN_DATA/<name>` where it exists."""
+def local_folder(name: str) -> Path | None:
+    """Return `$FEDLEARN_DATA/<name>` where it exists.
+
+    Raises:
+        InputError: FEDLEARN_DATA is no folder.
+    """
     if not (root := os.environ.get("FEDLEARN_DATA")):
         return None
     if not os.path.isdir(os.path.expanduser(root)):

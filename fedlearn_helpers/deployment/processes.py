@@ -10,13 +10,14 @@ import sysconfig
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from threading import Lock
 from typing import Self
 from uuid import uuid4
 
 import psutil
 
 _MARK = "FEDLEARN_PROCESSES"
-_GRACE = 10.0  # seconds between asking processes to end and killing them
+_GRACE = 10.0
 _ANSI_COLOR = re.compile(r"\x1b\[[0-9;]*m")
 
 # When this process is killed it cannot stop anything. But the daemons of Flower and Ray end when the process above
@@ -34,12 +35,17 @@ class OwnProcesses:
 
     A daemon leaves its parent, but keeps the environment it was started with: a mark in there tells whose it is.
     Ray's workers overwrite theirs, but they stay children of one that does not.
+
+    Args:
+        grace: seconds between asking processes to end and killing them; ten by default.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, grace: float | None = None) -> None:
+        self._grace = _GRACE if grace is None else grace
         self._mark = uuid4().hex
         self._started: list[subprocess.Popen[bytes]] = []
         self._seen: set[psutil.Process] = set()
+        self._stopped, self._lock = False, Lock()  # one thread may stop what another one starts
 
     def start(self, command: Sequence[str], *, log: Path, env: Mapping[str, str] | None = None) -> subprocess.Popen:
         """Start a command, in a session of its own, so that Ctrl-C reaches only this process, which then stops it.
@@ -48,10 +54,15 @@ class OwnProcesses:
             command: program and arguments; programs of this Python's environment come before those on the PATH.
             log: the file for what it writes. A pipe would be held open by the daemons.
             env: its environment; this process's by default.
+
+        Raises:
+            InterruptedError: `stop` was called.
         """
         env = {**(os.environ if env is None else env), _MARK: self._mark}
         env["PATH"] = os.pathsep.join([sysconfig.get_path("scripts"), env.get("PATH", os.defpath)])
-        with log.open("wb") as output:
+        with self._lock, log.open("wb") as output:
+            if self._stopped:
+                raise InterruptedError("the processes were stopped")
             process = subprocess.Popen(
                 [sys.executable, "-I", "-c", _END_WITH_PARENT, *command],
                 env=env,
@@ -60,16 +71,18 @@ class OwnProcesses:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
-        self._started.append(process)
+            self._started.append(process)
         return process
 
     def stop(self) -> None:
-        """Ask all to end, kill those that do not, and wait until none is left."""
+        """Ask all to end, kill those that do not, and wait until none is left; nothing can be started afterwards."""
+        with self._lock:
+            self._stopped = True
         self._alive()  # find them all, before the first ends and its children are nobody's
         for process in reversed(self._started):
             if process.poll() is None:
                 process.terminate()
-        deadline = time.monotonic() + _GRACE
+        deadline = time.monotonic() + self._grace
         while (alive := self._alive()) and time.monotonic() < deadline:
             time.sleep(0.1)
         for process in alive:

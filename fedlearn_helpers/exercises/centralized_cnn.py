@@ -44,7 +44,6 @@ def _test_accuracy_per_class(answer: Callable[..., Any]) -> str:
     result = np.asarray(call(answer, labels, predictions, 3), dtype=float)
     if result.shape != (3,):
         raise NotYet(f"The result must have one number per class, shape (3,), and it has {result.shape}.")
-    expected = solution_of_accuracy_per_class(labels, predictions, 3)
     predicted_counts = np.bincount(predictions, minlength=3)
     if np.allclose(np.nan_to_num(result), [3, 1, 0] / np.maximum(predicted_counts, 1)):
         raise NotYet(
@@ -55,7 +54,7 @@ def _test_accuracy_per_class(answer: Callable[..., Any]) -> str:
         raise NotYet("You divide by the number of all images. Divide by the number of images of the class.")
     if np.allclose(result, [3, 1, 0]):
         raise NotYet("These are counts. Divide each by the number of images of its class.")
-    if not np.allclose(result, expected):
+    if not np.allclose(result, [3 / 4, 1 / 2, 0]):
         raise NotYet(
             f"For labels {labels.tolist()} and predictions {predictions.tolist()} it returned {result.tolist()}: of four "
             "images of class 0, three were recognised, of two of class 1 one, of one of class 2 none."

@@ -15,10 +15,15 @@ from fedlearn_helpers.errors import one_line
 
 Kind = Literal["predict", "code", "explore"]
 Difficulty = Literal["easy", "medium", "hard"]
-Status = Literal["correct", "not yet", "not attempted"]
+Status = Literal["correct", "not yet", "not attempted", "handed in"]
 
-_COLORS = {"correct": "#1a7f37", "not yet": "#9a4b00", "not attempted": "#57606a"}
-_TITLES = {"correct": "✓ Correct.", "not yet": "✗ Not yet.", "not attempted": "Not attempted yet."}
+_COLORS = {"correct": "#1a7f37", "not yet": "#9a4b00", "not attempted": "#57606a", "handed in": "#57606a"}
+_TITLES = {
+    "correct": "✓ Correct.",
+    "not yet": "✗ Not yet.",
+    "not attempted": "Not attempted yet.",
+    "handed in": "Ready to be handed in.",
+}
 
 
 class NotYet(Exception):
@@ -30,7 +35,7 @@ class Verdict:
     """What came of a check; shows itself in a notebook.
 
     Attributes:
-        status: "correct", "not yet" or "not attempted".
+        status: "correct", "not yet", "not attempted", or "handed in" where there is no test.
         message: for the learner.
     """
 
@@ -57,24 +62,27 @@ class Exercise:
         name: the variable in the exercise's module, with which the learner asks for hints.
         kind: "predict" (then run), "code" (write a function) or "explore" (by parameter).
         difficulty, minutes: how hard it is and how long it takes.
-        hints: a first one, and a second one that says more.
-        solution_code: a tested function, whose source is shown, or the lines that answer the question.
+        hints: a first one, and a second one that says more (not in an edition for graded work).
+        solution_code: a tested function, whose source is shown, or the lines that answer the question. None in an
+            edition for graded work.
         test: called with the answer and what the notebook hands over; raises NotYet, or returns what there is to say
-            about a right answer.
+            about a right answer. None in an edition for graded work, if it would give the answer away.
     """
 
     name: str
     kind: Kind
     difficulty: Difficulty
     minutes: int
-    hints: tuple[str, str]
-    solution_code: Callable[..., Any] | str
-    test: Callable[..., str]
+    hints: tuple[str, ...]
+    solution_code: Callable[..., Any] | str | None
+    test: Callable[..., str] | None
     _hints_given: int = field(default=0, init=False, repr=False)
 
     @property
     def solution_source(self) -> str:
-        """The code that, in the exercise's cell, answers it."""
+        """The code that, in the exercise's cell, answers it; empty in an edition for graded work."""
+        if self.solution_code is None:
+            return ""
         if isinstance(self.solution_code, str):
             return textwrap.dedent(self.solution_code).strip()
         return inspect.getsource(self.solution_code).strip()
@@ -88,6 +96,10 @@ class Exercise:
         """
         if answer is ...:
             return self._not_attempted()
+        if self.test is None:
+            code = getattr(answer, "__code__", None)
+            untouched = code is not None and ... in code.co_consts
+            return self._not_attempted() if untouched else Verdict("handed in", "It is tested when it is graded.")
         try:
             return Verdict("correct", self.test(answer, **given))
         except NotAttempted:
@@ -103,15 +115,19 @@ class Exercise:
 
     def solution(self) -> None:
         """Show a solution."""
+        if self.solution_code is None:
+            print("There are no solutions in this edition: it is for graded work.")
+            return
         from IPython.display import Code, display
 
         display(Code(self.solution_source, language="python"))
 
     def _not_attempted(self) -> Verdict:
+        solution = "" if self.solution_code is None else f", exercises.{self.name}.solution() shows a solution"
         return Verdict(
             "not attempted",
             "Put your answer in place of the ... above, run that cell, then this one.\n"
-            f"exercises.{self.name}.hint() gives a hint, exercises.{self.name}.solution() shows a solution.",
+            f"exercises.{self.name}.hint() gives a hint{solution}.",
         )
 
 

@@ -56,9 +56,9 @@ def make_executor(client_app: ClientApp, workers: Workers, num_clients: int) -> 
     Raises:
         InputError: workers below 1, or above 1 where processes cannot be forked.
     """
-    obstacle = _obstacle_to_forking()
+    obstacle = obstacle_to_forking()
     if workers == "auto":
-        workers = 1 if obstacle else _cores()
+        workers = 1 if obstacle else cores()
     elif isinstance(workers, bool) or not isinstance(workers, int) or workers < 1:
         raise InputError(f"workers must be 'auto' or a whole number >= 1, got {workers!r}")
     elif workers > 1 and obstacle:
@@ -67,7 +67,8 @@ def make_executor(client_app: ClientApp, workers: Workers, num_clients: int) -> 
     return ForkedWorkers(client_app, workers) if workers > 1 else ThisProcess(client_app)
 
 
-def _obstacle_to_forking() -> str | None:
+def obstacle_to_forking() -> str | None:
+    """Return why processes cannot be forked here, or None where they can."""
     if sys.platform != "linux":
         return f"forked workers need Linux and this is {sys.platform}"
     if torch.cuda.is_initialized():
@@ -75,7 +76,7 @@ def _obstacle_to_forking() -> str | None:
     return None
 
 
-def _cores() -> int:
+def cores() -> int:
     """Return how many cores this process may use: those it is bound to, or fewer in a container with a quota."""
     cores = len(os.sched_getaffinity(0))
     try:

@@ -1,6 +1,8 @@
 """The `fedlearn` command, on two notebooks of three cells."""
 
 import json
+import subprocess
+import sys
 
 import nbformat
 import pytest
@@ -63,9 +65,17 @@ def test_a_failing_notebook_is_reported_and_the_rest_goes_on(folder):
     assert "AssertionError" in index and "stale" not in index
 
 
+def test_on_request_the_first_failure_ends_the_run(folder):
+    result = run("-p", "number=11", "--stop")
+    assert result.exit_code == 1
+    assert result.output.count("FAILED") == 1 and "0 of 2 notebooks ran" in result.output
+    assert "01_second" not in (folder / "build" / "index.html").read_text()
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
+        (("-p", "number=[1"), "the value of number must be a number, a text or another YAML value, got '[1'"),
         (("-p", "nubmer=1"), "parameter must be one of number, output_dir, got 'nubmer'"),
         (("-p", "number"), "a parameter must look like name=value, got 'number'"),
         (("07",), "notebooks must be among 00, 01, got 07"),
@@ -88,6 +98,25 @@ def test_measured_times_are_stored_on_request(folder, monkeypatch, tmp_path):
     assert contents.entries()[0].seconds == 999.0
     assert run("00", "--save-times").exit_code == 0
     assert 0 < contents.entries()[0].seconds < 900
+
+
+def test_it_is_also_a_module_and_every_command_has_an_example():
+    def help_of(*command):
+        arguments = [sys.executable, "-m", "fedlearn_helpers", *command, "--help"]
+        return subprocess.run(arguments, capture_output=True, text=True, check=True).stdout
+
+    overview = help_of()
+    assert "Usage: fedlearn" in overview
+    names = [command.name or command.callback.__name__ for command in app.registered_commands]
+    assert {"run", "sweep", "compare", "flower", "student", "grade", "data", "doctor"} <= set(names)
+    for command in app.registered_commands:
+        assert command.callback.__name__ in overview
+        assert f"Example: fedlearn {command.callback.__name__}" in command.callback.__doc__
+
+
+def test_it_starts_without_what_a_broken_environment_may_lack():
+    code = "import sys; sys.modules |= dict.fromkeys(['torch', 'flwr', 'pandas']); import fedlearn_helpers.cli"
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_minutes_are_rounded_up():

@@ -365,9 +365,9 @@ def test_auto_is_one_per_core(monkeypatch):
 def test_a_containers_quota_limits_auto(quota, expected, monkeypatch, tmp_path):
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)))
     monkeypatch.setattr(workers_module, "_QUOTA", tmp_path / "cpu.max")
-    assert workers_module._cores() == 8  # no such file
+    assert workers_module.cores() == 8  # no such file
     (tmp_path / "cpu.max").write_text(f"{quota}\n")
-    assert workers_module._cores() == expected
+    assert workers_module.cores() == expected
 
 
 @pytest.mark.parametrize(

@@ -1,14 +1,13 @@
 """`fedlearn compare`: strategies x partitions x seeds from a terminal."""
 
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from fedlearn_helpers.commands.arguments import errors_in_one_line
 from fedlearn_helpers.errors import InputError
-from fedlearn_helpers.parameters import split_names
 
 _FIGURE, _TABLE, _RUNS = "comparison.png", "comparison.csv", "runs"
 
@@ -50,7 +49,7 @@ def compare(
     from fedlearn_helpers.strategies import Comparison, Recipe
     from fedlearn_helpers.strategies import compare as run_comparison
 
-    try:
+    with errors_in_one_line():
         comparison = Comparison(
             strategies=_split("strategies", strategies, str),
             partitions=_split("partitions", partitions, str),
@@ -67,8 +66,6 @@ def compare(
         )
         count = int(workers) if workers.isdecimal() else workers
         table = run_comparison(comparison, load_dataset(dataset), folder=output / _RUNS, workers=count)
-    except InputError as error:
-        sys.exit(f"{type(error).__name__}: {error}")
     _write(table, output)
 
 
@@ -83,6 +80,8 @@ def _write(table: Any, output: Path) -> None:
 
 
 def _split(name: str, text: str, kind: Callable[[str], Any]) -> tuple[Any, ...]:
+    from fedlearn_helpers.parameters import split_names
+
     try:
         return tuple(kind(part) for part in split_names(text))
     except ValueError:

@@ -1,0 +1,80 @@
+"""What several commands do with their arguments."""
+
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import yaml
+
+from fedlearn_helpers.errors import InputError
+
+
+@contextmanager
+def errors_in_one_line() -> Iterator[None]:
+    """End the command with one line, and exit code 1, where a value cannot work."""
+    try:
+        yield
+    except InputError as error:
+        sys.exit(f"{type(error).__name__}: {error}")
+
+
+def split_pair(pair: str) -> tuple[str, str]:
+    """Return name and value of "name=value".
+
+    Raises:
+        InputError: it does not look like that.
+    """
+    name, equals, value = pair.partition("=")
+    if not (name and equals):
+        raise InputError(f"a parameter must look like name=value, got {pair!r}")
+    return name, value
+
+
+def parse_yaml(name: str, text: str) -> Any:
+    """Return the value of a parameter, read as papermill reads its -p.
+
+    Raises:
+        InputError: it is no YAML.
+    """
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError:
+        raise InputError(f"the value of {name} must be a number, a text or another YAML value, got {text!r}") from None
+
+
+def parse_parameters(pairs: Sequence[str]) -> dict[str, Any]:
+    """Return parameters by name from texts such as "alpha=0.1".
+
+    Raises:
+        InputError: a text that does not look like this.
+    """
+    return {name: parse_yaml(name, value) for name, value in map(split_pair, pairs)}
+
+
+def whole_numbers(name: str, text: str) -> tuple[int, ...]:
+    """Return the numbers in a text such as "0,1,2".
+
+    Raises:
+        InputError: something else stands between the commas, or nothing at all.
+    """
+    try:
+        numbers = tuple(int(part) for part in text.split(","))
+    except ValueError:
+        raise InputError(f"{name} must be whole numbers with commas between them, got {text!r}") from None
+    return tuple(dict.fromkeys(numbers))
+
+
+def side_by_side(workers: str) -> int:
+    """Return how many notebooks are executed at a time; "auto" is one per core that this process may use.
+
+    Raises:
+        InputError: something else than "auto" or a number >= 1.
+    """
+    from fedlearn_helpers.federation.workers import cores
+
+    if workers == "auto":
+        return cores()
+    if not (workers.isdecimal() and int(workers) >= 1):
+        raise InputError(f"workers must be 'auto' or a whole number >= 1, got {workers!r}")
+    return int(workers)

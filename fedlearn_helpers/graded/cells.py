@@ -1,0 +1,73 @@
+"""The exercises of a notebook: which cells they are, and how their check is called."""
+
+import ast
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from nbformat import NotebookNode
+
+_IMPORT = re.compile(r"^from fedlearn_helpers\.exercises import (\w+) as exercises$", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class ExerciseCells:
+    """One exercise of a notebook.
+
+    Attributes:
+        name: of the exercise in its module.
+        number: its place in the notebook, from 1.
+        stub: id of the cell that the answer is written into.
+        check: id of the cell that checks it.
+        answer: the code of the check's first argument.
+        given: the code of its other arguments, what the notebook hands over, such as "table=table"; may be empty.
+    """
+
+    name: str
+    number: int
+    stub: str
+    check: str
+    answer: str
+    given: str
+
+
+def has_tag(cell: NotebookNode, tag: str) -> bool:
+    """Return whether a cell has a tag."""
+    return tag in cell.metadata.get("tags", [])
+
+
+def exercises_module(cells: Sequence[NotebookNode]) -> str | None:
+    """Return the name of the module that a notebook's exercises come from, or None."""
+    found = (_IMPORT.search(cell.source) for cell in cells if cell.cell_type == "code")
+    return next((match[1] for match in found if match), None)
+
+
+def checked_exercise(source: str) -> tuple[str, str, str] | None:
+    """Return the parts of a call `exercises.NAME.check(ANSWER, GIVEN)` in a cell, or None if it has no such call.
+
+    Code that is no Python has none.
+    """
+    try:
+        tree = ast.parse(source)
+    except (SyntaxError, ValueError):
+        return None
+    for node in ast.walk(tree):
+        match node:
+            case ast.Call(
+                func=ast.Attribute(attr="check", value=ast.Attribute(attr=name, value=ast.Name(id="exercises"))),
+                args=[answer],
+            ):
+                return name, ast.unparse(answer), ", ".join(map(ast.unparse, node.keywords))
+    return None
+
+
+def find_exercises(notebook: NotebookNode) -> list[ExerciseCells]:
+    """Return the exercises of one of the workbook's notebooks, in their order."""
+    found: list[ExerciseCells] = []
+    stub = None
+    for cell in notebook.cells:
+        if has_tag(cell, "exercise"):
+            stub = cell["id"]
+        elif has_tag(cell, "check") and stub and (call := checked_exercise(cell.source)):
+            found.append(ExerciseCells(call[0], len(found) + 1, stub, cell["id"], *call[1:]))
+    return found

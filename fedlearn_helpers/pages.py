@@ -1,0 +1,52 @@
+"""HTML pages and text files that commands write, completely or not at all."""
+
+import html
+import os
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+_PAGE = """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{title}</title>
+<style>
+body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 60em; margin: 2em auto; padding: 0 1em; color: #1b1b1b; }}
+table {{ border-collapse: collapse; width: 100%; }}
+th, td {{ text-align: left; vertical-align: top; padding: .6em .8em; border-bottom: 1px solid #ccc; }}
+</style>
+</head>
+<body>
+<h1>{title}</h1>
+{body}
+</body>
+</html>
+"""
+
+
+def page(title: str, body: str) -> str:
+    """Return a page with a heading and a body in HTML."""
+    return _PAGE.format(title=html.escape(title), body=body)
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return a table; `head` is text, the cells of `rows` are HTML."""
+    titles = "".join(f'<th scope="col">{html.escape(title)}</th>' for title in head)
+    lines = "\n".join(f"<tr>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>" for row in rows)
+    return f"<table>\n<thead><tr>{titles}</tr></thead>\n<tbody>\n{lines}\n</tbody>\n</table>"
+
+
+def write_text(path: Path, text: str) -> Path:
+    """Write a text file and return its path."""
+    file = tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False, encoding="utf-8", newline="")
+    try:
+        with file:
+            file.write(text)
+        os.chmod(file.name, 0o644)
+        os.replace(file.name, path)
+    except BaseException:
+        os.unlink(file.name)
+        raise
+    return path

@@ -1,0 +1,151 @@
+"""How a submission is put into the workbook's notebook, and what becomes of a module of exercises in the edition."""
+
+import sys
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from fedlearn_helpers.errors import InputError
+from fedlearn_helpers.graded.cells import checked_exercise, find_exercises
+from fedlearn_helpers.graded.edition import _without_solutions
+from fedlearn_helpers.graded.submission import merge
+from fedlearn_helpers.graded.verdict import _check
+
+NOTEBOOK = Path(__file__).parents[2] / "notebooks" / "04_non_iid_data.ipynb"
+ORIGINALS = {"non_iid_data": NOTEBOOK}
+
+
+def hand_in(path, change):
+    notebook = nbformat.read(NOTEBOOK, as_version=4)
+    change(notebook)
+    nbformat.write(notebook, path)
+    return merge(path, ORIGINALS, "token")
+
+
+def cell_of(notebook, name):
+    return next(cell for cell in notebook.cells if cell.id == name)
+
+
+def new_cell(source):
+    return nbformat.v4.new_code_cell(source)
+
+
+def test_the_exercises_of_a_notebook_are_found():
+    first, second, third = find_exercises(nbformat.read(NOTEBOOK, as_version=4))
+    assert (first.name, first.number, first.answer, first.given) == ("two_classes_distance", 1, "prediction", "")
+    assert (second.stub, second.check) == ("exercise-shards-answer", "exercise-shards-check")
+    assert third.given == "mean_distance=mean_distance"
+
+
+@pytest.mark.parametrize("source", ["exercises.x.hint()", "other.x.check(1)", "def (", "x = 1", "%pip install y"])
+def test_other_cells_are_no_checks(source):
+    assert checked_exercise(source) is None
+
+
+def test_answers_and_added_cells_are_theirs_and_all_else_is_ours(tmp_path):
+    def change(notebook):
+        cell_of(notebook, "parameters").source = "num_rounds = 100_000"
+        cell_of(notebook, "exercise-two-classes-check").source = "print('correct')"
+        cell_of(notebook, "exercise-two-classes-answer").source = "prediction = 0.5"
+        position = notebook.cells.index(cell_of(notebook, "exercise-shards-answer"))
+        notebook.cells.insert(position, new_cell("my_own = 1"))
+        notebook.cells.insert(0, new_cell("%pip install flwr"))
+
+    merged = hand_in(tmp_path / "one.ipynb", change)
+    sources = [cell.source for cell in merged.notebook.cells]
+    assert "prediction = 0.5" in sources and merged.missing == set()
+    assert sources.index("my_own = 1") < sources.index(cell_of(merged.notebook, "exercise-shards-answer").source)
+    text = "\n".join(sources)
+    for not_theirs in ("100_000", "print('correct')", "%pip"):
+        assert not_theirs not in text
+    assert "show_verdict" in cell_of(merged.notebook, "exercise-two-classes-check").source
+
+
+def test_answers_are_found_where_an_editor_has_given_all_cells_new_ids(tmp_path):
+    def change(notebook):
+        cell_of(notebook, "exercise-two-classes-answer").source = "prediction = 0.5"
+        for number, cell in enumerate(notebook.cells):
+            cell.id = f"new-{number}"
+            cell.metadata.pop("tags", None)
+
+    merged = hand_in(tmp_path / "one.ipynb", change)
+    assert cell_of(merged.notebook, "exercise-two-classes-answer").source == "prediction = 0.5"
+    assert len([cell for cell in merged.notebook.cells if "added" in cell.metadata.get("tags", [])]) == 0
+
+
+def test_a_cell_that_was_deleted_is_missing(tmp_path):
+    def change(notebook):
+        gone = ("exercise-shards-answer", "exercise-shards-check")
+        notebook.cells = [cell for cell in notebook.cells if cell.id not in gone]
+
+    merged = hand_in(tmp_path / "one.ipynb", change)
+    assert merged.missing == {"shard_split"}
+    assert "return ..." in cell_of(merged.notebook, "exercise-shards-answer").source
+
+
+@pytest.mark.parametrize("content", ["", "[]", '{"cells": 3}', '{"nbformat": 9, "nbformat_minor": 0, "cells": []}'])
+def test_what_is_no_notebook_is_one_sentence(content, tmp_path):
+    (tmp_path / "one.ipynb").write_text(content)
+    with pytest.raises(InputError, match=r"^one\.ipynb must be a Jupyter notebook, got [^\n]*$"):
+        merge(tmp_path / "one.ipynb", ORIGINALS, "token")
+
+
+def test_another_notebook_is_one_sentence(tmp_path):
+    nbformat.write(nbformat.v4.new_notebook(cells=[new_cell("x = 1")]), tmp_path / "one.ipynb")
+    with pytest.raises(InputError, match="must be one of the workbook's notebooks"):
+        merge(tmp_path / "one.ipynb", ORIGINALS, "token")
+
+
+def test_a_verdict_is_that_of_the_package_on_disk_and_memory_stays_as_it_was(monkeypatch):
+    from fedlearn_helpers.exercises import non_iid_data
+
+    root = str(NOTEBOOK.parents[1])
+    monkeypatch.setattr(non_iid_data.two_classes_distance, "test", lambda answer: "patched")
+    before, path = dict(sys.modules), list(sys.path)
+    assert non_iid_data.two_classes_distance.check(0.2).status == "correct"
+    assert _check(root, "non_iid_data", "two_classes_distance", 0.2, {})[0] == "not yet"
+    assert _check(root, "non_iid_data", "two_classes_distance", 0.8, {})[0] == "correct"
+    status, message = _check(root, "non_iid_data", "half_way", 1.0, {})
+    assert status == "crashed" and "mean_distance" in message
+    ours = [name for name in before if name.startswith("fedlearn_helpers")]
+    assert all(sys.modules[name] is before[name] for name in ours) and sys.path == path
+
+
+MODULE = '''
+"""Exercises."""
+import math
+import random
+from fedlearn_helpers.exercises.exercise import Exercise, NotYet
+LIMIT, OTHER = 3, 4
+def double(x):
+    return x * 2
+def _rejects(value):
+    if value > LIMIT:
+        raise NotYet(math.pi)
+def _test_honest(answer):
+    return _rejects(answer(1))
+def _test_by_solution(answer):
+    assert answer(1) == double(1)
+honest = Exercise("honest", "code", "easy", 1, hints=("one", "two"), solution_code=double, test=_test_honest)
+by_solution = Exercise("by", "code", "easy", 1, hints=("one", "two"), solution_code=double, test=_test_by_solution)
+guess = Exercise("guess", "predict", "easy", 1, hints=("one", "two"), solution_code="x = 42", test=lambda answer: "!")
+'''
+
+
+def test_the_edition_keeps_the_tests_of_functions_unless_they_call_the_solution(tmp_path, monkeypatch):
+    (tmp_path / "made_up_exercises.py").write_text(MODULE)
+    monkeypatch.syspath_prepend(tmp_path)
+    import made_up_exercises
+
+    rewritten = _without_solutions(made_up_exercises)
+    for gone in ("x * 2", "42", "two", "random", "double", "_test_by_solution", "'!'"):
+        assert gone not in rewritten
+    namespace = {}
+    exec(rewritten, namespace)
+    assert namespace["honest"].check(lambda x: 9).status == "not yet"
+    assert namespace["by_solution"].check(lambda x: 9).status == "handed in"
+    assert (
+        namespace["guess"].check(42).status == "handed in" and namespace["guess"].check(...).status == "not attempted"
+    )
+    assert {namespace[name].solution_source for name in ("honest", "by_solution", "guess")} == {""}
