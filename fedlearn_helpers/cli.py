@@ -12,6 +12,7 @@ import typer
 import yaml
 
 from fedlearn_helpers import contents
+from fedlearn_helpers.commands.colab import colab
 from fedlearn_helpers.compare_command import compare
 from fedlearn_helpers.errors import InputError
 from fedlearn_helpers.results import write_json
@@ -20,6 +21,7 @@ _GLOSSARY = "glossary.ipynb"  # text only, nothing to execute
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
 app.command()(compare)
+app.command()(colab)
 
 
 @app.callback()
