@@ -24,9 +24,9 @@ def load_dataset(name: str) -> ImageDataset:
     """Return an image data set.
 
     Args:
-        name: "fashion" (10,000 + 2,000 images of Fashion-MNIST, embedded: no network), "cifar10",
-            "fashion-mnist" or "mnist" (downloaded once, then cached), or the path of a folder with
-            one sub-folder of images per class.
+        name: "fashion" (10,000 + 2,000 images of Fashion-MNIST, embedded: no network; where the embedded file
+            is missing they are cut from "fashion-mnist"), "cifar10", "fashion-mnist" or "mnist" (downloaded
+            once, then cached), or the path of a folder with one sub-folder of images per class.
 
     Raises:
         InputError: an unknown name, a folder without usable images, or files that cannot be read.

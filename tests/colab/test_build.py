@@ -13,6 +13,7 @@ import papermill
 import pytest
 from typer.testing import CliRunner
 
+from fedlearn_helpers import contents
 from fedlearn_helpers.cli import app
 from fedlearn_helpers.colab import build_edition, modules, requirements, setup_cell, write_edition
 
@@ -124,6 +125,14 @@ def test_two_builds_give_the_same_bytes(tmp_path):
     first, second = ({file.name: file.read_bytes() for file in (tmp_path / name).iterdir()} for name in "ab")
     assert first == second
     assert set(first) == {path.name for path in NOTEBOOKS}
+
+
+def test_the_map_of_the_workbook_has_links_only_where_they_lead_somewhere(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    alone = contents.as_markdown(current="00_start_here")
+    assert "| 02 Federated averaging |" in alone and ".ipynb" not in alone
+    (tmp_path / "02_federated_averaging.ipynb").touch()
+    assert "| [02 Federated averaging](02_federated_averaging.ipynb) |" in contents.as_markdown("00_start_here")
 
 
 # The command ---------------------------------------------------------------------------------
