@@ -6,12 +6,14 @@ On Colab's versions all of them run; in a bare environment two, or all with FEDL
 import json
 import os
 import struct
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
 import nbformat
 import papermill
 import pytest
-from environments import PINS, run
+from environments import PINS, Environment, run
 from nbformat.v4 import new_code_cell
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
@@ -80,11 +82,13 @@ def surroundings(tmp_path_factory):
     }
 
 
-@pytest.fixture(autouse=True)
-def no_project(surroundings, monkeypatch):
-    for name, value in surroundings.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.delenv("PYTHONPATH", raising=False)
+@pytest.fixture(scope="module", autouse=True)
+def no_project(surroundings):
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in surroundings.items():
+            patch.setenv(name, value)
+        patch.delenv("PYTHONPATH", raising=False)
+        yield
 
 
 def execute(environment, name, folder, *more, **parameters) -> list:
@@ -111,19 +115,51 @@ def printed(cell) -> str:
     return "".join(output["text"] for output in cell.outputs if output.output_type == "stream")
 
 
-def test_setup_leaves_everything_that_colab_has_as_it_is(colab, tmp_path):
+@dataclass(frozen=True)
+class SetUp:
+    """An environment before and after an edition's first cell ran in it, and what this cell printed."""
+
+    environment: Environment
+    before: dict[str, str]
+    after: dict[str, str]
+    said: str
+
+
+def setup_source() -> str:
+    return next(cell.source for cell in build_edition(FOLDER / f"{NAMES[0]}.ipynb").cells if cell.id == "colab-setup")
+
+
+@pytest.fixture(scope="session")
+def colab_set_up(colab, tmp_path_factory):
     before = colab.installed()
+    said = run(colab.python, "-c", setup_source(), cwd=tmp_path_factory.mktemp("setup"))
+    return SetUp(colab, before, colab.installed(), said)
+
+
+@pytest.fixture(scope="module")
+def runs_on_colab(colab_set_up, no_project, request, tmp_path_factory):
+    """Start the editions whose tests were chosen, two at a time; return the folder and the future of each."""
+    chosen = [item.callspec.params["name"] for item in request.session.items if "runs_on_colab" in item.name]
+    folders = {name: tmp_path_factory.mktemp(name) for name in chosen}
+    with ThreadPoolExecutor(2) as pool:
+        parameters = {name: {"output_dir": "results"} | SMALL[name] for name in chosen}
+        yield {
+            name: (folder, pool.submit(execute, colab_set_up.environment, name, folder, USE_IT, **parameters[name]))
+            for name, folder in folders.items()
+        }
+        pool.shutdown(cancel_futures=True)
+
+
+def test_setup_leaves_everything_that_colab_has_as_it_is(colab_set_up, tmp_path):
+    before, after = colab_set_up.before, colab_set_up.after
     pinned = {canonicalize_name(pin.name): str(pin.specifier)[2:] for pin in read_pins()}
     assert {name: before.get(name) for name in pinned} == pinned
     assert not set(requirements.with_dependencies()) - set(before), "Colab lacks what would come with dependencies"
-    edition = build_edition(FOLDER / f"{NAMES[0]}.ipynb")
-    setup = next(cell for cell in edition.cells if cell.id == "colab-setup")
-    said = run(colab.python, "-c", setup.source, cwd=tmp_path)
-    after = colab.installed()
     assert {name: after.get(name) for name in before} == before
     assert set(after) == set(before) | set(requirements.alone())
-    assert "flwr" in said
-    assert run(colab.python, "-c", setup.source, cwd=tmp_path) == "", "the second time nothing is missing"
+    assert "flwr" in colab_set_up.said
+    again = run(colab_set_up.environment.python, "-c", setup_source(), cwd=tmp_path)
+    assert again == "", "the second time nothing is missing"
 
 
 def read_pins() -> list[Requirement]:
@@ -131,9 +167,10 @@ def read_pins() -> list[Requirement]:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_edition_runs_on_colab(colab, name, tmp_path):
-    cells = execute(colab, name, tmp_path, USE_IT, output_dir="results", **SMALL[name])
-    assert json.loads((tmp_path / "empty" / "results" / "results.json").read_text())["notebook"] == name
+def test_edition_runs_on_colab(runs_on_colab, name):
+    folder, run_of_edition = runs_on_colab[name]
+    cells = run_of_edition.result()
+    assert json.loads((folder / "empty" / "results" / "results.json").read_text())["notebook"] == name
     assert "(3, 13) 7.7.1" in printed(cells[-1])
 
 
@@ -148,9 +185,9 @@ def test_edition_runs_elsewhere(bare, name, tmp_path):
     assert {package: after.get(package) for package in before} == before
 
 
-def test_a_mistake_is_one_line_on_colab(colab, tmp_path):
+def test_a_mistake_is_one_line_on_colab(colab_set_up, tmp_path):
     with pytest.raises(PapermillExecutionError) as caught:
-        execute(colab, "00_start_here", tmp_path, output_dir="results", num_rounds=0)
+        execute(colab_set_up.environment, "00_start_here", tmp_path, output_dir="results", num_rounds=0)
     assert caught.value.ename == "InputError"
     assert caught.value.evalue == "num_rounds must be >= 1, got 0"
     assert len(caught.value.traceback) == 1
