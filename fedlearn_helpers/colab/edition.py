@@ -35,10 +35,17 @@ def write_edition(notebook: Path, folder: Path) -> Path:
     """Write a notebook's edition into `folder` (made if missing), completely or not at all, and return its path."""
     text = nbformat.writes(build_edition(notebook)) + "\n"
     folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile("w", dir=folder, delete=False, encoding="utf-8", newline="\n") as file:
-        file.write(text)
-    os.chmod(file.name, 0o644)
-    return Path(file.name).replace(folder / notebook.name)
+    file = tempfile.NamedTemporaryFile(
+        "w", dir=folder, prefix=".edition-", delete=False, encoding="utf-8", newline="\n"
+    )
+    try:
+        with file:
+            file.write(text)
+        os.chmod(file.name, 0o644)
+        return Path(file.name).replace(folder / notebook.name)
+    except BaseException:
+        os.unlink(file.name)
+        raise
 
 
 def build_edition(notebook: Path) -> NotebookNode:

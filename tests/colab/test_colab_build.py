@@ -57,6 +57,16 @@ def test_an_edition_is_small_and_has_no_outputs(path, tmp_path):
     assert [entry.name for entry in tmp_path.iterdir()] == [path.name]
 
 
+def test_failure_while_writing_leaves_nothing(tmp_path, monkeypatch):
+    def fail(*args):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "chmod", fail)
+    with pytest.raises(KeyboardInterrupt):
+        write_edition(NOTEBOOKS[0], tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
 @every_notebook
 def test_the_notebooks_cells_are_all_there_in_order_with_their_ids(path):
     edition, notebook = edition_of(path), nbformat.read(path, as_version=4)
