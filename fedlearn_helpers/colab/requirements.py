@@ -43,4 +43,4 @@ def _core(requirements: list[str] | None) -> list[str]:
 
 
 def _by_name(requirements: Iterable[str]) -> dict[str, str]:
-    return {canonicalize_name(Requirement(line).name): line.replace(" ", "") for line in requirements}
+    return {canonicalize_name(wanted.name): str(wanted) for wanted in map(Requirement, requirements)}
