@@ -5,7 +5,7 @@ PYTHON ?= $(call where,python3.11 python3)
 PYTHON312 ?= $(call where,python3.12 python3.13)
 BIN := .venv/bin
 
-.PHONY: run test lab bench bench-quick clean
+.PHONY: run test lab colab bench bench-quick clean
 
 run: .venv/ready  ## execute all notebooks, render them, write build/index.html
 	$(BIN)/fedlearn run
@@ -17,6 +17,9 @@ test: .venv/ready  ## the whole test suite
 
 lab: .venv/ready  ## open JupyterLab on the first notebook
 	$(BIN)/jupyter lab notebooks/00_start_here.ipynb
+
+colab: .venv/ready  ## write build/colab, notebooks for Google Colab that need no other file
+	$(BIN)/fedlearn colab
 
 bench: .venv-bench/ready .venv-blazefl/ready  ## measure speed and memory against peers; needs FEDLEARN_DATA
 	.venv-bench/bin/python benchmarks/run.py

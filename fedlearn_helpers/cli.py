@@ -2,6 +2,7 @@
 
 import typer
 
+from fedlearn_helpers.commands.colab import colab
 from fedlearn_helpers.commands.compare import compare
 from fedlearn_helpers.commands.data import data
 from fedlearn_helpers.commands.doctor import doctor
@@ -19,5 +20,5 @@ def _main() -> None:
     """Run the notebooks of the Federated Learning Workbook, compare, teach and grade with them."""
 
 
-for _command in (run, sweep, compare, flower, student, grade, data, doctor):
+for _command in (run, sweep, compare, flower, student, grade, colab, data, doctor):
     app.command()(_command)

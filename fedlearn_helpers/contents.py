@@ -52,13 +52,23 @@ def save_seconds(measured: dict[str, float]) -> None:
 
 
 def as_markdown(current: str = "") -> str:
-    """Return the map of the workbook as a Markdown table; `current` is the notebook that the reader is in."""
+    """Return the map of the workbook as a Markdown table, with links where the notebooks are at hand.
+
+    Args:
+        current: the notebook that the reader is in.
+    """
     rows = ["| notebook | you learn | cells run in |", "|---|---|---|"]
     for entry in entries():
         label = f"{entry.name[:2]} {entry.title}"
-        link = f"**{label}** (you are here)" if entry.name == current else f"[{label}]({entry.name}.ipynb)"
+        link = f"**{label}** (you are here)" if entry.name == current else _link(label, f"{entry.name}.ipynb")
         rows.append(f"| {link} | {entry.teaches} | {entry.seconds:.0f} s |")
     return "\n".join(rows) + f"\n\nIn preparation: {', '.join(IN_PREPARATION)}."
+
+
+def _link(label: str, notebook: str) -> str:
+    """Return a link, or its text where a notebook is alone, away from the others."""
+    here = any(Path(folder, notebook).exists() for folder in (".", "notebooks"))
+    return f"[{label}]({notebook})" if here else label
 
 
 def installed_versions() -> dict[str, str]:

@@ -10,9 +10,10 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from fedlearn_helpers import __version__
 from fedlearn_helpers.errors import InputError
 
-_VERSIONED = ("fedlearn-helpers", "flwr", "torch", "numpy")
+_VERSIONED = ("flwr", "torch", "numpy")
 
 
 def write_results(
@@ -34,7 +35,8 @@ def write_results(
         for number in value if isinstance(value, list | tuple) else [value]:
             if isinstance(number, float) and not math.isfinite(number):
                 raise InputError(f"metric {name} must be finite, got {number}: the training has diverged")
-    versions = {"python": platform.python_version()} | {name: version(name) for name in _VERSIONED}
+    versions = {"python": platform.python_version(), "fedlearn-helpers": __version__}
+    versions |= {name: version(name) for name in _VERSIONED}
     content = {
         "notebook": notebook,
         "parameters": dict(parameters),

@@ -1,0 +1,1 @@
+"""The commands of `fedlearn`, one module each."""

@@ -1,7 +1,7 @@
 """`load_dataset`: one name, one data set, wherever it has to come from.
 
 Looked for in this order: `$FEDLEARN_DATA/<name>`, the cache, the network. The embedded data set
-needs none of them.
+needs none of them, unless its file is not here, as in a notebook that brings the package along.
 """
 
 import http.client
@@ -24,16 +24,16 @@ def load_dataset(name: str) -> ImageDataset:
     """Return an image data set.
 
     Args:
-        name: "fashion" (10,000 + 2,000 images of Fashion-MNIST, embedded: no network), "cifar10",
-            "fashion-mnist" or "mnist" (downloaded once, then cached), or the path of a folder with
-            one sub-folder of images per class.
+        name: "fashion" (10,000 + 2,000 images of Fashion-MNIST, embedded: no network; where the embedded file
+            is missing they are cut from "fashion-mnist"), "cifar10", "fashion-mnist" or "mnist" (downloaded
+            once, then cached), or the path of a folder with one sub-folder of images per class.
 
     Raises:
         InputError: an unknown name, a folder without usable images, or files that cannot be read.
         DataUnavailableError: not on this machine, and the network does not give it.
     """
     if name == "fashion":
-        decoded = sources.read_embedded()
+        decoded = sources.read_embedded() or _cut_fashion()
     elif name in KNOWN_DATASETS:
         decoded = _load_named(name)
     elif name and os.path.isdir(os.path.expanduser(name)):
@@ -52,6 +52,13 @@ def load_dataset(name: str) -> ImageDataset:
         decoded.class_names,
         decoded.origin,
     )
+
+
+def _cut_fashion() -> Decoded:
+    try:
+        return sources.cut_fashion(_load_named("fashion-mnist"))
+    except DataUnavailableError as error:
+        raise DataUnavailableError(f"dataset 'fashion' is cut from Fashion-MNIST here, and {error}") from None
 
 
 def _load_named(name: str) -> Decoded:
@@ -101,10 +108,11 @@ def _fetch(name: str) -> Decoded:
             return cached(name, _FROM_NETWORK, _only_network_errors(attempt))
         except _NotReached as error:
             reasons.append(str(error))
+    embedded = "use dataset 'fashion', which needs no network, or " if sources.EMBEDDED.is_file() else ""
     raise DataUnavailableError(
         f"dataset {name!r} is neither in FEDLEARN_DATA ({os.environ.get('FEDLEARN_DATA') or 'not set'}) nor in the "
         f"cache ({cache_folder()}), and downloading it failed ({'; '.join(reasons)}); "
-        f"use dataset 'fashion', which needs no network, or set FEDLEARN_DATA to a folder that holds {name}"
+        f"{embedded}set FEDLEARN_DATA to a folder that holds {name}"
     )
 
 

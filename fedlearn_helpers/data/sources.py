@@ -3,6 +3,7 @@
 torchvision and pyarrow are imported where they are used: the embedded data set needs neither.
 """
 
+import hashlib
 import io
 import os
 from pathlib import Path
@@ -34,6 +35,9 @@ FASHION_CLASSES = (
 )
 DIGITS = tuple("0123456789")
 
+EMBEDDED = Path(__file__).parent / "embedded" / "fashion_mnist_12k.npz"
+_FASHION_COUNTS = (10_000, 2_000)
+_FASHION_SHA256 = "4084017359325b0b158fe7759bc20781f98a81c5bd2d091c099af840dbce1625"
 _HUB_FILES = ("train-00000-of-00001.parquet", "test-00000-of-00001.parquet")
 _UNREADABLE = (OSError, ValueError, SyntaxError, Image.DecompressionBombError)  # all that Pillow raises for bad files
 _FOLDER_IMAGE_SIDE = 32
@@ -45,18 +49,45 @@ _TORCHVISION = {
 }
 
 
-def read_embedded() -> Decoded:
-    """Return the 10,000 + 2,000 Fashion-MNIST images that come with the package."""
-    with np.load(Path(__file__).parent / "embedded" / "fashion_mnist_12k.npz") as file:
+def read_embedded() -> Decoded | None:
+    """Return the 10,000 + 2,000 Fashion-MNIST images that come with the package, or None where they do not."""
+    if not EMBEDDED.is_file():
+        return None
+    with np.load(EMBEDDED) as file:
         images, labels = file["x"], file["y"].astype(np.int64)
+    train = _FASHION_COUNTS[0]
     return Decoded(
-        images[:10_000],
-        labels[:10_000],
-        images[10_000:],
-        labels[10_000:],
+        images[:train],
+        labels[:train],
+        images[train:],
+        labels[train:],
         FASHION_CLASSES,
         "The first images of Fashion-MNIST (Zalando, MIT licence), embedded in the package.",
     )
+
+
+def cut_fashion(whole: Decoded) -> Decoded:
+    """Return the images that are embedded in the package, cut from the whole of Fashion-MNIST.
+
+    Raises:
+        InputError: they are not the same.
+    """
+    train, test = _FASHION_COUNTS
+    arrays = [whole.train_images[:train], whole.train_labels[:train]]
+    arrays += [whole.test_images[:test], whole.test_labels[:test]]
+    digest = fashion_sha256(*arrays)
+    if digest != _FASHION_SHA256:
+        raise InputError(f"fashion-mnist must begin with the images of SHA-256 {_FASHION_SHA256}, got {digest}")
+    origin = f"The first images of Fashion-MNIST (Zalando, MIT licence). {whole.origin}"
+    return Decoded(*arrays, FASHION_CLASSES, origin)
+
+
+def fashion_sha256(*arrays: np.ndarray) -> str:
+    """Return one hash of images and labels, taken as bytes."""
+    hashed = hashlib.sha256()
+    for array in arrays:
+        hashed.update(np.ascontiguousarray(array, dtype=np.uint8))
+    return hashed.hexdigest()
 
 
 def find_parquet(folder: Path) -> list[Path]:

@@ -277,6 +277,75 @@ def test_damaged_mnist_is_one_sentence(local_mnist, cache, spoil):
     assert list(cache.iterdir()) == []
 
 
+# The embedded images where the package's file is not at hand -----------------------------------
+
+
+EMBEDDED = sources.read_embedded()
+
+
+@pytest.fixture
+def no_embedded_file(tmp_path, monkeypatch):
+    monkeypatch.setattr(sources, "EMBEDDED", tmp_path / "missing.npz")
+
+
+@pytest.fixture
+def fashion_mirror(stand_in, no_embedded_file, monkeypatch):
+    """Serve the embedded images, followed by a few others, as Fashion-MNIST's home does."""
+    packed = {}
+    for split, images, labels in (
+        ("train", EMBEDDED.train_images, EMBEDDED.train_labels),
+        ("t10k", EMBEDDED.test_images, EMBEDDED.test_labels),
+    ):
+        content = np.concatenate([images, images[:50]]).tobytes()
+        packed[f"{split}-images-idx3-ubyte.gz"] = struct.pack(">4i", 2051, len(images) + 50, 28, 28) + content
+        content = np.concatenate([labels, labels[:50]]).astype(np.uint8).tobytes()
+        packed[f"{split}-labels-idx1-ubyte.gz"] = struct.pack(">2i", 2049, len(labels) + 50) + content
+    packed = {name: gzip.compress(content, compresslevel=1) for name, content in packed.items()}
+    stand_in.files |= {f"/{name}": content for name, content in packed.items()}
+    reader = torchvision.datasets.FashionMNIST
+    monkeypatch.setattr(reader, "mirrors", [stand_in.url + "/"])
+    monkeypatch.setattr(reader, "resources", [(name, md5(content)) for name, content in packed.items()])
+    return stand_in
+
+
+def test_without_the_embedded_file_the_same_images_are_downloaded_once(fashion_mirror):
+    dataset = load_dataset("fashion")
+    assert_holds(dataset, EMBEDDED)
+    assert dataset.class_names == EMBEDDED.class_names
+    assert dataset.origin == "The first images of Fashion-MNIST (Zalando, MIT licence). Downloaded by torchvision."
+    asked = len(fashion_mirror.requests)
+    assert asked >= 4
+    assert_holds(load_dataset("fashion"), EMBEDDED)
+    assert len(fashion_mirror.requests) == asked
+
+
+def test_other_images_are_not_taken_for_the_embedded_ones(mirror, no_embedded_file):
+    with pytest.raises(
+        InputError, match="fashion-mnist must begin with the images of SHA-256 40840173.*, got [0-9a-f]"
+    ):
+        load_dataset("fashion")
+
+
+def test_embedded_images_have_the_hash_that_a_download_must_have():
+    embedded = sources.read_embedded()
+    assert sources.cut_fashion(embedded).train_images.shape == (10_000, 1, 28, 28)
+    embedded.train_labels[0] += 1
+    with pytest.raises(InputError, match="SHA-256"):
+        sources.cut_fashion(embedded)
+
+
+def test_without_file_and_network_the_message_does_not_advise_what_cannot_work(cache, no_embedded_file):
+    with pytest.raises(DataUnavailableError) as caught:
+        load_dataset("fashion")
+    message = str(caught.value)
+    assert message.startswith(
+        "dataset 'fashion' is cut from Fashion-MNIST here, and dataset 'fashion-mnist' is neither"
+    )
+    assert "use dataset 'fashion'" not in message and "\n" not in message
+    assert message.endswith("set FEDLEARN_DATA to a folder that holds fashion-mnist")
+    assert list(cache.iterdir()) == []
+
+
 # The download itself -----------------------------------------------------------------------
 
 

@@ -1,0 +1,294 @@
+"""What editions consist of; nothing is executed but their setup cell's functions."""
+
+import ast
+import functools
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import papermill
+import pytest
+from typer.testing import CliRunner
+
+from fedlearn_helpers import contents
+from fedlearn_helpers.cli import app
+from fedlearn_helpers.colab import build_edition, modules, requirements, setup_cell, write_edition
+
+ROOT = Path(__file__).parents[2]
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb"))
+every_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+
+
+@functools.cache
+def edition_of(path):
+    return build_edition(path)
+
+
+def cells_of(edition, kind):
+    return [cell for cell in edition.cells if cell.cell_type == kind]
+
+
+def own_cells(edition):
+    """Return the code cells that the notebook does not have."""
+    return [cell for cell in cells_of(edition, "code") if cell.id.startswith("colab-")]
+
+
+def written_files(edition):
+    """Return what the edition's cells write, by name, from their source."""
+    files = {}
+    for cell in own_cells(edition)[1:]:
+        first, rest = cell.source.split("\n", 1)
+        if name := re.fullmatch(r"%%writefile (\S+)", first):
+            files[name[1]] = rest + "\n"
+        else:
+            call = ast.parse(cell.source).body[-1].value
+            files[call.func.value.args[0].value] = ast.literal_eval(call.args[0])
+    return files
+
+
+@every_notebook
+def test_an_edition_is_small_and_has_no_outputs(path, tmp_path):
+    edition = write_edition(path, tmp_path)
+    assert edition.stat().st_size < 2_000_000
+    assert all(not cell.outputs for cell in cells_of(nbformat.read(edition, as_version=4), "code"))
+    assert [entry.name for entry in tmp_path.iterdir()] == [path.name]
+
+
+def test_failure_while_writing_leaves_nothing(tmp_path, monkeypatch):
+    def fail(*args):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "chmod", fail)
+    with pytest.raises(KeyboardInterrupt):
+        write_edition(NOTEBOOKS[0], tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+@every_notebook
+def test_the_notebooks_cells_are_all_there_in_order_with_their_ids(path):
+    edition, notebook = edition_of(path), nbformat.read(path, as_version=4)
+    assert [cell.id for cell in edition.cells if not cell.id.startswith("colab-")] == [
+        cell.id for cell in notebook.cells
+    ]
+    code = {cell.id: (cell.source, cell.metadata) for cell in cells_of(edition, "code")}
+    for cell in cells_of(notebook, "code"):
+        assert code[cell.id] == (cell.source, cell.metadata)
+
+
+@every_notebook
+def test_papermill_finds_the_same_parameters(path, tmp_path):
+    edition = write_edition(path, tmp_path)
+    assert papermill.inspect_notebook(str(edition)) == papermill.inspect_notebook(str(path))
+
+
+@every_notebook
+def test_files_are_those_of_the_package_below_a_title(path):
+    for name, text in written_files(edition_of(path)).items():
+        title = f"# @title {name}\n" if name.endswith(".py") else ""
+        assert text == title + (ROOT / name).read_text().rstrip() + "\n", name
+
+
+@every_notebook
+def test_setup_and_files_come_before_the_parameters_and_are_hidden(path):
+    edition = edition_of(path)
+    own = own_cells(edition)
+    assert own[0].id == "colab-setup" and own[0].source.startswith("# @title Setup: run this cell first\n")
+    parameters = next(n for n, cell in enumerate(edition.cells) if "parameters" in cell.metadata.get("tags", []))
+    assert max(edition.cells.index(cell) for cell in own) < parameters
+    for cell in own:
+        assert cell.metadata["cellView"] == "form" and cell.metadata["jupyter"]["source_hidden"]
+        assert "# @title " in "\n".join(cell.source.splitlines()[:2])
+    (collapsed,) = edition.metadata["colab"]["collapsed_sections"]
+    heading = next(cell for cell in edition.cells if cell.metadata.get("id") == collapsed)
+    following = edition.cells[edition.cells.index(heading) + 1 :]
+    end = next(n for n, cell in enumerate(following) if cell.cell_type == "markdown")
+    assert following[end].source.startswith("## ")
+    assert following[:end] == own[1:], "only the files are in the collapsed section"
+
+
+@every_notebook
+def test_no_link_leads_to_a_file_that_is_not_there(path):
+    for cell in cells_of(edition_of(path), "markdown"):
+        assert ".ipynb" not in re.sub(r"`[^`]*`", "", cell.source), cell.source
+
+
+@every_notebook
+def test_terms_are_defined_at_the_end(path):
+    text = "\n".join(cell.source for cell in nbformat.read(path, as_version=4).cells)
+    terms = re.findall(r"\[([^]]+)\]\(glossary\.ipynb#", text)
+    assert len(terms) > 2
+    last = edition_of(path).cells[-1].source
+    for term in terms:
+        assert re.search(rf"^### {re.escape(term)}\n\n\w.{{40}}", last, re.MULTILINE), term
+    assert last.count("\n### ") == len(set(terms))
+
+
+def test_two_builds_give_the_same_bytes(tmp_path):
+    """In two processes, since the order in sets of texts differs from process to process."""
+    for name, seed in (("a", "1"), ("b", "2")):
+        command = [sys.executable, "-c", "from fedlearn_helpers.cli import app; app()", "colab"]
+        folders = ["--folder", str(ROOT / "notebooks"), "--output", str(tmp_path / name)]
+        subprocess.run([*command, *folders], check=True, env=os.environ | {"PYTHONHASHSEED": seed}, cwd=ROOT)
+    first, second = ({file.name: file.read_bytes() for file in (tmp_path / name).iterdir()} for name in "ab")
+    assert first == second
+    assert set(first) == {path.name for path in NOTEBOOKS}
+
+
+def test_the_map_of_the_workbook_has_links_only_where_they_lead_somewhere(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    alone = contents.as_markdown(current="00_start_here")
+    assert "| 02 Federated averaging |" in alone and ".ipynb" not in alone
+    (tmp_path / "02_federated_averaging.ipynb").touch()
+    assert "| [02 Federated averaging](02_federated_averaging.ipynb) |" in contents.as_markdown("00_start_here")
+
+
+# The command ---------------------------------------------------------------------------------
+
+
+def test_the_command_writes_the_chosen_ones(tmp_path):
+    arguments = ["colab", "0", "02", "--folder", str(ROOT / "notebooks"), "--output", str(tmp_path / "new")]
+    result = CliRunner().invoke(app, arguments)
+    assert result.exit_code == 0, result.output
+    names = ["00_start_here.ipynb", "02_federated_averaging.ipynb"]
+    assert sorted(entry.name for entry in (tmp_path / "new").iterdir()) == names
+    assert re.fullmatch(r"(\S+/0[02]_\w+\.ipynb: \d+ kB\n){2}", result.output)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["99"], "InputError: notebooks must be among 00, 01, "),
+        (["--folder", "nowhere"], "InputError: folder must hold the notebooks, got 'nowhere' with none"),
+    ],
+)
+def test_mistakes_end_with_one_sentence_and_nothing_is_written(arguments, sentence, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "notebooks").symlink_to(ROOT / "notebooks")
+    result = CliRunner().invoke(app, ["colab", *arguments])
+    assert result.exit_code == 1
+    assert result.output.startswith(sentence) and len(result.output.splitlines()) == 1
+    assert not (tmp_path / "build").exists()
+
+
+# Which files ---------------------------------------------------------------------------------
+
+
+PACKAGE = {
+    "__init__.py": '"""Nothing."""',
+    "alone.py": "import os",
+    "top.py": "from kit.inner import deep\n\n\ndef later():\n    from kit import lazy\n    return lazy, deep\n",
+    "lazy.py": "from kit.inner.table import rows",
+    "inner/__init__.py": "from .start import begin",
+    "inner/start.py": "from ..other import VALUE as begin",
+    "inner/deep.py": "from . import start",
+    "inner/table.py": "from pathlib import Path\n\nrows = Path(__file__).with_name('rows.csv'), 'picture.bin'\n",
+    "inner/rows.csv": "a,b\n",
+    "inner/unused.csv": "c\n",
+    "other.py": "VALUE = 1",
+}
+
+
+@pytest.fixture
+def kit(tmp_path, monkeypatch):
+    for name, text in PACKAGE.items():
+        path = tmp_path / "kit" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    (tmp_path / "kit" / "inner" / "picture.bin").write_bytes(b"\xff\xfe\x00\xff")
+    monkeypatch.setattr(modules, "PACKAGE", "kit")
+    monkeypatch.setattr(modules, "FOLDER", tmp_path / "kit")
+    return lambda *cells: {path.relative_to(tmp_path / "kit").as_posix() for path in modules.files_behind([*cells])}
+
+
+EVERYTHING = set(PACKAGE) - {"alone.py", "inner/unused.csv"}
+
+
+@pytest.mark.parametrize(
+    ("cell", "files"),
+    [
+        ("import numpy as np", set()),
+        ("import kit", {"__init__.py"}),
+        ("from kit import alone", {"__init__.py", "alone.py"}),
+        ("import kit.alone as other_name", {"__init__.py", "alone.py"}),
+        ("def f():\n    from kit.alone import os", {"__init__.py", "alone.py"}),
+        ("from kit.inner import begin", {"__init__.py", "inner/__init__.py", "inner/start.py", "other.py"}),
+        ("%matplotlib inline\n!ls\nfrom kit import top", EVERYTHING),
+    ],
+)
+def test_imports_are_followed(kit, cell, files):
+    assert kit(cell) == files
+    assert kit("x = 1", cell) == files
+
+
+# The setup cell ---------------------------------------------------------------------------------
+
+
+def test_every_requirement_of_the_workbook_and_of_flower_is_looked_for():
+    wanted = requirements.with_dependencies() | requirements.alone()
+    assert {"torch", "ipywidgets", "flwr", "protobuf", "sqlalchemy", "iterators"} <= set(wanted)
+    assert not {"ray", "uv", "jupyterlab", "pytest", "mcp"} & set(wanted)
+    assert not set(requirements.with_dependencies()) & set(requirements.alone())
+
+
+def test_only_what_is_not_installed_is_missing():
+    wanted = {"numpy": "numpy>=99", "typing-extensions": "typing-extensions", "no-such-thing": "no-such-thing<2"}
+    assert setup_cell.missing(wanted) == ["no-such-thing<2"]
+
+
+@pytest.fixture
+def pip(monkeypatch, tmp_path):
+    """Record what pip is asked for, and the limits it gets; start in an empty folder."""
+    calls = []
+
+    def install(*arguments):
+        limits = Path(arguments[1]).read_text().splitlines() if arguments[0] == "--constraint" else None
+        calls.append((arguments, limits))
+
+    monkeypatch.setattr(setup_cell, "pip_install", install)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [entry for entry in sys.path if entry])
+    return calls
+
+
+def test_what_is_missing_is_installed_within_the_limits_of_what_is_there(pip, tmp_path):
+    setup_cell.set_up({"numpy": "numpy>=2", "aa": "aa<2"}, {"bb": "bb==1", "torch": "torch"}, "kit", ["kit", "kit/in"])
+    (limited, limits), (without, none) = pip
+    assert limited[2:] == ("aa<2",) and none is None
+    assert any(re.fullmatch(r"torch==\d.*", line) for line in limits)
+    assert without == ("--no-deps", "bb==1")
+    assert (tmp_path / "kit" / "in").is_dir()
+    assert sys.path[0] == str(tmp_path)
+
+
+def test_where_nothing_is_missing_pip_is_not_asked(pip):
+    setup_cell.set_up({"numpy": "numpy"}, {"torch": "torch"}, "kit", ["kit"])
+    assert pip == []
+
+
+def test_an_older_run_of_the_cells_is_forgotten(pip, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "kit", None)
+    monkeypatch.setitem(sys.modules, "kit.inner", None)
+    monkeypatch.setitem(sys.modules, "kitchen", None)
+    (tmp_path / "kit").mkdir()
+    (tmp_path / "kit" / "__init__.py").write_text("# @title kit/__init__.py\n")
+    setup_cell.set_up({}, {}, "kit", ["kit"])
+    assert "kit" not in sys.modules and "kit.inner" not in sys.modules and "kitchen" in sys.modules
+
+
+@pytest.mark.parametrize("name", ["__init__.py", "in/other.py"])
+def test_a_folder_that_is_somebody_elses_is_left_alone(pip, tmp_path, name):
+    (tmp_path / "kit" / name).parent.mkdir(parents=True)
+    (tmp_path / "kit" / name).write_text('"""A module of somebody else."""\n')
+    with pytest.raises(RuntimeError, match="kit is not of this notebook's making: run it elsewhere"):
+        setup_cell.set_up({"aa": "aa"}, {}, "kit", ["kit", "kit/new"])
+    assert pip == [] and not (tmp_path / "kit" / "new").exists()
+
+
+def test_a_failing_pip_is_one_sentence():
+    with pytest.raises(RuntimeError) as caught:
+        setup_cell.pip_install("--no-index", "--find-links", "/nowhere", "no-such-thing==1")
+    assert str(caught.value).startswith("pip could not install --no-index")
+    assert "no-such-thing==1" in str(caught.value) and "\n" not in str(caught.value)
