@@ -5,7 +5,7 @@ PYTHON ?= $(call where,python3.11 python3)
 PYTHON312 ?= $(call where,python3.12 python3.13)
 BIN := .venv/bin
 
-.PHONY: run test lab bench bench-quick clean
+.PHONY: run test lab site bench bench-quick clean
 
 run: .venv/ready  ## execute all notebooks, render them, write build/index.html
 	$(BIN)/fedlearn run
@@ -17,6 +17,9 @@ test: .venv/ready  ## the whole test suite
 
 lab: .venv/ready  ## open JupyterLab on the first notebook
 	$(BIN)/jupyter lab notebooks/00_start_here.ipynb
+
+site: .venv/ready  ## run what changed, and build the static site in build/site
+	$(BIN)/python docs/make_site.py
 
 bench: .venv-bench/ready .venv-blazefl/ready  ## measure speed and memory against peers; needs FEDLEARN_DATA
 	.venv-bench/bin/python benchmarks/run.py
