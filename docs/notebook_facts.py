@@ -130,6 +130,8 @@ def commands() -> str:
     """Return the subcommands of `fedlearn`, what each does and an example, as a Markdown list."""
     lines = []
     for name, command in typer.main.get_command(cli.app).commands.items():
+        if command.hidden:
+            continue
         text = inspect.cleandoc(command.help or "")
         example = re.search(r"^Example: (.+)$", text, re.MULTILINE)
         summary = " ".join(text.partition("\n\n")[0].split())

@@ -59,6 +59,7 @@ def test_axe_finds_no_serious_violation_in_light_and_in_dark(visit, name):
     # Code has the same few colours everywhere, and thousands of words to measure, so one notebook stands for all.
     context = {} if name.endswith(NAMES[0]) else {"exclude": [[".cell_input"]]}
     page = visit(name)
+    page.add_style_tag(content="* { transition: none !important; }")  # no colours between light and dark
     for theme in ("light", "dark"):
         page.emulate_media(color_scheme=theme)
         page.locator(f"html[data-theme={theme}]").wait_for(state="attached")
@@ -97,7 +98,9 @@ def test_the_dark_theme_is_kept_and_figures_stay_white(visit, expect):
     expect(page.locator("html")).to_have_attribute("data-theme", "dark")
     background = "element => getComputedStyle(element).backgroundColor"
     assert page.locator("body").evaluate(background) != "rgb(255, 255, 255)"
-    for figure in page.locator(".cell_output img").all():
+    if not (figures := page.locator(".cell_output img").all()):
+        pytest.skip("figures need notebooks that ran: fedlearn run")
+    for figure in figures:
         assert figure.evaluate(background) == "rgb(255, 255, 255)"
         assert figure.evaluate("element => getComputedStyle(element).filter") == "none"
 
