@@ -1,5 +1,6 @@
 """Builds the site: executed notebooks and the pages in docs/ become build/site. Run by `make site`."""
 
+import contextlib
 import io
 import shutil
 import sys
@@ -31,7 +32,8 @@ def main() -> None:
     sources = sorted(NOTEBOOKS.glob("[0-9][0-9]_*.ipynb"))
     if stale := [path.name[:2] for path in sources if executed(path) is None]:
         print(f"Notebooks {', '.join(stale)} have not run since the last change.", flush=True)
-        cli.run(stale, folder=NOTEBOOKS, output=BUILD)
+        with contextlib.chdir(ROOT):  # the notebooks print the folder they write to: a relative one
+            cli.run(stale)
     print("Building the site …", flush=True)
     try:
         build_site({path.name: executed(path) or path for path in sources}, BUILD / "site")

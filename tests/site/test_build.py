@@ -283,12 +283,12 @@ def project(tmp_path, monkeypatch):
 )
 def test_notebooks_older_than_what_they_were_made_of_are_run(project, monkeypatch, changed, stale):
     ran, built = [], []
-    monkeypatch.setattr(cli, "run", lambda numbers, **folders: ran.extend(numbers))
+    monkeypatch.setattr(cli, "run", lambda numbers: ran.extend((number, Path.cwd()) for number in numbers))
     monkeypatch.setattr(make_site, "build_site", lambda notebooks, output: built.append((list(notebooks), output)))
     if changed:
         os.utime(project / changed, (2000, 2000))
     make_site.main()
-    assert ran == stale
+    assert ran == [(number, project) for number in stale]
     assert built == [(["00_a.ipynb", "01_b.ipynb"], project / "build" / "site")]
 
 
