@@ -5,7 +5,7 @@ PYTHON ?= $(call where,python3.11 python3)
 PYTHON312 ?= $(call where,python3.12 python3.13)
 BIN := .venv/bin
 
-.PHONY: run test lab colab bench bench-quick clean
+.PHONY: run test lab site colab bench bench-quick clean
 
 run: .venv/ready  ## execute all notebooks, render them, write build/index.html
 	$(BIN)/fedlearn run
@@ -20,6 +20,9 @@ lab: .venv/ready  ## open JupyterLab on the first notebook
 
 colab: .venv/ready  ## write build/colab, notebooks for Google Colab that need no other file
 	$(BIN)/fedlearn colab
+
+site: .venv/ready  ## run what changed, and build the static site in build/site
+	$(BIN)/python docs/make_site.py
 
 bench: .venv-bench/ready .venv-blazefl/ready  ## measure speed and memory against peers; needs FEDLEARN_DATA
 	.venv-bench/bin/python benchmarks/run.py

@@ -1,0 +1,38 @@
+"""Makes pages of notebooks: what only works in a running notebook becomes a sentence that says so."""
+
+from pathlib import Path
+
+import nbformat
+from nbformat import NotebookNode
+
+_WIDGET = "application/vnd.jupyter.widget-view+json"
+_INSTEAD = (
+    '<p class="only-live">Here are controls that redraw the figure. They work where the notebook runs: '
+    "in JupyterLab, not on this page.</p>"
+)
+
+
+def prepare(source: Path, page: Path) -> None:
+    """Write a notebook as the site shows it.
+
+    A widget without its kernel is a picture with controls that do nothing, and its code would come over the network.
+
+    Args:
+        source: a notebook, executed or not.
+        page: where to write it.
+    """
+    notebook = nbformat.read(source, as_version=4)
+    notebook.metadata.pop("widgets", None)
+    notebook.cells = [cell for cell in notebook.cells if not _says_only_where_results_go(cell)]
+    for cell in notebook.cells:
+        for output in cell.get("outputs", []):
+            if _WIDGET in output.get("data", {}):
+                output.data = NotebookNode({"text/html": _INSTEAD})
+    nbformat.write(notebook, page)
+
+
+def _says_only_where_results_go(cell: NotebookNode) -> bool:
+    """Whether `fedlearn run` put in this cell, and it holds none of the reader's parameters."""
+    lines = [line for line in cell.source.splitlines() if line and not line.startswith("#")]
+    injected = "injected-parameters" in cell.metadata.get("tags", [])
+    return injected and all(line.startswith("output_dir =") for line in lines)

@@ -1,0 +1,20 @@
+"""What tests of several folders share: the site, built once."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT / "docs"))
+
+
+@pytest.fixture(scope="session")
+def site(tmp_path_factory):
+    """The site's folder: of notebooks as `fedlearn run` left them, where it did, and of unexecuted ones elsewhere."""
+    import make_site
+
+    sources = sorted((ROOT / "notebooks").glob("[0-9]*.ipynb"))
+    folder = tmp_path_factory.mktemp("site") / "site"
+    make_site.build_site({path.name: make_site.executed(path) or path for path in sources}, folder)
+    return folder

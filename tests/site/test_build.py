@@ -1,0 +1,307 @@
+"""The site: built without a warning, with every page, link, paper and formula."""
+
+import html
+import json
+import os
+import re
+from pathlib import Path
+
+import make_site
+import nbformat
+import pytest
+import typer.main
+from links import anchor_of, broken_links
+from notebook_facts import bibliography, read_facts
+from prepare import prepare
+
+from fedlearn_helpers import cli, contents
+from fedlearn_helpers.errors import InputError
+
+NOTEBOOKS = sorted(make_site.NOTEBOOKS.glob("[0-9]*.ipynb"))
+GLOSSARY = make_site.NOTEBOOKS / "glossary.ipynb"
+_PAPER = r"https?://(?:arxiv\.org|(?:dx\.)?doi\.org)/[^\s)\"'<>\]]+"
+every_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+
+
+def page_of(site: Path, path: Path) -> str:
+    return (site / "notebooks" / f"{path.stem}.html").read_text()
+
+
+def cells_of(path: Path) -> list:
+    return nbformat.read(path, as_version=4).cells
+
+
+def text_of(page: str) -> str:
+    """Return a page's text on one line, with straight quotes: Sphinx curls them."""
+    text = html.unescape(re.sub(r"<[^>]+>", "", page))
+    return " ".join(text.translate(str.maketrans("‘’“”", "''\"\"")).split())
+
+
+def rows_after(page: str, heading: str) -> list[list[str]]:
+    """Return the rows of the first table under a heading, as texts."""
+    table = page[page.index(f">{heading}<") :].partition("</table>")[0]
+    rows = re.findall(r"<tr.*?</tr>", table, re.DOTALL)
+    return [[text_of(cell) for cell in re.findall(r"<t[hd].*?</t[hd]>", row, re.DOTALL)] for row in rows]
+
+
+def test_has_every_page(site):
+    pages = {str(path.relative_to(site)) for path in site.rglob("*.html") if path.parent.name != "_static"}
+    notebooks = {f"notebooks/{path.stem}.html" for path in [*NOTEBOOKS, GLOSSARY]}
+    assert pages == notebooks | {
+        "index.html",
+        "contents.html",
+        "bibliography.html",
+        "instructors.html",
+        "search.html",
+    }
+
+
+def test_notebooks_stand_in_the_menu_in_reading_order(site):
+    menu = (site / "contents.html").read_text().partition('class="bd-links__title"')[2]
+    listed = re.findall(r'href="notebooks/([^"#]+)\.html">\s*(\d\d)', menu.partition("</nav>")[0])
+    assert listed == [(path.stem, path.name[:2]) for path in NOTEBOOKS]
+
+
+@pytest.mark.parametrize("name", ["index", "contents", "instructors"])
+def test_times_are_the_measured_ones(site, name):
+    text = text_of((site / f"{name}.html").read_text())
+    for entry in contents.entries():
+        assert re.search(
+            rf"{re.escape(f'{entry.name[:2]} {entry.title} {entry.teaches}')} \d+ min \d+ min {entry.seconds:.0f} s",
+            text,
+        ), entry.name
+
+
+def test_nothing_comes_over_the_network(site):
+    for path in site.rglob("*.html"):
+        loaded = re.findall(
+            r"<(?:script|link|img|iframe)\b[^>]*\b(?:src|href)=\"(?:https?:)?//[^\"]*", path.read_text()
+        )
+        assert loaded == [], path.name
+
+
+def test_names_no_folder_of_the_machine_that_built_it(site):
+    for path in [*site.rglob("*.html"), site / "searchindex.js"]:
+        assert str(site.parent) not in path.read_text() and str(make_site.ROOT) not in path.read_text(), path.name
+
+
+@every_notebook
+def test_every_formula_is_mathml(site, path):
+    text = "\n\n".join(cell.source for cell in cells_of(path) if cell.cell_type == "markdown")
+    formulas = re.findall(r"\$\$.+?\$\$|\$[^$\n]+\$", re.sub(r"`[^`]*`", "", text), re.DOTALL)
+    assert page_of(site, path).count("<math ") == len(formulas)
+
+
+@every_notebook
+def test_links_to_terms_lead_to_their_definitions(site, path):
+    glossary = (site / "notebooks" / "glossary.html").read_text()
+    links = re.findall(r'href="glossary\.html#([^"]+)"[^>]*>(.*?)</a>', page_of(site, path))
+    assert len(links) >= 5
+    for anchor, term in links:
+        (heading,) = re.findall(rf'id="{re.escape(anchor)}">\s*(?:</?span[^>]*>\s*)*<h\d>(.*?)<', glossary)
+        assert text_of(heading) == text_of(term)
+
+
+def test_every_paper_of_the_notebooks_is_in_the_bibliography_and_the_other_way_round(site):
+    cited = {
+        link.rstrip(".,;") for path in NOTEBOOKS for cell in cells_of(path) for link in re.findall(_PAPER, cell.source)
+    }
+    listed = re.findall(_PAPER, (site / "bibliography.html").read_text())
+    assert len(listed) == len(set(listed)), "a paper stands there twice"
+    assert set(listed) == cited
+
+
+@every_notebook
+def test_outcomes_are_those_of_the_notebook(site, path):
+    (said,) = re.findall(r"\*\*After this notebook you can\*\* (.+)", cells_of(path)[0].source)
+    assert f"After it, students can {said.replace('*', '')}" in text_of((site / "instructors.html").read_text())
+
+
+def test_instructors_find_every_command(site):
+    text = text_of((site / "instructors.html").read_text())
+    shown = {name for name, command in typer.main.get_command(cli.app).commands.items() if not command.hidden}
+    assert shown == set(re.findall(r"fedlearn (\w+): ", text)) >= {"run", "compare", "flower"}
+
+
+@pytest.mark.parametrize(("plan", "minutes"), [("90 minutes: what federated learning is", 90), ("One day", 4 * 90)])
+def test_course_plans_add_up(site, plan, minutes):
+    header, *rows = rows_after((site / "instructors.html").read_text(), plan)
+    assert header[0] == "minutes"
+    assert sum(int(row[0]) for row in rows) == minutes
+
+
+def test_the_rubric_has_four_criteria_and_four_levels(site):
+    rows = rows_after((site / "instructors.html").read_text(), "A rubric for the project")
+    assert len(rows) == 5
+    assert all(len(row) == 5 and all(row[1:]) for row in rows)
+
+
+def test_no_answer_waits_for_a_notebook_that_is_there():
+    planned = re.findall(r"Planned for notebook (\d\d)", (make_site.DOCS / "instructors.md").read_text())
+    assert set(planned) & {path.name[:2] for path in NOTEBOOKS} == set()
+
+
+# What goes wrong --------------------------------------------------------------------------
+
+
+def test_what_sphinx_cannot_resolve_ends_the_build_and_leaves_the_old_site(tmp_path):
+    notebook = nbformat.read(NOTEBOOKS[0], as_version=4)
+    notebook.cells[
+        0
+    ].source += "\n\n[nowhere](99_nowhere.ipynb), [no term](glossary.ipynb#no-such-term), $\\nosuchcommand$"
+    nbformat.write(notebook, tmp_path / "changed.ipynb")
+    sources = {path.name: path for path in NOTEBOOKS} | {NOTEBOOKS[0].name: tmp_path / "changed.ipynb"}
+    output = tmp_path / "build" / "site"
+    output.mkdir(parents=True)
+    (output / "index.html").write_text("the old one")
+    with pytest.raises(make_site.SiteError) as caught:
+        make_site.build_site(sources, output)
+    for problem in ("99_nowhere.ipynb", "no-such-term", "nosuchcommand"):
+        assert problem in str(caught.value)
+    assert [path.name for path in output.parent.iterdir()] == ["site"]
+    assert (output / "index.html").read_text() == "the old one"
+
+
+def test_broken_links_are_found_and_good_ones_are_not(tmp_path):
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "a.html").write_text(
+        '<p id="here"><a href="#here">1</a><a href="#gone">2</a><a href="sub/b.html#x%20y">3</a>'
+        '<a href="sub/b.html#z">4</a><img src="none.png">'
+        '<a href="https://example.org/x">5</a><a href="mailto:a@b">6</a>'
+    )
+    (tmp_path / "sub" / "b.html").write_text('<h2 id="x y"><a href="../a.html#here">1</a><a href="c.ipynb">2</a>')
+    assert broken_links(tmp_path) == [
+        "a.html: #gone",
+        "a.html: sub/b.html#z",
+        "a.html: none.png",
+        "sub/b.html: c.ipynb",
+    ]
+
+
+def test_anchors_are_those_of_jupyterlab():
+    assert anchor_of("2. If the data stay, what moves?") == "2.-If-the-data-stay,-what-moves?"
+
+
+def test_a_widget_becomes_a_sentence(tmp_path):
+    widget = nbformat.v4.new_output(
+        "display_data", {"application/vnd.jupyter.widget-view+json": {}, "text/plain": "VBox()"}
+    )
+    figure = nbformat.v4.new_output("display_data", {"text/html": '<img alt="A figure."/>'})
+    notebook = nbformat.v4.new_notebook(
+        cells=[nbformat.v4.new_code_cell("explore()", outputs=[figure, widget])], metadata={"widgets": {"state": {}}}
+    )
+    nbformat.write(notebook, tmp_path / "a.ipynb")
+    prepare(tmp_path / "a.ipynb", tmp_path / "b.ipynb")
+    prepared = nbformat.read(tmp_path / "b.ipynb", as_version=4)
+    outputs = prepared.cells[0].outputs
+    assert outputs[0] == figure
+    assert "in JupyterLab" in outputs[1].data["text/html"] and len(outputs[1].data) == 1
+    assert "widgets" not in prepared.metadata
+
+
+@pytest.mark.parametrize(("injected", "kept"), [('output_dir = "out"', False), ('output_dir = "out"\nseed = 1', True)])
+def test_injected_parameters_are_shown_if_they_change_anything(tmp_path, injected, kept):
+    cell = nbformat.v4.new_code_cell(f"# Parameters\n{injected}", metadata={"tags": ["injected-parameters"]})
+    nbformat.write(nbformat.v4.new_notebook(cells=[cell]), tmp_path / "a.ipynb")
+    prepare(tmp_path / "a.ipynb", tmp_path / "b.ipynb")
+    assert bool(cells_of(tmp_path / "b.ipynb")) == kept
+
+
+@pytest.fixture
+def first_notebook(tmp_path):
+    """A function: a folder with a copy of the first notebook in which a text is replaced."""
+
+    def copy(before, after, folder=tmp_path):
+        text = NOTEBOOKS[0].read_text()
+        assert before in text
+        folder.mkdir(exist_ok=True)
+        (folder / NOTEBOOKS[0].name).write_text(text.replace(before, after))
+        return folder
+
+    return copy
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "sentence"),
+    [
+        ("After this notebook you can", "Afterwards you can", "00_start_here.ipynb must have a line that matches"),
+        ("**Builds on**", "**Needs**", "00_start_here.ipynb must have a line that matches"),
+        ("**Time**: 25 minutes", "**Time**: half an hour", "00_start_here.ipynb must have a line that matches"),
+        (
+            " (2018): *Federated Learning for",
+            ", 2018: *Federated Learning for",
+            "a reference in 00_start_here must look like",
+        ),
+    ],
+)
+def test_a_notebook_that_does_not_say_what_the_site_needs(first_notebook, before, after, sentence):
+    with pytest.raises(InputError, match=sentence):
+        read_facts(first_notebook(before, after))
+
+
+def test_a_notebook_that_is_not_in_the_contents(tmp_path):
+    (tmp_path / "77_unknown.ipynb").write_text(json.dumps({}))
+    with pytest.raises(
+        InputError, match=r"77_unknown\.ipynb must be in the workbook's contents, which has 00_start_here"
+    ):
+        read_facts(tmp_path)
+
+
+def test_a_paper_that_two_notebooks_cite_differently(first_notebook, tmp_path):
+    changed = read_facts(first_notebook("Hard et al. (2018)", "Hard (2018)", tmp_path / "changed"))
+    with pytest.raises(InputError, match="arxiv.org/abs/1811.03604.* must be cited alike everywhere"):
+        bibliography([*read_facts(make_site.NOTEBOOKS), *changed])
+
+
+# What has to run --------------------------------------------------------------------------
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    """A project of two notebooks that ran, and a package; all files are of one time."""
+    for name in ("00_a", "01_b"):
+        for path in (f"notebooks/{name}.ipynb", f"build/{name}.ipynb", f"build/results/{name}/results.json"):
+            (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / path).touch()
+    (tmp_path / "fedlearn_helpers").mkdir()
+    (tmp_path / "fedlearn_helpers" / "a.py").touch()
+    for path in tmp_path.rglob("*.*"):
+        os.utime(path, (1000, 1000))
+    monkeypatch.setattr(make_site, "ROOT", tmp_path)
+    monkeypatch.setattr(make_site, "NOTEBOOKS", tmp_path / "notebooks")
+    monkeypatch.setattr(make_site, "BUILD", tmp_path / "build")
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("changed", "stale"),
+    [
+        (None, []),
+        ("notebooks/01_b.ipynb", ["01"]),
+        ("fedlearn_helpers/a.py", ["00", "01"]),
+    ],
+)
+def test_notebooks_older_than_what_they_were_made_of_are_run(project, monkeypatch, changed, stale):
+    ran, built = [], []
+    monkeypatch.setattr(cli, "run", lambda numbers: ran.extend((number, Path.cwd()) for number in numbers))
+    monkeypatch.setattr(make_site, "build_site", lambda notebooks, output: built.append((list(notebooks), output)))
+    if changed:
+        os.utime(project / changed, (2000, 2000))
+    make_site.main()
+    assert ran == [(number, project) for number in stale]
+    assert built == [(["00_a.ipynb", "01_b.ipynb"], project / "build" / "site")]
+
+
+def test_a_notebook_whose_last_run_failed_is_run_again(project):
+    (project / "build" / "results" / "01_b" / "results.json").unlink()  # as fedlearn run does before it starts
+    assert make_site.executed(project / "notebooks" / "00_a.ipynb") == project / "build" / "00_a.ipynb"
+    assert make_site.executed(project / "notebooks" / "01_b.ipynb") is None
+
+
+def test_problems_are_printed_without_a_traceback(project, monkeypatch):
+    def fail(notebooks, output):
+        raise make_site.SiteError("links that lead nowhere")
+
+    monkeypatch.setattr(make_site, "build_site", fail)
+    with pytest.raises(SystemExit, match="SiteError: links that lead nowhere"):
+        make_site.main()
