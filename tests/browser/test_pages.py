@@ -7,7 +7,8 @@ import nbformat
 import pytest
 from places import NOTEBOOKS, WIDTH
 
-from fedlearn_helpers import cli
+from fedlearn_helpers.commands import run
+from fedlearn_helpers.notebooks import render
 
 NAMES = [path.stem for path in sorted(NOTEBOOKS.glob("[0-9]*.ipynb"))]
 
@@ -17,18 +18,16 @@ def rendered(opened, lab, tmp_path_factory):
     """A function: the page of a notebook that was run in JupyterLab, of the glossary, or of the index."""
     folder = tmp_path_factory.mktemp("pages")
 
-    def render(name):
+    def page_of(name):
         if name == "index":
-            return cli._write_index(
-                folder, [NOTEBOOKS / f"{name}.ipynb" for name in NAMES], dict.fromkeys(NAMES, 1.0), {}
-            )
+            return run._write_index(folder, dict.fromkeys(NAMES, 1.0), {})
         path = lab.root / f"{name}.ipynb"
         if name in NAMES:
             save(opened(name), path)
-        cli._render(path, folder / f"{name}.html")
+        render(path, folder / f"{name}.html")
         return folder / f"{name}.html"
 
-    return render
+    return page_of
 
 
 def save(page, path):
