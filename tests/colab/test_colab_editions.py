@@ -1,7 +1,7 @@
 """Every edition, executed alone in an empty folder, by Pythons that have neither the package nor Flower.
 
-With FEDLEARN_TEST_ALL_COLAB=1 all of them run in both environments; else, since they are built alike, the last on Colab's
-versions and one in a bare environment.
+With FEDLEARN_TEST_ALL_COLAB=1 all of them run in both environments; else, since they are built alike, the last one on
+Colab's versions and one in a bare environment.
 """
 
 import json
