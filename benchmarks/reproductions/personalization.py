@@ -18,7 +18,7 @@ PLAN = PersonalComparison(
     num_newcomers=0,
     num_rounds=20,
     recipe=Recipe(local_epochs=1, batch_size=10, learning_rate=0.02),
-    model="cnn",
+    model="mlp",
     validation_fraction=0.25,
 )
 
