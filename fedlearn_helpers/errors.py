@@ -1,4 +1,6 @@
-"""One exception for mistakes a user can fix: a single sentence, no traceback in a notebook."""
+"""Mistakes a user can fix: a single sentence, no traceback in a notebook."""
+
+from collections.abc import Iterable
 
 
 class InputError(ValueError):
@@ -19,3 +21,13 @@ class DataUnavailableError(InputError):
 def one_line(error: Exception) -> str:
     """Return the kind of an error and what it says without line breaks, to put into another message."""
     return " ".join(f"{type(error).__name__}: {error}".split())
+
+
+def check_one_of(argument: str, value: object, known: Iterable[object]) -> None:
+    """Check that a value is one of those known.
+
+    Raises:
+        InputError: it is not; the message lists them.
+    """
+    if value not in (known := list(known)):
+        raise InputError(f"{argument} must be {', '.join(map(repr, known))}, got {value!r}")

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from fedlearn_helpers.errors import InputError
-from fedlearn_helpers.pages import write_text
+from fedlearn_helpers.files import write_whole
 
 GLOSSARY = "glossary.ipynb"  # text only, nothing to execute
 _CHECKED = re.compile(r"check_parameters\((\w+), globals\(\)\)")
@@ -121,7 +121,7 @@ def render(notebook: Path, page: Path) -> None:
     from nbconvert import HTMLExporter
 
     text, _ = HTMLExporter(embed_images=True).from_filename(str(notebook))
-    write_text(page, text.replace(".ipynb", ".html").replace("</head>", f"{_READABLE}</head>", 1))
+    write_whole(page, text.replace(".ipynb", ".html").replace("</head>", f"{_READABLE}</head>", 1))
 
 
 # What nbconvert's pages lack for weak eyes: links that are not told by colour alone, dark prompts, code on white.

@@ -1,10 +1,7 @@
-"""HTML pages and text files that commands write, completely or not at all."""
+"""HTML pages that commands write."""
 
 import html
-import os
-import tempfile
 from collections.abc import Sequence
-from pathlib import Path
 
 _PAGE = """<!doctype html>
 <html lang="en">
@@ -36,17 +33,3 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     titles = "".join(f'<th scope="col">{html.escape(title)}</th>' for title in head)
     lines = "\n".join(f"<tr>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>" for row in rows)
     return f"<table>\n<thead><tr>{titles}</tr></thead>\n<tbody>\n{lines}\n</tbody>\n</table>"
-
-
-def write_text(path: Path, text: str) -> Path:
-    """Write a text file and return its path."""
-    file = tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False, encoding="utf-8", newline="")
-    try:
-        with file:
-            file.write(text)
-        os.chmod(file.name, 0o644)
-        os.replace(file.name, path)
-    except BaseException:
-        os.unlink(file.name)
-        raise
-    return path

@@ -1,7 +1,7 @@
 """The parameters of the notebooks: what each may be, checked before anything else runs."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -26,6 +26,16 @@ def _folder_or_new(value: str) -> str:
     return value
 
 
+def _each(value: str, check: Callable[[str], object]) -> str:
+    """Return a text with commas between its names, if each of them passes the check."""
+    for name in split_names(value):
+        try:
+            check(name)
+        except InputError as error:
+            raise ValueError(f"has one that cannot be used ({error})") from None
+    return value
+
+
 def _known_strategies(value: str) -> str:
     from fedlearn_helpers.strategies import METHODS  # only notebook 05 needs it
 
@@ -38,14 +48,9 @@ def _known_strategies(value: str) -> str:
 def _known_partitions(value: str) -> str:
     from fedlearn_helpers.partition import parse_partition
 
-    if not (names := split_names(value)):
+    if not split_names(value):
         raise ValueError("must name at least one partition, such as iid,dirichlet:0.1")
-    for name in names:
-        try:
-            parse_partition(name)
-        except InputError as error:
-            raise ValueError(f"has one that cannot be used ({error})") from None
-    return value
+    return _each(value, parse_partition)
 
 
 def _known_personalizations(value: str) -> str:
@@ -61,12 +66,7 @@ def _known_personalizations(value: str) -> str:
 def _known_situations(value: str) -> str:
     from fedlearn_helpers.personalization.situations import check_situation
 
-    for name in split_names(value):
-        try:
-            check_situation(name)
-        except InputError as error:
-            raise ValueError(f"has one that cannot be used ({error})") from None
-    return value
+    return _each(value, check_situation)
 
 
 def _one_situation(value: str) -> str:

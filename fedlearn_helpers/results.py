@@ -4,7 +4,6 @@ import json
 import math
 import os
 import platform
-import tempfile
 from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 
 from fedlearn_helpers import __version__
 from fedlearn_helpers.errors import InputError
+from fedlearn_helpers.files import write_whole
 
 _VERSIONED = ("flwr", "torch", "numpy")
 
@@ -55,14 +55,4 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
     Raises:
         ValueError: a number that is NaN or infinite.
     """
-    text = json.dumps(content, indent=2, allow_nan=False) + "\n"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    file = tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=".results-", delete=False)
-    try:
-        with file:
-            file.write(text)
-        os.chmod(file.name, 0o644)
-        os.replace(file.name, path)
-    except BaseException:
-        os.unlink(file.name)
-        raise
+    write_whole(path, json.dumps(content, indent=2, allow_nan=False) + "\n")

@@ -5,9 +5,7 @@ terms that it links to stand at its end. (Colab follows links to places in a not
 """
 
 import inspect
-import os
 import re
-import tempfile
 from pathlib import Path
 from pprint import pformat
 
@@ -17,6 +15,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell
 
 from fedlearn_helpers.colab import requirements, setup_cell
 from fedlearn_helpers.colab.modules import FOLDER, PACKAGE, files_behind
+from fedlearn_helpers.files import write_whole
 
 GLOSSARY = "glossary.ipynb"
 _LINK = re.compile(r"\[([^\]]+)\]\((\w+\.ipynb)(?:#[^)]*)?\)")
@@ -34,18 +33,9 @@ _TERMS = "## Terms\n\nFrom the workbook's glossary."
 def write_edition(notebook: Path, folder: Path) -> Path:
     """Write a notebook's edition into `folder` (made if missing), completely or not at all, and return its path."""
     text = nbformat.writes(build_edition(notebook)) + "\n"
-    folder.mkdir(parents=True, exist_ok=True)
-    file = tempfile.NamedTemporaryFile(
-        "w", dir=folder, prefix=".edition-", delete=False, encoding="utf-8", newline="\n"
-    )
-    try:
-        with file:
-            file.write(text)
-        os.chmod(file.name, 0o644)
-        return Path(file.name).replace(folder / notebook.name)
-    except BaseException:
-        os.unlink(file.name)
-        raise
+    edition = folder / notebook.name
+    write_whole(edition, text)
+    return edition
 
 
 def build_edition(notebook: Path) -> NotebookNode:

@@ -70,13 +70,14 @@ def _write(grades: Sequence["Grade"], output: Path) -> None:
     import pandas as pd
 
     from fedlearn_helpers import pages
+    from fedlearn_helpers.files import write_whole
 
     table = pd.DataFrame([asdict(one) for one in grades])
-    pages.write_text(output / _TABLE, table.to_csv(index=False))
+    write_whole(output / _TABLE, table.to_csv(index=False))
     body = "".join(_section(number, of_notebook) for number, of_notebook in table.groupby(table["exercise"].str[:2]))
     isolation = ", or ".join(html.escape(how) for how in table["isolation"].unique() if how)
     body += f"<p>Kept from the network by {isolation}.</p>" if isolation else ""
-    pages.write_text(output / _REPORT, pages.page("Grades", body))
+    write_whole(output / _REPORT, pages.page("Grades", body))
     kept = f"kept from the network by {isolation}" if isolation else "none of which could be executed"
     print(f"{table['submission'].nunique()} submissions, {kept}.")
     print(f"Written to {output / _TABLE} and {output / _REPORT}.")

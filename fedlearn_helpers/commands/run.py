@@ -67,6 +67,7 @@ def run(
 
 def _write_index(output: Path, seconds: dict[str, float], failed: dict[str, str]) -> Path:
     from fedlearn_helpers import pages
+    from fedlearn_helpers.files import write_whole
 
     titles = {entry.name: entry.title for entry in contents.entries()}
     rows = []
@@ -79,7 +80,9 @@ def _write_index(output: Path, seconds: dict[str, float], failed: dict[str, str]
         rows.append((link, f"{seconds[name]:.0f} s", summary))
     body = "<p>Notebooks as they ran on this machine, and what they measured.</p>\n"
     body += pages.table(("Notebook", "Time", "Measured"), rows)
-    return pages.write_text(output / "index.html", pages.page("Federated Learning Workbook", body))
+    index = output / "index.html"
+    write_whole(index, pages.page("Federated Learning Workbook", body))
+    return index
 
 
 def _headline(results: Path) -> str:

@@ -84,9 +84,10 @@ def _described(run: Mapping[str, Any]) -> str:
 
 def _write(plan: "Sweep", table: "pd.DataFrame", finished: Sequence["Finished"], output: Path, metrics: str) -> None:
     from fedlearn_helpers import pages, plots, sweeps
+    from fedlearn_helpers.files import write_whole
     from fedlearn_helpers.parameters import split_names
 
-    pages.write_text(output / _TABLE, table.to_csv(index=False))
+    write_whole(output / _TABLE, table.to_csv(index=False))
     failed = table["status"] != sweeps.OK
     body = f"<p>{len(table)} runs of {html.escape(plan.notebook.name)}, {failed.sum()} of which failed.</p>\n"
     if not failed.all():
@@ -100,7 +101,7 @@ def _write(plan: "Sweep", table: "pd.DataFrame", finished: Sequence["Finished"],
         body += plots.image(figure, alt) + "\n"
         print(means.to_string(float_format="{:.4g}".format))
     body += _failures(plan, finished, output) + "\n<h2>All runs</h2>\n" + _shown(table, plan)
-    pages.write_text(output / _REPORT, pages.page("Sweep", body))
+    write_whole(output / _REPORT, pages.page("Sweep", body))
     print(f"Written to {output / _TABLE} and {output / _REPORT}.")
 
 

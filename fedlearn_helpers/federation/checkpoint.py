@@ -1,9 +1,7 @@
 """A federation's last finished round in one file, from which a run that was stopped goes on."""
 
-import os
 import pickle
 import random
-import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -13,7 +11,9 @@ from flwr.serverapp import Grid
 from flwr.serverapp.strategy import Strategy
 
 from fedlearn_helpers.errors import InputError
+from fedlearn_helpers.federation.facts import refuse_others
 from fedlearn_helpers.federation.parcel import Parcel, pack, unpack
+from fedlearn_helpers.files import write_whole
 
 
 class Checkpoint:
@@ -51,12 +51,7 @@ class Checkpoint:
             self.arrays = unpack(saved["arrays"])["arrays"]
         except (OSError, KeyError, TypeError, ValueError, EOFError, AttributeError, pickle.UnpicklingError):
             raise InputError(f"checkpoint must be a file of an earlier run, and {self._path} is damaged") from None
-        if different := [name for name, value in self._facts.items() if facts_then.get(name) != value]:
-            name = different[0]
-            raise InputError(
-                f"checkpoint must be of the same run, and in {self._path} {name} is {facts_then.get(name)!r}, "
-                f"not {self._facts[name]!r}"
-            )
+        refuse_others("checkpoint must be of the same run", self._path, facts_then, self._facts)
 
     def keep(self, server_round: int, arrays: ArrayRecord) -> None:
         """Keep a finished round; the file is replaced completely or not at all."""
@@ -69,15 +64,7 @@ class Checkpoint:
             "states": dict(self.states),
             "random": random.getstate(),
         }
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        file = tempfile.NamedTemporaryFile(dir=self._path.parent, prefix=".checkpoint-", delete=False)
-        try:
-            with file:
-                pickle.dump(content, file, pickle.HIGHEST_PROTOCOL)
-            os.replace(file.name, self._path)
-        except BaseException:
-            os.unlink(file.name)
-            raise
+        write_whole(self._path, pickle.dumps(content, pickle.HIGHEST_PROTOCOL))
 
     def restore_sampling(self) -> None:
         """Let Flower's strategies draw the clients that they would have drawn without a stop."""

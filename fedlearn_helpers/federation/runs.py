@@ -6,9 +6,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeVar
 
-from fedlearn_helpers.errors import InputError
+from fedlearn_helpers.errors import InputError, check_one_of
+from fedlearn_helpers.federation.facts import refuse_others
 from fedlearn_helpers.federation.side_by_side import Numbers, side_by_side
 from fedlearn_helpers.federation.workers import Workers
+from fedlearn_helpers.models import MODELS
 from fedlearn_helpers.results import write_json
 
 Rows = list[dict[str, float]]
@@ -53,6 +55,32 @@ def run_all(
     return done
 
 
+def check_plan(plan: Any, *, lists: Sequence[str], least: Mapping[str, int]) -> None:
+    """Check what all comparisons have: names, seeds, numbers, and which images a client keeps for validation.
+
+    Args:
+        plan: has `seeds`, `model`, `max_images` and `validation_fraction`, and the attributes named below.
+        lists: attributes that must not be empty.
+        least: attributes that must be at least so large.
+
+    Raises:
+        InputError: one of them cannot work.
+    """
+    for name in lists:
+        if len(getattr(plan, name)) == 0:
+            raise InputError(f"{name} must name at least one, got none")
+    for name, limit in least.items():
+        if getattr(plan, name) < limit:
+            raise InputError(f"{name} must be >= {limit}, got {getattr(plan, name)}")
+    if plan.max_images is not None and plan.max_images < 1:
+        raise InputError(f"max_images must be >= 1, got {plan.max_images}")
+    if not 0 < plan.validation_fraction < 1:
+        raise InputError(f"validation_fraction must be > 0 and < 1, got {plan.validation_fraction}")
+    check_one_of("model", plan.model, MODELS)
+    if bad := [seed for seed in plan.seeds if seed < 0]:
+        raise InputError(f"seeds must be >= 0, got {bad[0]}")
+
+
 class _Store:
     """Finished runs, one file each; a file is there completely or not at all."""
 
@@ -76,13 +104,7 @@ class _Store:
             facts, rows = kept["run"], kept["rows"]
         except (ValueError, KeyError, TypeError):
             raise InputError(f"folder must hold finished runs only, and {path} is damaged; delete it") from None
-        expected = self._facts(run)
-        if different := [name for name, value in expected.items() if facts.get(name) != value]:
-            name = different[0]
-            raise InputError(
-                f"folder must be empty or hold runs of the same comparison, and in {path} {name} is "
-                f"{facts.get(name)!r}, not {expected[name]!r}"
-            )
+        refuse_others("folder must be empty or hold runs of the same comparison", path, facts, self._facts(run))
         return rows
 
     def write(self, run: Any, rows: Rows) -> None:

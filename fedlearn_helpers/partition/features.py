@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fedlearn_helpers.errors import InputError
+from fedlearn_helpers.errors import InputError, check_one_of
 from fedlearn_helpers.seeds import derive_seed
 
 FEATURE_SKEWS = {
@@ -36,8 +36,7 @@ def feature_skew(images: Tensor, parts: Sequence[np.ndarray], *, kind: str, stre
     Raises:
         InputError: an unknown kind, or a strength out of range.
     """
-    if kind not in FEATURE_SKEWS:
-        raise InputError(f"kind must be {', '.join(map(repr, FEATURE_SKEWS))}, got {kind!r}")
+    check_one_of("kind", kind, FEATURE_SKEWS)
     if not (strength >= 0 and math.isfinite(strength)) or (kind == "brightness" and strength > 1):
         limit = "between 0 and 1" if kind == "brightness" else ">= 0 and finite"
         raise InputError(f"strength must be {limit}, got {strength}")

@@ -13,9 +13,8 @@ import numpy as np
 import torch
 
 from fedlearn_helpers.data import ImageDataset
-from fedlearn_helpers.errors import InputError
 from fedlearn_helpers.federation.baselines import reference_lines
-from fedlearn_helpers.federation.runs import Rows, run_all
+from fedlearn_helpers.federation.runs import Rows, check_plan, run_all
 from fedlearn_helpers.federation.workers import Workers
 from fedlearn_helpers.models import MODELS, NORMALIZED_MODELS
 from fedlearn_helpers.personalization.experiment import personalize
@@ -64,20 +63,12 @@ class PersonalComparison:
     validation_fraction: float = 0.25
 
     def __post_init__(self) -> None:
-        for name in ("methods", "situations", "seeds"):
-            if len(getattr(self, name)) == 0:
-                raise InputError(f"{name} must name at least one, got none")
-        for name, least in (("num_clients", 1), ("num_newcomers", 0), ("num_rounds", 1), ("adaptation_epochs", 1)):
-            if getattr(self, name) < least:
-                raise InputError(f"{name} must be >= {least}, got {getattr(self, name)}")
-        if self.model not in MODELS:
-            raise InputError(f"model must be {', '.join(map(repr, MODELS))}, got {self.model!r}")
+        least = {"num_clients": 1, "num_newcomers": 0, "num_rounds": 1, "adaptation_epochs": 1}
+        check_plan(self, lists=("methods", "situations", "seeds"), least=least)
         for method in {*self.methods, *self.settings}:
             complete_personal_settings(method.removesuffix(NORMALIZED), self.settings.get(method))
         for situation in self.situations:
             check_situation(situation)
-        if bad := [seed for seed in self.seeds if seed < 0]:
-            raise InputError(f"seeds must be >= 0, got {bad[0]}")
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from flwr.app import RecordDict
 from flwr.serverapp.strategy import FedAvg
 from torch import Tensor, nn
 
-from fedlearn_helpers.errors import InputError
+from fedlearn_helpers.errors import InputError, check_one_of
 from fedlearn_helpers.personalization import (
     apfl,
     ditto,
@@ -143,8 +143,7 @@ def find_personalization(name: str) -> Personalization:
     Raises:
         InputError: an unknown name; the message lists the known ones.
     """
-    if name not in PERSONALIZATIONS:
-        raise InputError(f"method must be {', '.join(map(repr, PERSONALIZATIONS))}, got {name!r}")
+    check_one_of("method", name, PERSONALIZATIONS)
     return PERSONALIZATIONS[name]
 
 

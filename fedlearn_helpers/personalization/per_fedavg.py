@@ -22,7 +22,7 @@ from typing import Literal, get_args
 from flwr.app import RecordDict
 from torch import Tensor
 
-from fedlearn_helpers.errors import InputError
+from fedlearn_helpers.errors import check_one_of
 from fedlearn_helpers.personalization.arithmetic import Loss, Parameters, gradient, hessian_times, moved
 from fedlearn_helpers.personalization.own_parts import adaptation_epochs
 from fedlearn_helpers.strategies.local import LocalTraining, setting
@@ -48,8 +48,7 @@ def meta_gradient(
     Raises:
         InputError: an unknown way to treat H.
     """
-    if hessian not in get_args(Hessian):
-        raise InputError(f"hessian must be {', '.join(map(repr, get_args(Hessian)))}, got {hessian!r}")
+    check_one_of("hessian", hessian, get_args(Hessian))
     adapt_on, learn_on, bend_on = batches
     adapted = moved(w, gradient(loss, w, adapt_on), -alpha)
     u = gradient(loss, adapted, learn_on)

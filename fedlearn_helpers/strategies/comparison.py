@@ -15,7 +15,7 @@ import torch
 from fedlearn_helpers.data import ImageDataset
 from fedlearn_helpers.errors import InputError
 from fedlearn_helpers.federation.baselines import reference_lines
-from fedlearn_helpers.federation.runs import Rows, run_all
+from fedlearn_helpers.federation.runs import Rows, check_plan, run_all
 from fedlearn_helpers.federation.workers import Workers
 from fedlearn_helpers.heterogeneity import class_counts, heterogeneity
 from fedlearn_helpers.models import MODELS
@@ -66,26 +66,13 @@ class Comparison:
     with_references: bool = True
 
     def __post_init__(self) -> None:
-        for name in ("strategies", "partitions", "seeds"):
-            if len(getattr(self, name)) == 0:
-                raise InputError(f"{name} must name at least one, got none")
-        for name in ("num_clients", "num_rounds"):
-            if getattr(self, name) < 1:
-                raise InputError(f"{name} must be >= 1, got {getattr(self, name)}")
+        check_plan(self, lists=("strategies", "partitions", "seeds"), least={"num_clients": 1, "num_rounds": 1})
         if not 0 < self.fraction_train <= 1:
             raise InputError(f"fraction_train must be > 0 and <= 1, got {self.fraction_train}")
-        if self.max_images is not None and self.max_images < 1:
-            raise InputError(f"max_images must be >= 1, got {self.max_images}")
-        if not 0 < self.validation_fraction < 1:
-            raise InputError(f"validation_fraction must be > 0 and < 1, got {self.validation_fraction}")
-        if self.model not in MODELS:
-            raise InputError(f"model must be {', '.join(map(repr, MODELS))}, got {self.model!r}")
         for strategy in {*self.strategies, *self.settings}:
             complete_settings(strategy, self.settings.get(strategy))
         for partition in self.partitions:
             parse_partition(partition)
-        if bad := [seed for seed in self.seeds if seed < 0]:
-            raise InputError(f"seeds must be >= 0, got {bad[0]}")
 
 
 def compare(

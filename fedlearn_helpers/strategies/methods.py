@@ -19,7 +19,7 @@ from flwr.serverapp.strategy import (
     Strategy,
 )
 
-from fedlearn_helpers.errors import InputError
+from fedlearn_helpers.errors import InputError, check_one_of
 from fedlearn_helpers.strategies import fedavg, feddyn, fednova, fedprox, qfedavg, scaffold
 from fedlearn_helpers.strategies.local import LocalTraining, Recipe
 
@@ -157,8 +157,7 @@ def find_method(name: str) -> Method:
     Raises:
         InputError: an unknown name; the message lists the known ones.
     """
-    if name not in METHODS:
-        raise InputError(f"strategy must be {', '.join(map(repr, METHODS))}, got {name!r}")
+    check_one_of("strategy", name, METHODS)
     return METHODS[name]
 
 

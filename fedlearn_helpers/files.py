@@ -1,0 +1,24 @@
+"""Files that are there completely or not at all."""
+
+import os
+import tempfile
+from pathlib import Path
+
+
+def write_whole(path: Path, content: str | bytes) -> None:
+    """Write a file, readable by everybody, completely or not at all; its folder is made if missing.
+
+    Args:
+        path: replaced if it exists.
+        content: text is written as UTF-8, with its line ends as they are.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    file = tempfile.NamedTemporaryFile(dir=path.parent, prefix=".unfinished-", delete=False)
+    try:
+        with file:
+            file.write(content.encode() if isinstance(content, str) else content)
+        os.chmod(file.name, 0o644)
+        os.replace(file.name, path)
+    except BaseException:
+        os.unlink(file.name)
+        raise
