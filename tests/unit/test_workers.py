@@ -398,6 +398,7 @@ SCRIPT = textwrap.dedent(
     from fedlearn_helpers.federation import simulate
 
     signal.alarm(120)  # whatever goes wrong, this process ends
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # whoever starts the tests may ignore interrupts
     folder, patience = Path(sys.argv[1]), 60
     client_app, server_app = ClientApp(), ServerApp()
 
