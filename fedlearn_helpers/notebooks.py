@@ -108,12 +108,26 @@ def execute(path: Path, executed: Path, values: Mapping[str, Any]) -> str | None
             extra_arguments=["--IPKernelApp.log_level=50"],  # the kernel's own warnings are no news to a reader
         )
     except PapermillExecutionError as error:
-        problem = f"{error.ename}: {error.evalue}".splitlines()[0]
+        problem = _problem(error.ename, error.evalue)
     except BaseException:
         unfinished.unlink(missing_ok=True)
         raise
     unfinished.replace(executed)
     return problem
+
+
+def how_it_ran(executed: Path) -> tuple[float, str | None]:
+    """Return how many seconds an executed notebook took, and one line that says what went wrong, or None."""
+    import nbformat
+
+    notebook = nbformat.read(executed, as_version=4)
+    outputs = (output for cell in notebook.cells for output in cell.get("outputs", []))
+    problems = (_problem(output.ename, output.evalue) for output in outputs if output.output_type == "error")
+    return notebook.metadata.papermill.duration, next(problems, None)
+
+
+def _problem(name: str, value: str) -> str:
+    return f"{name}: {value}".splitlines()[0]
 
 
 def render(notebook: Path, page: Path) -> None:

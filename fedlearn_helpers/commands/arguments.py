@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -17,6 +18,16 @@ def errors_in_one_line() -> Iterator[None]:
         yield
     except InputError as error:
         sys.exit(f"{type(error).__name__}: {error}")
+
+
+def refuse_same(output: Path, folder: Path) -> None:
+    """Refuse to write notebooks into the folder that they are read from.
+
+    Raises:
+        InputError: it is the same folder.
+    """
+    if output.resolve() == folder.resolve():
+        raise InputError(f"output must be another folder than that of the notebooks, got {str(output)!r}")
 
 
 def split_pair(pair: str) -> tuple[str, str]:

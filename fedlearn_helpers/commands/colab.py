@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from fedlearn_helpers.commands.arguments import errors_in_one_line
+from fedlearn_helpers.commands.arguments import errors_in_one_line, refuse_same
 
 
 def colab(
@@ -24,6 +24,7 @@ def colab(
 
     with errors_in_one_line():
         paths = choose(folder, notebooks or [])
+        refuse_same(output, folder)
     for path in paths:
         edition = write_edition(path, output)
         print(f"{edition}: {edition.stat().st_size / 1000:,.0f} kB")

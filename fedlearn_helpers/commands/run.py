@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from fedlearn_helpers import contents
-from fedlearn_helpers.commands.arguments import errors_in_one_line, parse_parameters
+from fedlearn_helpers.commands.arguments import errors_in_one_line, parse_parameters, refuse_same
 
 
 def run(
@@ -37,9 +37,10 @@ def run(
         paths = choose(folder, notebooks or [])
         parameters = parse_parameters(parameter or [])
         refuse_unknown(paths, list(parameters))
+        refuse_same(output, folder)
     output.mkdir(parents=True, exist_ok=True)
     seconds: dict[str, float] = {}
-    failed: dict[str, str] = {}
+    failed = 0
     for path in paths:
         print(f"{path.stem:<28}", end="", flush=True)
         start = time.perf_counter()
@@ -51,33 +52,36 @@ def run(
         seconds[path.stem] = time.perf_counter() - start
         print(f"{seconds[path.stem]:6.1f} s  {'ok' if problem is None else 'FAILED'}", flush=True)
         if problem is not None:
-            failed[path.stem] = problem
+            failed += 1
             print(f"  {problem}", file=sys.stderr)
             if not keep_going:
                 break
     if (glossary := folder / GLOSSARY).exists():
         render(glossary, (output / GLOSSARY).with_suffix(".html"))
-    index = _write_index(output, seconds, failed)
-    print(f"{len(seconds) - len(failed)} of {len(paths)} notebooks ran; see {index}")
+    index = _write_index(output)
+    print(f"{len(seconds) - failed} of {len(paths)} notebooks ran; see {index}")
     if failed:
         sys.exit(1)
     if save_times:
         contents.save_seconds(seconds)
 
 
-def _write_index(output: Path, seconds: dict[str, float], failed: dict[str, str]) -> Path:
+def _write_index(output: Path) -> Path:
+    """Write a page about all executed notebooks in `output`, those of earlier runs too."""
     from fedlearn_helpers import pages
     from fedlearn_helpers.files import write_whole
+    from fedlearn_helpers.notebooks import how_it_ran, numbered
 
     titles = {entry.name: entry.title for entry in contents.entries()}
     rows = []
-    for name in seconds:
+    for path in numbered(output):
+        name, (seconds, problem) = path.stem, how_it_ran(path)
         link = f'<a href="{name}.html">{name[:2]} {html.escape(titles.get(name, name))}</a>'
-        if name in failed:
-            summary = f"failed: {html.escape(failed[name])}"
-        else:
+        if problem is None:
             summary = _headline(output / "results" / name / "results.json")
-        rows.append((link, f"{seconds[name]:.0f} s", summary))
+        else:
+            summary = f"failed: {html.escape(problem)}"
+        rows.append((link, f"{seconds:.0f} s", summary))
     body = "<p>Notebooks as they ran on this machine, and what they measured.</p>\n"
     body += pages.table(("Notebook", "Time", "Measured"), rows)
     index = output / "index.html"

@@ -54,6 +54,25 @@ def test_runs_the_chosen_one_only(folder):
     assert (folder / "build" / "01_second.ipynb").exists() and not (folder / "build" / "00_first.ipynb").exists()
 
 
+def test_the_index_keeps_what_ran_earlier(folder):
+    assert run("0", "-p", "number=11").exit_code == 1
+    assert run("1", "-p", "number=4").exit_code == 0
+    index = (folder / "build" / "index.html").read_text()
+    assert "failed: AssertionError" in index and "doubled: 8" in index
+    assert run("0", "-p", "number=3").exit_code == 0
+    index = (folder / "build" / "index.html").read_text()
+    assert "failed" not in index and "doubled: 6" in index and "doubled: 8" in index
+
+
+@pytest.mark.parametrize("command", ["run", "colab"])
+def test_no_notebook_is_written_over(folder, command):
+    before = (folder / "notebooks" / "00_first.ipynb").read_bytes()
+    result = CliRunner().invoke(app, [command, "--output", str(folder / "notebooks")])
+    assert result.exit_code == 1
+    assert "output must be another folder than that of the notebooks, got" in result.output
+    assert (folder / "notebooks" / "00_first.ipynb").read_bytes() == before
+
+
 def test_a_failing_notebook_is_reported_and_the_rest_goes_on(folder):
     (folder / "build" / "results" / "00_first").mkdir(parents=True)
     old = folder / "build" / "results" / "00_first" / "results.json"
