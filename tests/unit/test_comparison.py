@@ -4,9 +4,8 @@ import json
 
 import numpy as np
 import pytest
-import torch
+from noise import noise_images
 
-from fedlearn_helpers.data import ImageDataset
 from fedlearn_helpers.errors import InputError
 from fedlearn_helpers.partition import dirichlet, split_train_validation
 from fedlearn_helpers.strategies import Comparison, Recipe, compare, comparison, federate
@@ -24,10 +23,7 @@ PLAN = {
 
 @pytest.fixture(scope="module")
 def noise():
-    generator = torch.Generator().manual_seed(0)
-    images = torch.randint(256, (160, 1, 16, 16), generator=generator, dtype=torch.uint8)
-    labels = torch.randint(3, (160,), generator=generator)
-    return ImageDataset("noise", images[:120], labels[:120], images[120:], labels[120:], ("a", "b", "c"), "Noise.")
+    return noise_images(120, 40)
 
 
 def run(noise, folder=None, workers=1, **change):

@@ -10,6 +10,7 @@ import torch
 from flwr.app import ArrayRecord, ConfigRecord, Message
 from flwr.clientapp import ClientApp
 from flwr.serverapp import ServerApp
+from noise import distance, noise_images, shards
 from torch import nn
 from torch.func import functional_call
 from torch.nn import functional as F
@@ -54,10 +55,6 @@ def bent():
         return F.cross_entropy(functional_call(network, dict(parameters), (inputs[batch],)), labels[batch])
 
     return loss, w, tuple(torch.arange(30).split(10))
-
-
-def distance(first, second):
-    return max(float((first[name] - second[name]).abs().max()) for name in first)
 
 
 def by_autograd(loss, w, batches, alpha):
@@ -322,15 +319,7 @@ KEEPING = ("fedper", "fedrep", "fedbn", "ditto", "apfl")  # methods whose client
 
 @pytest.fixture(scope="module")
 def noise():
-    generator = torch.Generator().manual_seed(0)
-    images = torch.randint(256, (100, 1, 16, 16), generator=generator, dtype=torch.uint8)
-    labels = torch.randint(3, (100,), generator=generator)
-    return ImageDataset("noise", images[:90], labels[:90], images[90:], labels[90:], ("a", "b", "c"), "Noise.")
-
-
-def shards(sizes=SIZES):
-    bounds = np.cumsum((0, *sizes))
-    return [Shard(np.arange(a, b), np.arange(72, 80)) for a, b in zip(bounds, bounds[1:], strict=False)]
+    return noise_images(90, 10)
 
 
 NEWCOMER = Shard(np.arange(80, 86), np.arange(86, 90))
@@ -343,7 +332,7 @@ def new_model(method, noise, seed=0):
 def run(method, noise, **options):
     recipe = Recipe(**({"batch_size": 4, "learning_rate": 0.05} | options.pop("recipe", {})))
     plain = {"num_rounds": 3, "seed": 0, "workers": 1, "label": None, "model": new_model(method, noise)}
-    return personalize(method, noise, options.pop("shards", shards()), recipe=recipe, **(plain | options))
+    return personalize(method, noise, options.pop("shards", shards(SIZES)), recipe=recipe, **(plain | options))
 
 
 def weights(outcome):
@@ -382,7 +371,7 @@ def test_apfl_shares_what_fedavg_would_and_alpha_0_uses_it(noise):
 def test_at_one_end_it_is_training_alone(noise, method, settings):
     """Without a pull, or with nothing of the global model, the own model is what the client would have had alone."""
     outcome = run(method, noise, settings=settings, num_rounds=2, recipe={"batch_size": 100})
-    for client, shard in enumerate(shards()):
+    for client, shard in enumerate(shards(SIZES)):
         model = new_mlp(noise.image_shape, noise.num_classes, 0)
         alone = Recipe(batch_size=100, learning_rate=0.05).new_optimizer(model)
         train(model, noise.train_images, noise.train_labels, shard.train, alone, epochs=2, batch_size=100, seed=0)

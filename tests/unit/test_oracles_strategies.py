@@ -10,9 +10,9 @@ import torch
 from flwr.app import Array, ArrayRecord, Message, MetricRecord, RecordDict
 from flwr.clientapp import ClientApp
 from flwr.serverapp import ServerApp
+from noise import distance, noise_images, shards
 from torch import nn
 
-from fedlearn_helpers.data import ImageDataset
 from fedlearn_helpers.errors import InputError
 from fedlearn_helpers.federation import keep_result, simulate
 from fedlearn_helpers.federation.grid import InProcessGrid
@@ -31,16 +31,7 @@ SIZES = (12, 20, 40)
 
 @pytest.fixture(scope="module")
 def noise():
-    generator = torch.Generator().manual_seed(0)
-    images = torch.randint(256, (100, 1, 16, 16), generator=generator, dtype=torch.uint8)
-    labels = torch.randint(3, (100,), generator=generator)
-    return ImageDataset("noise", images[:80], labels[:80], images[80:], labels[80:], ("a", "b", "c"), "Noise.")
-
-
-def shards(sizes=SIZES):
-    bounds = np.cumsum((0, *sizes))
-    held_out = np.arange(72, 80)
-    return [Shard(np.arange(a, b), held_out) for a, b in zip(bounds, bounds[1:], strict=False)]
+    return noise_images(80, 20)
 
 
 def final_model(noise, strategy, *, rounds=2, sizes=SIZES, settings=None, workers=1, seed=0, **recipe):
@@ -57,10 +48,6 @@ def final_model(noise, strategy, *, rounds=2, sizes=SIZES, settings=None, worker
         label=None,
     )
     return {name: tensor.double() for name, tensor in outcome.model.to_torch_state_dict().items()}
-
-
-def distance(first, second):
-    return max(float((first[name] - second[name]).abs().max()) for name in first)
 
 
 def clients_models(noise, *, sizes=SIZES, **recipe):
@@ -162,9 +149,9 @@ def test_q_fedavg_with_q_0_is_the_uniform_mean(noise):
 def test_q_fedavg_measures_the_loss_of_the_received_model_on_all_training_images(noise):
     from fedlearn_helpers.training import evaluate
 
-    outcome = federate("qfedavg", noise, shards(), num_rounds=1, recipe=Recipe(batch_size=4), seed=0, workers=1)
+    outcome = federate("qfedavg", noise, shards(SIZES), num_rounds=1, recipe=Recipe(batch_size=4), seed=0, workers=1)
     model = new_cnn(noise.image_shape, noise.num_classes, 0)
-    expected = [evaluate(model, noise.train_images, noise.train_labels, shard.train).loss for shard in shards()]
+    expected = [evaluate(model, noise.train_images, noise.train_labels, shard.train).loss for shard in shards(SIZES)]
     assert outcome.history.clients["train_loss"].tolist() == pytest.approx(expected, rel=1e-6)
 
 
@@ -179,7 +166,7 @@ def test_adaptive_strategies_move_each_weight_by_about_eta_in_the_first_round(no
 
 @pytest.mark.parametrize("strategy", METHODS)
 def test_models_keep_their_dtypes(noise, strategy):
-    outcome = federate(strategy, noise, shards(), num_rounds=2, recipe=Recipe(batch_size=40), seed=0, workers=1)
+    outcome = federate(strategy, noise, shards(SIZES), num_rounds=2, recipe=Recipe(batch_size=40), seed=0, workers=1)
     assert {tensor.dtype for tensor in outcome.model.to_torch_state_dict().values()} == {torch.float32}
     assert outcome.model.keys() == new_cnn(noise.image_shape, noise.num_classes, 0).state_dict().keys()
     assert len(outcome.test_accuracy) == 3 and len(outcome.client_accuracy) == 3
@@ -220,7 +207,7 @@ def test_a_client_that_fails_once_is_left_out_once(noise, strategy):
     outcome = federate(
         strategy,
         noise,
-        shards(),
+        shards(SIZES),
         num_rounds=3,
         recipe=Recipe(batch_size=4),
         seed=0,
@@ -238,7 +225,7 @@ def test_when_all_clients_fail_the_model_stays_as_it_was(noise, strategy):
         raise RuntimeError("no network")
 
     outcome = federate(
-        strategy, noise, shards(), num_rounds=2, seed=0, workers=1, mods=[fail], on_error="reply", label=None
+        strategy, noise, shards(SIZES), num_rounds=2, seed=0, workers=1, mods=[fail], on_error="reply", label=None
     )
     start = new_cnn(noise.image_shape, noise.num_classes, 0).state_dict()
     assert all(torch.equal(tensor, start[name]) for name, tensor in outcome.model.to_torch_state_dict().items())
@@ -465,7 +452,7 @@ def test_q_fedavg_is_its_formula(q):
 )
 def test_impossible_strategy_or_setting(noise, strategy, settings, sentence):
     with pytest.raises(InputError, match=sentence):
-        federate(strategy, noise, shards(), num_rounds=1, settings=settings, seed=0)
+        federate(strategy, noise, shards(SIZES), num_rounds=1, settings=settings, seed=0)
     with pytest.raises(InputError, match=sentence):
         complete_settings(strategy, settings)
 
@@ -480,7 +467,7 @@ def test_impossible_strategy_or_setting(noise, strategy, settings, sentence):
 )
 def test_impossible_experiment(noise, change, sentence):
     with pytest.raises(InputError, match=sentence):
-        federate("fedavg", noise, shards(), **({"num_rounds": 1, "seed": 0} | change))
+        federate("fedavg", noise, shards(SIZES), **({"num_rounds": 1, "seed": 0} | change))
 
 
 @pytest.mark.parametrize(
@@ -510,7 +497,7 @@ class WithBatchNorm(nn.Module):
 def test_a_model_with_buffers_is_refused_where_they_would_be_taken_for_weights(noise):
     for strategy, method in METHODS.items():
         if method.any_model:
-            federate(strategy, noise, shards(), num_rounds=1, seed=0, workers=1, model=WithBatchNorm())
+            federate(strategy, noise, shards(SIZES), num_rounds=1, seed=0, workers=1, model=WithBatchNorm())
         else:
             with pytest.raises(InputError, match="model must have no buffers, since .* got 'body.1.running_mean'"):
-                federate(strategy, noise, shards(), num_rounds=1, seed=0, workers=1, model=WithBatchNorm())
+                federate(strategy, noise, shards(SIZES), num_rounds=1, seed=0, workers=1, model=WithBatchNorm())
