@@ -6,6 +6,7 @@ import sys
 
 import nbformat
 import pytest
+import typer
 from nbformat.v4 import new_code_cell, new_notebook
 from typer.testing import CliRunner
 
@@ -131,6 +132,13 @@ def test_it_is_also_a_module_and_every_command_has_an_example():
     for command in app.registered_commands:
         assert command.callback.__name__ in overview
         assert f"Example: fedlearn {command.callback.__name__}" in command.callback.__doc__
+
+
+def test_help_explains_every_argument_and_option():
+    for name, command in typer.main.get_command(app).commands.items():
+        shown = " ".join(CliRunner().invoke(app, [name, "--help"], env={"COLUMNS": "1000"}).output.split())
+        for parameter in command.params:
+            assert parameter.help and " ".join(parameter.help.split()) in shown, (name, parameter.name)
 
 
 def test_it_starts_without_what_a_broken_environment_may_lack():
