@@ -13,9 +13,16 @@ _FIGURE, _TABLE, _RUNS = "comparison.png", "comparison.csv", "runs"
 
 
 def compare(
-    strategies: Annotated[str, typer.Option(help="Names with commas between them.")] = "fedavg,fedprox,scaffold",
+    strategies: Annotated[
+        str,
+        typer.Option(
+            help="Names with commas between them: fedavg, fedprox, qfedavg, fedavgm, fedadam, fedyogi, fedadagrad, "
+            "scaffold, fednova, feddyn."
+        ),
+    ] = "fedavg,fedprox,scaffold",
     partitions: Annotated[
-        str, typer.Option(help="Such as iid,dirichlet:0.1,pathological:2,quantity:0.5.")
+        str,
+        typer.Option(help="With commas between them: iid, dirichlet:ALPHA, pathological:CLASSES, quantity:ALPHA."),
     ] = "iid,dirichlet:0.1,pathological:2",
     seeds: Annotated[str, typer.Option(help="Numbers with commas between them.")] = "0,1,2",
     dataset: Annotated[str, typer.Option(help="As in the notebooks.")] = "fashion",
@@ -34,7 +41,14 @@ def compare(
     validation_fraction: Annotated[float, typer.Option(help="Share of its images that a client keeps back.")] = 0.2,
     references: Annotated[bool, typer.Option(help="Also train local-only and centralized models.")] = True,
     setting: Annotated[
-        list[str] | None, typer.Option("-s", "--setting", help="strategy.name=value, such as fedprox.mu=0.1.")
+        list[str] | None,
+        typer.Option(
+            "-s",
+            "--setting",
+            help="strategy.name=value, as often as needed: fedprox.mu, qfedavg.q, qfedavg.steps, "
+            "fedavgm.server_momentum, fedavgm.server_learning_rate, eta and tau of fedadam, fedyogi and fedadagrad, "
+            "scaffold.server_learning_rate, feddyn.alpha.",
+        ),
     ] = None,
     workers: Annotated[str, typer.Option(help='Runs side by side: "auto" or a number.')] = "auto",
     output: Annotated[

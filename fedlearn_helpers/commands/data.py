@@ -10,10 +10,17 @@ from fedlearn_helpers.commands.arguments import errors_in_one_line
 
 def data(
     fetch: Annotated[
-        list[str] | None, typer.Option(help="Get this data set into the cache: a name, or the path of a folder.")
+        list[str] | None,
+        typer.Option(
+            help="Get this data set into the cache: cifar10, fashion-mnist, mnist, or the path of a folder of images. "
+            "May be given several times."
+        ),
     ] = None,
 ) -> None:
     """List and verify the data sets on this machine; the exit code is 1 if one is damaged.
+
+    Looked for in the folder FEDLEARN_DATA, then in the cache, FEDLEARN_CACHE. A copy of a cache works on other
+    machines, without a network.
 
     Example: fedlearn data --fetch cifar10 --fetch mnist
     """

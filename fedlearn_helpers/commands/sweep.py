@@ -27,7 +27,11 @@ def sweep(
     ] = None,
     seeds: Annotated[str, typer.Option(help="Numbers with commas between them.")] = "0,1,2",
     metrics: Annotated[
-        str, typer.Option(help="What the figure shows, with commas between them.", show_default="the main ones")
+        str,
+        typer.Option(
+            help="What the figure shows, with commas between them: columns of the table that hold numbers.",
+            show_default="up to four that end in test_accuracy, if there are any",
+        ),
     ] = "",
     workers: Annotated[str, typer.Option(help='Runs side by side: "auto" (one per core) or a number.')] = "auto",
     folder: Annotated[Path, typer.Option(help="Where the notebooks are.")] = Path("notebooks"),

@@ -38,9 +38,12 @@ Install it and open the notebooks:
     .venv/bin/python -m pip install -r requirements.txt -e .
     .venv/bin/jupyter lab notebooks
 
+Python 3.11 or newer is needed. On Windows it is `.venv\\Scripts\\` in place of `.venv/bin/`.
+
 Write your answers into the exercises' cells, in place of `...`, and hand in the notebooks. You may add cells. What you
-change in other cells does not count. The checks of functions say what is wrong; other answers are tested when they are
-graded. There are no solutions here.
+change in other cells does not count: answers are tested with the parameters that the notebooks came with, so explore
+with others, and set them back before you answer. The checks of functions say what is wrong; other answers are tested
+when they are graded. There are no solutions here.
 """
 
 
@@ -52,11 +55,16 @@ def write_edition(notebooks: Path, output: Path) -> int:
         output: a folder that does not exist yet.
 
     Raises:
-        InputError: no notebooks, or `output` exists.
+        InputError: no notebooks, `output` exists, or the package is not used from the project's folder.
     """
     paths = numbered(notebooks)
     if output.exists():
         raise InputError(f"output must be a new folder, got {str(output)!r}, which exists")
+    beside = [_PACKAGE.parent / name for name in _BESIDE]
+    if missing := [file.name for file in beside if not file.is_file()]:
+        raise InputError(
+            f"the package must be used from the project's folder, with {', '.join(missing)}, got {str(_PACKAGE)!r}"
+        )
     output.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".edition-", dir=output.parent) as temporary:
         edition = Path(temporary) / "edition"
@@ -69,9 +77,8 @@ def write_edition(notebooks: Path, output: Path) -> int:
             if path in paths:
                 count += _number_exercises(notebook, path.name[:2])
             nbformat.write(notebook, edition / "notebooks" / path.name)
-        for name in _BESIDE:
-            if (file := notebooks.resolve().parent / name).exists():
-                shutil.copy(file, edition / name)
+        for file in beside:
+            shutil.copy(file, edition / file.name)
         (edition / "README.md").write_text(_README)
         edition.rename(output)
     return count

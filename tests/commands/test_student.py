@@ -130,6 +130,19 @@ def test_exercises_are_numbered(edition):
         assert "shows a solution" not in text
 
 
+def test_its_notebooks_for_colab_have_no_solutions_either(edition):
+    environment = os.environ | {"PYTHONPATH": str(edition)}
+    command = [sys.executable, "-m", "fedlearn_helpers", "colab", "03"]
+    subprocess.run(command, cwd=edition, env=environment, capture_output=True, check=True)
+    cells = nbformat.read(edition / "build" / "colab" / "03_clients_that_come_and_go.ipynb", as_version=4).cells
+    written = {cell.source.split()[1]: cell.source for cell in cells if cell.source.startswith("%%writefile")}
+    for name in ("exercises/clients_that_come_and_go.py", "devices.py"):  # the second has a solution, packed
+        of_edition = (edition / "fedlearn_helpers" / name).read_text().rstrip()
+        assert written[f"fedlearn_helpers/{name}"].endswith(of_edition)
+        assert of_edition != (ROOT / "fedlearn_helpers" / name).read_text().rstrip()
+    assert "fedlearn_helpers/graded/sealed.py" in written, "what unpacks it"
+
+
 def test_a_notebook_of_the_edition_runs_with_nothing_attempted(edition):
     environment = os.environ | {"PYTHONPATH": str(edition)}
     command = [sys.executable, "-m", "fedlearn_helpers", "run", "00", "-p", "num_rounds=2", "-p", "local_steps=2"]

@@ -2,9 +2,11 @@
 
 import pandas as pd
 import pytest
+import typer
 from typer.testing import CliRunner
 
 from fedlearn_helpers.cli import app
+from fedlearn_helpers.strategies import METHODS
 
 SMALL = [
     "--clients",
@@ -39,6 +41,14 @@ def test_it_writes_a_table_and_a_figure_and_prints_the_summary(tmp_path):
     before = (tmp_path / "comparison.csv").read_text()
     assert run(tmp_path, *options, "-s", "fedprox.mu=0.5").exit_code == 0
     assert (tmp_path / "comparison.csv").read_text() == before
+
+
+def test_help_names_every_strategy_and_setting():
+    helps = {option.name: option.help for option in typer.main.get_command(app).commands["compare"].params}
+    settings = {setting for method in METHODS.values() for setting in method.settings}
+    assert {name for name in METHODS if name not in helps["strategies"]} == set()
+    assert {name for name in settings if name not in helps["setting"]} == set()
+    assert {name for name, method in METHODS.items() if method.settings and name not in helps["setting"]} == set()
 
 
 @pytest.mark.parametrize(
