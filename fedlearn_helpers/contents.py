@@ -6,6 +6,8 @@ from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 
+from fedlearn_helpers.files import write_whole
+
 _FILE = Path(__file__).with_name("contents.json")
 IN_PREPARATION = (
     "07 communication",
@@ -48,7 +50,7 @@ def entries() -> list[Entry]:
 def save_seconds(measured: dict[str, float]) -> None:
     """Store measured running times by notebook name; the map in notebook 00 shows them."""
     updated = [asdict(entry) | {"seconds": round(measured.get(entry.name, entry.seconds), 1)} for entry in entries()]
-    _FILE.write_text(json.dumps(updated, indent=2, ensure_ascii=False) + "\n")
+    write_whole(_FILE, json.dumps(updated, indent=2, ensure_ascii=False) + "\n")
 
 
 def as_markdown(current: str = "") -> str:

@@ -16,6 +16,7 @@ from fedlearn_helpers.errors import InputError
 from fedlearn_helpers.files import write_whole
 
 GLOSSARY = "glossary.ipynb"  # text only, nothing to execute
+_DIED = "the kernel died; perhaps there was too little memory"
 _CHECKED = re.compile(r"check_parameters\((\w+), globals\(\)\)")
 
 
@@ -91,6 +92,7 @@ def execute(path: Path, executed: Path, values: Mapping[str, Any]) -> str | None
         values: parameters by name.
     """
     import papermill
+    from nbclient.exceptions import DeadKernelError
     from papermill.exceptions import PapermillExecutionError
 
     from fedlearn_helpers.kernels import SocketKernelManager
@@ -109,6 +111,9 @@ def execute(path: Path, executed: Path, values: Mapping[str, Any]) -> str | None
         )
     except PapermillExecutionError as error:
         problem = _problem(error.ename, error.evalue)
+    except DeadKernelError as error:
+        problem = _problem(type(error).__name__, _DIED)
+        _note_death(unfinished)
     except BaseException:
         unfinished.unlink(missing_ok=True)
         raise
@@ -124,6 +129,16 @@ def how_it_ran(executed: Path) -> tuple[float, str | None]:
     outputs = (output for cell in notebook.cells for output in cell.get("outputs", []))
     problems = (_problem(output.ename, output.evalue) for output in outputs if output.output_type == "error")
     return notebook.metadata.papermill.duration, next(problems, None)
+
+
+def _note_death(executed: Path) -> None:
+    """Write into a notebook that its kernel died, as an error of the cell that was running."""
+    import nbformat
+
+    notebook = nbformat.read(executed, as_version=4)
+    begun = [cell for cell in notebook.cells if cell.cell_type == "code" and cell.metadata.papermill.start_time]
+    begun[-1].outputs.append(nbformat.v4.new_output("error", ename="DeadKernelError", evalue=_DIED, traceback=[_DIED]))
+    nbformat.write(notebook, executed)
 
 
 def _problem(name: str, value: str) -> str:

@@ -12,11 +12,13 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
+from importlib.metadata import version
 from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fedlearn_helpers.errors import InputError
+from fedlearn_helpers.files import source_digest
 from fedlearn_helpers.notebooks import check_values, default_parameters, refuse_unknown
 
 if TYPE_CHECKING:
@@ -98,7 +100,7 @@ def perform(
         if time.time() - old.stat().st_mtime > _SECONDS_UNTIL_ABANDONED:
             shutil.rmtree(old, ignore_errors=True)
     runs = sweep.runs()
-    homes = [folder / _name(sweep, run) for run in runs]
+    homes = [_home(folder, sweep, run) for run in runs]
     finished = {home: kept for home in homes if (kept := _read(home)) is not None}
     missing = {home: run for home, run in zip(homes, runs, strict=True) if home not in finished}
     workers = max(1, side_by_side // max(1, len(missing)))
@@ -115,16 +117,19 @@ def perform(
     return [finished[home] for home in homes]
 
 
-def _name(sweep: Sweep, run: Mapping[str, Any]) -> str:
-    """Return a name for a run's folder: other parameters, another notebook or another version have another one."""
-    from importlib.metadata import version
+def _home(folder: Path, sweep: Sweep, run: Mapping[str, Any]) -> Path:
+    """Return a run's folder: with other parameters, another notebook or other code it is another one.
 
+    Its name says what is varied. An earlier sweep may have varied something else: its folder is taken as it is.
+    """
     decisive = {name: value for name, value in run.items() if name not in _DECIDES_NOTHING}
     text = sweep.notebook.read_text(encoding="utf-8")
-    facts = json.dumps([text, version("fedlearn-helpers"), decisive], sort_keys=True)
+    facts = json.dumps([text, source_digest(), version("torch"), version("flwr"), decisive], sort_keys=True)
+    digest = hashlib.sha256(facts.encode()).hexdigest()[:10]
+    number = sweep.notebook.stem[:2]
     shown = "_".join(f"{name}={run[name]}" for name in (*sweep.varied, "seed"))
     safe = "".join(letter if letter.isalnum() or letter in "=_.-" else "-" for letter in shown)
-    return f"{sweep.notebook.stem[:2]}_{safe[:80]}_{hashlib.sha256(facts.encode()).hexdigest()[:10]}"
+    return next(iter(sorted(folder.glob(f"{number}_*_{digest}"))), folder / f"{number}_{safe[:80]}_{digest}")
 
 
 def _read(home: Path) -> Finished | None:

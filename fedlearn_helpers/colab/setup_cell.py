@@ -54,8 +54,10 @@ def set_up(with_dependencies: dict[str, str], alone: dict[str, str], package: st
     if lacking:
         with tempfile.TemporaryDirectory() as folder:
             limits = pathlib.Path(folder, "installed.txt")
-            found = importlib.metadata.distributions()
-            limits.write_text("".join(f"{each.metadata['Name']}=={each.version}\n" for each in found))
+            found: dict[str, str] = {}
+            for each in importlib.metadata.distributions():  # the first one found is the one that is imported
+                found.setdefault((each.metadata["Name"] or "").lower().replace("_", "-"), each.version)
+            limits.write_text("".join(f"{name}=={version}\n" for name, version in found.items() if name))
             pip_install("--constraint", str(limits), *lacking)
     if lacking_alone:
         pip_install("--no-deps", *lacking_alone)

@@ -10,13 +10,15 @@ import yaml
 
 from fedlearn_helpers.errors import InputError
 
+_CONSTANTS = {"true": True, "false": False, "none": None, "null": None}
+
 
 @contextmanager
 def errors_in_one_line() -> Iterator[None]:
-    """End the command with one line, and exit code 1, where a value cannot work."""
+    """End the command with one line, and exit code 1, where a value cannot work, or a file cannot be written."""
     try:
         yield
-    except InputError as error:
+    except (InputError, OSError) as error:
         sys.exit(f"{type(error).__name__}: {error}")
 
 
@@ -42,16 +44,32 @@ def split_pair(pair: str) -> tuple[str, str]:
     return name, value
 
 
-def parse_yaml(name: str, text: str) -> Any:
-    """Return the value of a parameter, read as papermill reads its -p.
+def parse_value(name: str, text: str) -> Any:
+    """Return the value of a parameter: a number, True, False, None or a text, as papermill reads its -p.
+
+    What begins with a bracket or a quotation mark is read as YAML, such as [0.1, 0.5] or "a, b".
 
     Raises:
-        InputError: it is no YAML.
+        InputError: it begins so, and is no YAML.
     """
     try:
-        return yaml.safe_load(text)
+        return _typed(yaml.load(text, yaml.BaseLoader) if text.startswith(("[", "{", '"', "'")) else text)
     except yaml.YAMLError:
         raise InputError(f"the value of {name} must be a number, a text or another YAML value, got {text!r}") from None
+
+
+def _typed(value: Any) -> Any:
+    """Turn texts into what they mean; YAML would take 1e-3 for a text, 010 for 8 and on for True."""
+    if isinstance(value, list):
+        return [_typed(one) for one in value]
+    if not isinstance(value, str):
+        return value
+    for kind in (int, float):
+        try:
+            return kind(value)
+        except ValueError:
+            continue
+    return _CONSTANTS.get(value.lower(), value)
 
 
 def parse_parameters(pairs: Sequence[str]) -> dict[str, Any]:
@@ -60,7 +78,7 @@ def parse_parameters(pairs: Sequence[str]) -> dict[str, Any]:
     Raises:
         InputError: a text that does not look like this.
     """
-    return {name: parse_yaml(name, value) for name, value in map(split_pair, pairs)}
+    return {name: parse_value(name, value) for name, value in map(split_pair, pairs)}
 
 
 def whole_numbers(name: str, text: str) -> tuple[int, ...]:

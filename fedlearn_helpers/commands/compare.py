@@ -1,12 +1,11 @@
 """`fedlearn compare`: strategies x partitions x seeds from a terminal."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from fedlearn_helpers.commands.arguments import errors_in_one_line
+from fedlearn_helpers.commands.arguments import errors_in_one_line, side_by_side, split_pair, whole_numbers
 from fedlearn_helpers.errors import InputError
 
 _FIGURE, _TABLE, _RUNS = "comparison.png", "comparison.csv", "runs"
@@ -60,14 +59,15 @@ def compare(
     Example: fedlearn compare --strategies fedavg,scaffold --partitions iid,pathological:2 --seeds 0,1,2
     """
     from fedlearn_helpers.data import load_dataset
+    from fedlearn_helpers.parameters import split_names
     from fedlearn_helpers.strategies import Comparison, Recipe
     from fedlearn_helpers.strategies import compare as run_comparison
 
     with errors_in_one_line():
         comparison = Comparison(
-            strategies=_split("strategies", strategies, str),
-            partitions=_split("partitions", partitions, str),
-            seeds=_split("seeds", seeds, int),
+            strategies=split_names(strategies),
+            partitions=split_names(partitions),
+            seeds=whole_numbers("seeds", seeds),
             num_clients=clients,
             num_rounds=rounds,
             fraction_train=fraction_train,
@@ -78,40 +78,33 @@ def compare(
             validation_fraction=validation_fraction,
             with_references=references,
         )
-        count = int(workers) if workers.isdecimal() else workers
+        count = workers if workers == "auto" else side_by_side(workers)
         table = run_comparison(comparison, load_dataset(dataset), folder=output / _RUNS, workers=count)
-    _write(table, output)
+        _write(table, output)
 
 
 def _write(table: Any, output: Path) -> None:
     from fedlearn_helpers import plots
+    from fedlearn_helpers.files import write_whole
     from fedlearn_helpers.strategies.comparison import summarize
 
-    table.to_csv(output / _TABLE, index=False)
+    write_whole(output / _TABLE, table.to_csv(index=False))
     plots.strategies(table).savefig(output / _FIGURE, dpi=150)
     print(summarize(table).to_string(float_format="{:.3f}".format))
     print(f"Written to {output / _TABLE} and {output / _FIGURE}.")
 
 
-def _split(name: str, text: str, kind: Callable[[str], Any]) -> tuple[Any, ...]:
-    from fedlearn_helpers.parameters import split_names
-
-    try:
-        return tuple(kind(part) for part in split_names(text))
-    except ValueError:
-        raise InputError(f"{name} must be whole numbers with commas between them, got {text!r}") from None
-
-
 def _settings(pairs: list[str]) -> dict[str, dict[str, float]]:
     settings: dict[str, dict[str, float]] = {}
-    for pair in pairs:
-        name, equals, value = pair.partition("=")
+    for name, value in map(split_pair, pairs):
         strategy, dot, setting = name.partition(".")
         try:
             number = float(value)
         except ValueError:
-            equals = ""
-        if not (equals and dot):
-            raise InputError(f"a setting must look like strategy.name=value, got {pair!r}")
-        settings.setdefault(strategy, {})[setting] = number
+            dot = ""
+        if not dot:
+            raise InputError(f"a setting must look like strategy.name=value, got '{name}={value}'")
+        if setting in settings.setdefault(strategy, {}):
+            raise InputError(f"a setting must be given once, got {name!r} twice")
+        settings[strategy][setting] = number
     return settings

@@ -45,10 +45,14 @@ def _packages(problems: list[str]) -> Iterator[str]:
     except PackageNotFoundError:
         problems.append(f"{_NAME} is not installed: run pip install -e . in the workbook's folder")
         return
+    seen: set[str] = set()
     for requirement in requirements:
-        extra = next((name for name in ("lab", "tests", "simulation") if _belongs_to(requirement, name)), "")
+        extra = next((name for name in ("lab", "tests", "site", "simulation") if _belongs_to(requirement, name)), "")
         if requirement.marker and not extra and not requirement.marker.evaluate():
             continue
+        if requirement.name in seen and not requirement.extras:
+            continue
+        seen.add(requirement.name)
         needed = f" (only for {extra})" if extra not in _FOR_NOTEBOOKS else ""
         name = requirement.name + (f"[{','.join(sorted(requirement.extras))}]" if requirement.extras else "")
         try:
@@ -58,9 +62,24 @@ def _packages(problems: list[str]) -> Iterator[str]:
             if extra in _FOR_NOTEBOOKS:
                 problems.append(f"{name} is not installed: pip install '{name}{requirement.specifier}'")
             continue
+        if lacking := _lacking(requirement):
+            yield f"  {name:<24} MISSING: {', '.join(lacking)}{needed}"
+            continue
         in_range = requirement.specifier.contains(found, prereleases=True)
         state = "ok" if in_range else f"OUTSIDE the range {requirement.specifier}, which was tested; it may not work"
         yield f"  {name:<24} {found:<12} {state}{needed}"
+
+
+def _lacking(requirement: Requirement) -> list[str]:
+    """Return the packages that the extras of an installed package want, and that are not here."""
+    lacking = []
+    for wanted in map(Requirement, requires(requirement.name) or []):
+        if any(_belongs_to(wanted, extra) for extra in requirement.extras):
+            try:
+                version(wanted.name)
+            except PackageNotFoundError:
+                lacking.append(wanted.name)
+    return lacking
 
 
 def _belongs_to(requirement: Requirement, extra: str) -> bool:
@@ -91,6 +110,10 @@ def _abilities(problems: list[str]) -> Iterator[str]:
     """Try what the notebooks do, and say what works."""
     yield _kernel(problems)
     yield _workers()
+    from fedlearn_helpers.graded import isolation
+
+    kept = isolation.NAMESPACE if isolation.grants_namespaces() else isolation.GUARD
+    yield f"Grading: submissions would be kept from the network by {kept}."
     import torch
 
     if torch.cuda.is_available():

@@ -11,6 +11,7 @@ import typer
 
 from fedlearn_helpers import contents
 from fedlearn_helpers.commands.arguments import errors_in_one_line, parse_parameters, refuse_same
+from fedlearn_helpers.errors import InputError
 
 
 def run(
@@ -38,7 +39,9 @@ def run(
         parameters = parse_parameters(parameter or [])
         refuse_unknown(paths, list(parameters))
         refuse_same(output, folder)
-    output.mkdir(parents=True, exist_ok=True)
+        if "output_dir" in parameters:
+            raise InputError("parameter must not be 'output_dir' in fedlearn run, use --output")
+        output.mkdir(parents=True, exist_ok=True)
     seconds: dict[str, float] = {}
     failed = 0
     for path in paths:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fedlearn_helpers.commands.arguments import errors_in_one_line, parse_yaml, side_by_side, split_pair, whole_numbers
+from fedlearn_helpers.commands.arguments import errors_in_one_line, parse_value, side_by_side, split_pair, whole_numbers
 from fedlearn_helpers.errors import InputError
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def _values(pairs: Sequence[str]) -> dict[str, list[Any]]:
     for name, text in map(split_pair, pairs):
         if name in values:
             raise InputError(f"parameter must be given once, with commas between its values, got {name!r} twice")
-        found = parse_yaml(name, f"[{text}]")
+        found = parse_value(name, f"[{text}]")
         if not found or None in found:
             raise InputError(f"the values of {name} must stand between commas, got {text!r}")
         values[name] = [value for position, value in enumerate(found) if value not in found[:position]]
@@ -92,11 +92,17 @@ def _write(plan: "Sweep", table: "pd.DataFrame", finished: Sequence["Finished"],
     from fedlearn_helpers.parameters import split_names
 
     write_whole(output / _TABLE, table.to_csv(index=False))
+    problem = None
     failed = table["status"] != sweeps.OK
+    if failed.all():
+        (output / _FIGURE).unlink(missing_ok=True)
     body = f"<p>{len(table)} runs of {html.escape(plan.notebook.name)}, {failed.sum()} of which failed.</p>\n"
     if not failed.all():
         parameters = plan.varied or ("seed",)
-        drawn = sweeps.metrics_to_draw(table, split_names(metrics))
+        try:
+            drawn = sweeps.metrics_to_draw(table, split_names(metrics))
+        except InputError as error:  # the runs are done: report them all the same
+            drawn, problem = sweeps.metrics_to_draw(table), error
         first, *others = sorted(parameters, key=lambda name: -table[name].nunique())
         figure = plots.sweep(table[~failed], first, drawn, others)
         figure.savefig(output / _FIGURE, dpi=150)
@@ -107,6 +113,8 @@ def _write(plan: "Sweep", table: "pd.DataFrame", finished: Sequence["Finished"],
     body += _failures(plan, finished, output) + "\n<h2>All runs</h2>\n" + _shown(table, plan)
     write_whole(output / _REPORT, pages.page("Sweep", body))
     print(f"Written to {output / _TABLE} and {output / _REPORT}.")
+    if problem is not None:
+        raise problem
 
 
 def _failures(plan: "Sweep", finished: Sequence["Finished"], output: Path) -> str:

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import asdict
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -10,6 +11,7 @@ from fedlearn_helpers.errors import InputError, check_one_of
 from fedlearn_helpers.federation.facts import refuse_others
 from fedlearn_helpers.federation.side_by_side import Numbers, side_by_side
 from fedlearn_helpers.federation.workers import Workers
+from fedlearn_helpers.files import source_digest
 from fedlearn_helpers.models import MODELS
 from fedlearn_helpers.results import write_json
 
@@ -85,7 +87,8 @@ class _Store:
     """Finished runs, one file each; a file is there completely or not at all."""
 
     def __init__(self, folder: Path | None, facts: Callable[[Any], Mapping[str, Any]]) -> None:
-        self._folder, self._facts = folder, facts
+        code = {"source of the package": source_digest(), "torch": version("torch"), "flwr": version("flwr")}
+        self._folder, self._facts = folder, lambda run: dict(facts(run)) | code
 
     def _path(self, run: Any) -> Path:
         name = "_".join(str(value) for value in asdict(run).values()).replace(":", "-").replace(" ", "-")
@@ -110,4 +113,4 @@ class _Store:
     def write(self, run: Any, rows: Rows) -> None:
         """Keep what a finished run gave."""
         if self._folder is not None:
-            write_json(self._path(run), {"run": dict(self._facts(run)), "rows": rows})
+            write_json(self._path(run), {"run": self._facts(run), "rows": rows})

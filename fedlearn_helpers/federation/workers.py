@@ -78,7 +78,7 @@ def obstacle_to_forking() -> str | None:
 
 def cores() -> int:
     """Return how many cores this process may use: those it is bound to, or fewer in a container with a quota."""
-    cores = len(os.sched_getaffinity(0))
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     try:
         quota, period = _QUOTA.read_text().split()
     except (OSError, ValueError):  # no such file, or not of this form: no quota

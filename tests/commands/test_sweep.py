@@ -68,6 +68,14 @@ def test_a_failed_run_is_reported_and_the_others_go_on(workbook):
     printed, complaints = run.communicate(timeout=300)
     assert run.returncode == 1
     assert "1 of 2 runs failed" in complaints and "Traceback" not in complaints
+    asked = sweep("-p", "rate=2", "--seeds", "0", "--output", "out", "--metrics", "tset_accuracy")
+    printed, complaints = asked.communicate(timeout=300)
+    assert "metrics must be among test_accuracy, got tset_accuracy" in complaints and asked.returncode == 1
+    assert ", ok" not in printed, "the run was kept"
+    assert "1 runs of 00_quick.ipynb, 0 of which failed" in (workbook / "out" / "sweep.html").read_text()
+    (workbook / "out" / "sweep.html").unlink()
+    run = sweep("-p", "rate=7,2", "--seeds", "0", "--output", "out")
+    printed, complaints = run.communicate(timeout=300)
     table = pd.read_csv("out/sweep.csv")
     assert table["status"].tolist() == ["AssertionError: rate is too large", "ok"]
     assert table["test_accuracy"].isna().tolist() == [True, False]

@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 
 from fedlearn_helpers import contents, deployment
 from fedlearn_helpers.cli import app
+from fedlearn_helpers.commands.arguments import parse_value
 from fedlearn_helpers.errors import InputError
 
 PARAMETERS = 'number: int = 1  # any number\noutput_dir: str = "out"  # folder'
@@ -65,6 +66,40 @@ def test_the_index_keeps_what_ran_earlier(folder):
     assert "failed" not in index and "doubled: 6" in index and "doubled: 8" in index
 
 
+def test_a_kernel_that_dies_is_a_failure_like_others(folder):
+    notebook = nbformat.read(folder / "notebooks" / "00_first.ipynb", as_version=4)
+    notebook.cells.append(new_code_cell("import os; os._exit(9)"))
+    nbformat.write(notebook, folder / "notebooks" / "00_first.ipynb")
+    result = run()
+    assert result.exit_code == 1
+    assert "the kernel died; perhaps there was too little memory" in result.output and "1 of 2" in result.output
+    index = (folder / "build" / "index.html").read_text()
+    assert "failed: DeadKernelError: the kernel died" in index and "doubled: 2" in index
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("1e-3", 0.001),
+        ("010", 10),
+        ("-2", -2),
+        ("True", True),
+        ("false", False),
+        ("None", None),
+        ("on", "on"),
+        ("12:30", "12:30"),
+        ("dirichlet:0.1", "dirichlet:0.1"),
+        ("a: b", "a: b"),
+        ("[1e-3, two]", [0.001, "two"]),
+        ("'fedavg, scaffold'", "fedavg, scaffold"),
+        ("", ""),
+    ],
+)
+def test_values_are_read_as_papermill_reads_them(text, value):
+    found = parse_value("name", text)
+    assert found == value and type(found) is type(value)
+
+
 @pytest.mark.parametrize("command", ["run", "colab"])
 def test_no_notebook_is_written_over(folder, command):
     before = (folder / "notebooks" / "00_first.ipynb").read_bytes()
@@ -98,6 +133,8 @@ def test_on_request_the_first_failure_ends_the_run(folder):
         (("-p", "number=[1"), "the value of number must be a number, a text or another YAML value, got '[1'"),
         (("-p", "nubmer=1"), "parameter must be one of number, output_dir, got 'nubmer'"),
         (("-p", "number"), "a parameter must look like name=value, got 'number'"),
+        (("-p", "output_dir=x"), "parameter must not be 'output_dir' in fedlearn run, use --output"),
+        (("--output", "notebooks/00_first.ipynb"), "FileExistsError: "),
         (("07",), "notebooks must be among 00, 01, got 07"),
         (("--folder", "nowhere"), "folder must hold the notebooks, got 'nowhere' with none"),
     ],

@@ -53,7 +53,7 @@ def test_a_kept_run_is_found_again_by_all_that_decides_its_results(tmp_path):
 
     def name(values, seed=0):
         sweep = Sweep(notebook, {name: [value] for name, value in values.items()}, [seed])
-        return sweeps._name(sweep, sweep.runs()[0])
+        return sweeps._home(tmp_path, sweep, sweep.runs()[0]).name
 
     first = name({"alpha": 0.1})
     assert first == name({"alpha": 0.1, "workers": 2}), "the number of workers changes no result"
@@ -61,6 +61,18 @@ def test_a_kept_run_is_found_again_by_all_that_decides_its_results(tmp_path):
     notebook.write_text(notebook.read_text().replace("Non-IID", "non-IID"))
     assert len({first, name({"alpha": 0.1}), *others}) == 5
     assert name({"dataset": "../x y/z"}).replace("=", "").replace("_", "").replace(".", "").replace("-", "").isalnum()
+
+
+def test_a_kept_run_is_found_when_other_parameters_are_varied(tmp_path):
+    alone = Sweep(NOTEBOOK, {"alpha": [0.1]}, [0])
+    home = sweeps._home(tmp_path, alone, alone.runs()[0])
+    home.mkdir()
+    more = Sweep(NOTEBOOK, {"alpha": [0.1, 1]}, [0])
+    found = [sweeps._home(tmp_path, more, run) for run in more.runs()]
+    assert found[0] == home and found[1] != home
+    assert "alpha=1" in found[1].name
+    failed = home.rename(home.with_name(f"failed_{home.name}"))
+    assert sweeps._home(tmp_path, alone, alone.runs()[0]) not in (failed, found[1])
 
 
 def test_the_table_has_a_row_for_every_run(tmp_path):
