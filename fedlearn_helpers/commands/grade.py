@@ -12,9 +12,9 @@ from fedlearn_helpers.commands.arguments import errors_in_one_line, side_by_side
 if TYPE_CHECKING:
     import pandas as pd
 
-    from fedlearn_helpers.graded.grade import Grade
+    from fedlearn_helpers.graded.judgement import Grade
 
-_TABLE, _REPORT, _EXECUTED = "grades.csv", "grades.html", "executed"
+_TABLE, _OVERVIEW, _REPORT = "grades.csv", "overview.csv", "grades.html"
 
 
 def grade(
@@ -22,9 +22,9 @@ def grade(
     time_limit: Annotated[float, typer.Option(help="Seconds after which a submission is ended.")] = 900,
     workers: Annotated[str, typer.Option(help='Submissions side by side: "auto" (one per core) or a number.')] = "auto",
     folder: Annotated[Path, typer.Option(help="Where the workbook's notebooks are.")] = Path("notebooks"),
-    output: Annotated[Path, typer.Option(help="Folder for the tables and the executed notebooks.")] = Path(
-        "build/grades"
-    ),
+    output: Annotated[
+        Path, typer.Option(help="Folder for the tables and the executed notebooks. What is graded in it is kept.")
+    ] = Path("build/grades"),
 ) -> None:
     """Execute submitted notebooks and test their exercises; write a table, submission by exercise.
 
@@ -34,6 +34,9 @@ def grade(
     It is not kept from reading your files: grade strangers' work under an
     account of its own.
 
+    Stop it and start it again, or add submissions, and only what is new is
+    executed, and what had crashed or run out of time.
+
     Example: fedlearn grade submissions --time-limit 600
     """
     with errors_in_one_line():
@@ -42,7 +45,7 @@ def grade(
 
         if not time_limit > 0:
             raise InputError(f"time_limit must be > 0 seconds, got {time_limit:g}")
-        paths = grading.find_submissions(submissions)
+        paths = grading.find_submissions(submissions, output)
         notebooks = grading.originals(folder)
         count = side_by_side(workers)
         output.mkdir(parents=True, exist_ok=True)
@@ -50,7 +53,7 @@ def grade(
             paths,
             submissions,
             notebooks,
-            executed=output / _EXECUTED,
+            output=output,
             seconds=time_limit,
             side_by_side=count,
             on_graded=_tell,
@@ -74,13 +77,20 @@ def _write(grades: Sequence["Grade"], output: Path) -> None:
 
     table = pd.DataFrame([asdict(one) for one in grades])
     write_whole(output / _TABLE, table.to_csv(index=False))
+    write_whole(output / _OVERVIEW, _overview(table).to_csv(index=False))
     body = "".join(_section(number, of_notebook) for number, of_notebook in table.groupby(table["exercise"].str[:2]))
     isolation = ", or ".join(html.escape(how) for how in table["isolation"].unique() if how)
     body += f"<p>Kept from the network by {isolation}.</p>" if isolation else ""
     write_whole(output / _REPORT, pages.page("Grades", body))
     kept = f"kept from the network by {isolation}" if isolation else "none of which could be executed"
     print(f"{table['submission'].nunique()} submissions, {kept}.")
-    print(f"Written to {output / _TABLE} and {output / _REPORT}.")
+    print(f"Written to {output / _TABLE}, {output / _OVERVIEW} and {output / _REPORT}.")
+
+
+def _overview(table: "pd.DataFrame") -> "pd.DataFrame":
+    """Return one row per submission: the status of each exercise, and how many are correct."""
+    statuses = table.pivot(index="submission", columns="exercise", values="status").fillna("")
+    return statuses.assign(correct=(statuses == "correct").sum(axis=1)).reset_index()
 
 
 def _section(number: str, table: "pd.DataFrame") -> str:

@@ -85,12 +85,15 @@ class OwnProcesses:
         deadline = time.monotonic() + self._grace
         while (alive := self._alive()) and time.monotonic() < deadline:
             time.sleep(0.1)
-        for process in alive:
-            with contextlib.suppress(psutil.NoSuchProcess):
-                process.kill()
+        deadline = time.monotonic() + _GRACE
+        while alive and time.monotonic() < deadline:
+            for process in alive:
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    process.kill()
+            psutil.wait_procs(alive, timeout=1)
+            alive = self._alive()  # some may have started others before they were killed
         for process in self._started:
             process.wait()
-        psutil.wait_procs(alive, timeout=_GRACE)
 
     def _alive(self) -> list[psutil.Process]:
         """Return all processes that belong to this object, and run."""

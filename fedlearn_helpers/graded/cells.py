@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 from nbformat import NotebookNode
 
+from fedlearn_helpers.errors import InputError
+
 _IMPORT = re.compile(r"^from fedlearn_helpers\.exercises import (\w+) as exercises$", re.MULTILINE)
 
 
@@ -59,6 +61,43 @@ def checked_exercise(source: str) -> tuple[str, str, str] | None:
             ):
                 return name, ast.unparse(answer), ", ".join(map(ast.unparse, node.keywords))
     return None
+
+
+def refuse_answered(name: str, notebook: NotebookNode) -> None:
+    """Refuse a notebook of the workbook in which somebody has tried an exercise: its answers would be everybody's.
+
+    Args:
+        name: of its file.
+        notebook: read from it.
+
+    Raises:
+        InputError: a cell for an answer has no `...` in it.
+    """
+    for cell in notebook.cells:
+        if has_tag(cell, "exercise") and not _is_open(cell.source):
+            raise InputError(f"{name} must have no answers, got one in the cell {cell['id']!r}; take a fresh copy")
+
+
+def _is_open(stub: str) -> bool:
+    try:
+        tree = ast.parse(stub)
+    except SyntaxError:
+        return False
+    return any(isinstance(node, ast.Constant) and node.value is Ellipsis for node in ast.walk(tree))
+
+
+def binds(source: str, name: str) -> bool:
+    """Return whether code at the top of a cell gives a name a value."""
+    try:
+        tree = ast.parse(source)
+    except (SyntaxError, ValueError):
+        return False
+    return any(
+        (isinstance(node, ast.FunctionDef | ast.ClassDef) and node.name == name)
+        or (isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store) and node.id == name)
+        or (isinstance(node, ast.alias) and (node.asname or node.name) == name)
+        for node in ast.walk(tree)
+    )
 
 
 def find_exercises(notebook: NotebookNode) -> list[ExerciseCells]:

@@ -22,9 +22,9 @@ import nbformat
 import fedlearn_helpers
 from fedlearn_helpers.errors import InputError
 from fedlearn_helpers.exercises.exercise import Exercise
-from fedlearn_helpers.graded.cells import exercises_module
+from fedlearn_helpers.graded.cells import exercises_module, refuse_answered
 from fedlearn_helpers.graded.sealed import seal
-from fedlearn_helpers.notebooks import numbered
+from fedlearn_helpers.notebooks import GLOSSARY, numbered
 
 _PACKAGE = Path(fedlearn_helpers.__file__).parent
 _BESIDE = ("pyproject.toml", "requirements.txt", "LICENSE")
@@ -55,7 +55,8 @@ def write_edition(notebooks: Path, output: Path) -> int:
         output: a folder that does not exist yet.
 
     Raises:
-        InputError: no notebooks, `output` exists, or the package is not used from the project's folder.
+        InputError: no notebooks, one with an answer in it, `output` exists, or the package is not used from the
+            project's folder.
     """
     paths = numbered(notebooks)
     if output.exists():
@@ -72,8 +73,10 @@ def write_edition(notebooks: Path, output: Path) -> int:
         _remove_solutions(edition / "fedlearn_helpers")
         (edition / "notebooks").mkdir()
         count = 0
-        for path in sorted(notebooks.glob("*.ipynb")):
+        for path in (*paths, *notebooks.glob(GLOSSARY)):
             notebook = nbformat.read(path, as_version=4)
+            refuse_answered(path.name, notebook)
+            _forget_outputs(notebook)
             if path in paths:
                 count += _number_exercises(notebook, path.name[:2])
             nbformat.write(notebook, edition / "notebooks" / path.name)
@@ -82,6 +85,13 @@ def write_edition(notebooks: Path, output: Path) -> int:
         (edition / "README.md").write_text(_README)
         edition.rename(output)
     return count
+
+
+def _forget_outputs(notebook: nbformat.NotebookNode) -> None:
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            cell.outputs, cell.execution_count = [], None
+    notebook.metadata.pop("widgets", None)
 
 
 def _number_exercises(notebook: nbformat.NotebookNode, number: str) -> int:

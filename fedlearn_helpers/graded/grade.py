@@ -4,13 +4,15 @@ import json
 import os
 import secrets
 import shutil
+import site
 import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import nbformat
@@ -18,61 +20,45 @@ import nbformat
 import fedlearn_helpers
 from fedlearn_helpers.data.cache import cache_folder
 from fedlearn_helpers.deployment.processes import OwnProcesses
-from fedlearn_helpers.errors import InputError
-from fedlearn_helpers.graded.cells import ExerciseCells, exercises_module
+from fedlearn_helpers.errors import InputError, one_line
+from fedlearn_helpers.federation.workers import cores
+from fedlearn_helpers.graded.cells import exercises_module, refuse_answered
 from fedlearn_helpers.graded.isolation import GUARD, NAMESPACE, grants_namespaces
-from fedlearn_helpers.graded.submission import Merged, is_answer, merge
+from fedlearn_helpers.graded.judgement import Execution, Grade, judge
+from fedlearn_helpers.graded.kept import KeptGrades
+from fedlearn_helpers.graded.submission import Merged, merge
 from fedlearn_helpers.kernels import folder_for_sockets
 from fedlearn_helpers.notebooks import numbered
 
-STATUSES = ("correct", "wrong", "not attempted", "timed out", "crashed", "used the network", "unreadable")
 _PACKAGE = Path(fedlearn_helpers.__file__).parent
 _GUARD = _PACKAGE / "graded" / "no_network"
-_SAID = {"not yet": "wrong"}  # verdicts that are called otherwise here
 
 
-@dataclass(frozen=True)
-class Grade:
-    """What came of one exercise of one submission.
+def find_submissions(folder: Path, output: Path) -> list[Path]:
+    """Return the notebooks below a folder, without hidden ones and without those that grading itself has written.
 
-    Attributes:
-        submission: its path below the folder of submissions.
-        exercise: such as "04.2"; empty if the submission cannot be read.
-        name: of the exercise.
-        status: one of `STATUSES`.
-        message: what the check said, or what went wrong.
-        remarks: about the submission as a whole.
-        isolation: how it was kept from the network.
-    """
-
-    submission: str
-    exercise: str
-    name: str
-    status: str
-    message: str
-    remarks: str = ""
-    isolation: str = ""
-
-
-def find_submissions(folder: Path) -> list[Path]:
-    """Return the notebooks below a folder.
+    Args:
+        folder: of the submissions.
+        output: of the grades; it may lie in `folder`.
 
     Raises:
         InputError: no such folder, or no notebook in it.
     """
     if not folder.is_dir():
         raise InputError(f"submissions must be a folder with notebooks, got {str(folder)!r}, which is no folder")
-    found = sorted(path for path in folder.rglob("*.ipynb") if ".ipynb_checkpoints" not in path.parts)
+    found = [path for path in folder.rglob("*.ipynb") if output.resolve() not in path.resolve().parents]
+    hidden = (".", "__MACOSX")  # such as .ipynb_checkpoints, and what Macs put into archives
+    found = [path for path in found if not any(part.startswith(hidden) for part in path.relative_to(folder).parts)]
     if not found:
         raise InputError(f"submissions must be a folder with notebooks, got {str(folder)!r} with none")
-    return found
+    return sorted(found)
 
 
 def originals(folder: Path) -> dict[str, Path]:
     """Return the workbook's notebooks by the name of their exercises' module.
 
     Raises:
-        InputError: no notebooks, or the package here is an edition without solutions.
+        InputError: no notebooks, one with an answer in it, or the package here is an edition without solutions.
     """
     from fedlearn_helpers.exercises.exercise import Exercise
     from fedlearn_helpers.graded.edition import exercise_modules
@@ -80,8 +66,13 @@ def originals(folder: Path) -> dict[str, Path]:
     for module in exercise_modules():
         if any(isinstance(value, Exercise) and value.test is None for value in vars(module).values()):
             raise InputError("fedlearn grade needs the workbook itself, got its edition for graded work, without tests")
-    by_module = {exercises_module(nbformat.read(path, as_version=4).cells): path for path in numbered(folder)}
-    return {module: path for module, path in by_module.items() if module is not None}
+    by_module = {}
+    for path in numbered(folder):
+        notebook = nbformat.read(path, as_version=4)
+        refuse_answered(path.name, notebook)
+        if (module := exercises_module(notebook.cells)) is not None:
+            by_module[module] = path
+    return by_module
 
 
 def grade_all(
@@ -89,7 +80,7 @@ def grade_all(
     root: Path,
     notebooks: Mapping[str, Path],
     *,
-    executed: Path,
+    output: Path,
     seconds: float,
     side_by_side: int,
     on_graded: Callable[[Sequence[Grade]], None],
@@ -100,16 +91,26 @@ def grade_all(
         submissions: the notebooks.
         root: the folder they are in.
         notebooks: from `originals`.
-        executed: a folder for the notebooks as they ran.
+        output: a folder for the notebooks as they ran (`executed`) and for the grades (`kept`): what is graded in there
+            already is not executed again.
         seconds: after which a submission is ended.
-        side_by_side: how many are executed at a time.
+        side_by_side: how many are executed at a time. Each may use its share of the cores.
         on_graded: gets the grades of a submission, in the order of the submissions.
     """
     grades: list[Grade] = []
     running = _Running(namespaces=grants_namespaces())
+    grading = _Grading(
+        notebooks, output / "executed", KeptGrades(output / "kept"), seconds, max(1, cores() // side_by_side), running
+    )
 
     def one(path: Path) -> list[Grade]:
-        return _grade(path, path.relative_to(root), notebooks, executed, seconds, running)
+        name = os.fsencode(path.relative_to(root)).decode(errors="replace")
+        try:
+            return grading.grade(path, name)
+        except InterruptedError:
+            raise
+        except Exception as error:  # one submission must not take the others' grades with it
+            return [Grade(name, "", "", "not executed", one_line(error))]
 
     with ThreadPoolExecutor(side_by_side) as pool:
         try:
@@ -133,85 +134,112 @@ class _Running:
     def __init__(self, namespaces: bool) -> None:
         self.namespaces = namespaces
         self._all: set[OwnProcesses] = set()
-        self._stopped = False
+        self._stopped, self._lock = False, Lock()
 
     def add(self, processes: OwnProcesses) -> None:
+        with self._lock:
+            self.refuse_if_stopped()
+            self._all.add(processes)
+
+    def refuse_if_stopped(self) -> None:
         if self._stopped:
             raise InterruptedError("grading was stopped")
-        self._all.add(processes)
 
     def discard(self, processes: OwnProcesses) -> None:
-        self._all.discard(processes)
+        with self._lock:
+            self._all.discard(processes)
 
     def stop(self) -> None:
         """End all of them, and let no other begin."""
-        self._stopped = True
-        for processes in list(self._all):
+        with self._lock:
+            self._stopped = True
+            left = list(self._all)
+        for processes in left:
             processes.stop()
 
 
-def _grade(
-    path: Path, name: Path, notebooks: Mapping[str, Path], executed: Path, seconds: float, running: _Running
-) -> list[Grade]:
-    token = secrets.token_hex(16)
-    try:
-        merged = merge(path, dict(notebooks), token)
-    except InputError as error:
-        return [Grade(str(name), "", "", "unreadable", str(error))]
-    home = Path(tempfile.mkdtemp(prefix="fedlearn-grade-"))
-    try:
-        (home / "work").mkdir()
-        events, in_time = _execute(merged, home, token, seconds, running)
-        if (ran := home / "executed.ipynb").exists():
-            target = executed / name
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(ran, target)
-    finally:
-        shutil.rmtree(home, ignore_errors=True)
-    grades = _judge(str(name), merged, events, f"the time of {seconds:g} s was up" if not in_time else "")
-    return [replace(grade, isolation=NAMESPACE if running.namespaces else GUARD) for grade in grades]
+@dataclass(frozen=True)
+class _Grading:
+    """How submissions are graded; the attributes are as in `grade_all`, and `workers` is for each."""
 
+    notebooks: Mapping[str, Path]
+    executed: Path
+    kept: KeptGrades
+    seconds: float
+    workers: int
+    running: _Running
 
-def _execute(
-    merged: Merged, home: Path, token: str, seconds: float, running: _Running
-) -> tuple[list[dict[str, Any]], bool]:
-    """Execute a submission in a process group of its own; return what happened, and whether it ended in time."""
-    job = {
-        "notebook": str(home / "merged.ipynb"),
-        "executed": str(home / "executed.ipynb"),
-        "record": str(home / "record.jsonl"),
-        "home": str(home / "work"),
-        "token": token,
-        "namespaces": running.namespaces,
-    }
-    nbformat.write(merged.notebook, job["notebook"])
-    (home / "job.json").write_text(json.dumps(job))
-    processes = OwnProcesses(grace=0)
-    with folder_for_sockets() as sockets:
-        environment = _environment(home) | sockets
-        command = [sys.executable, "-P", "-m", "fedlearn_helpers.graded.isolation", str(home / "job.json")]
-        running.add(processes)
-        in_time = True
+    def grade(self, path: Path, name: str) -> list[Grade]:
+        """Return the grades of a submission, kept or new."""
+        token = secrets.token_hex(16)
         try:
-            processes.start(command, log=home / "log.txt", env=environment).wait(timeout=seconds)
-        except subprocess.TimeoutExpired:
-            in_time = False
+            merged = merge(path, dict(self.notebooks), token, self.workers)
+        except InputError as error:
+            return [Grade(name, "", "", "unreadable", str(error))]
+        isolation = NAMESPACE if self.running.namespaces else GUARD
+        decisive = (path.read_bytes(), merged.original.read_bytes(), isolation)
+        if (known := self.kept.read(name, decisive)) is not None:
+            return known
+        target = self.executed / name
+        target.unlink(missing_ok=True)
+        home = Path(tempfile.mkdtemp(prefix="fedlearn-grade-"))
+        try:
+            (home / "work").mkdir()
+            execution = self._execute(merged, home, token)
+            if (ran := home / "executed.ipynb").exists():
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy(ran, target)
         finally:
-            processes.stop()
-            running.discard(processes)
-    return list(_events(home / "record.jsonl")), in_time
+            shutil.rmtree(home, ignore_errors=True)
+        self.running.refuse_if_stopped()  # what was ended half-way has no grade
+        grades = judge(name, merged, execution, isolation)
+        self.kept.write(name, decisive, grades)
+        return grades
+
+    def _execute(self, merged: Merged, home: Path, token: str) -> Execution:
+        """Execute a submission in a process group of its own."""
+        job = {
+            "notebook": str(home / "merged.ipynb"),
+            "executed": str(home / "executed.ipynb"),
+            "record": str(home / "record.jsonl"),
+            "home": str(home / "work"),
+            "token": token,
+            "seconds": self.seconds,
+            "namespaces": self.running.namespaces,
+        }
+        nbformat.write(merged.notebook, job["notebook"])
+        (home / "job.json").write_text(json.dumps(job))
+        processes, log = OwnProcesses(grace=0), home / "log.txt"
+        too_late = ""
+        with folder_for_sockets() as sockets:
+            environment = _environment(home) | sockets
+            command = [sys.executable, "-P", "-m", "fedlearn_helpers.graded.isolation", str(home / "job.json")]
+            self.running.add(processes)
+            try:
+                processes.start(command, log=log, env=environment).wait(timeout=self.seconds)
+            except subprocess.TimeoutExpired:
+                too_late = f"the time of {self.seconds:g} s was up"
+            finally:
+                processes.stop()
+                self.running.discard(processes)
+        said = log.read_text(errors="replace").split("\n") if log.exists() else []
+        last_words = next((line for line in reversed(said) if line.strip()), "nothing was said")
+        return Execution(list(_events(home / "record.jsonl")), too_late, last_words)
 
 
 def _environment(home: Path) -> dict[str, str]:
     """Return the environment of a submission: our package before all others, its own folders, no network."""
     import matplotlib
 
+    data = os.environ.get("FEDLEARN_DATA")
     return os.environ | {
         "PYTHONPATH": os.pathsep.join([str(_GUARD), str(_PACKAGE.parent)]),
         "FEDLEARN_NETWORK_LOG": str(home / "network.txt"),
-        "FEDLEARN_CACHE": str(cache_folder()),
+        "FEDLEARN_CACHE": str(cache_folder().absolute()),
+        "FEDLEARN_DATA": str(Path(data).expanduser().absolute()) if data else "",
         "FLWR_TELEMETRY_ENABLED": "0",
         "MPLCONFIGDIR": matplotlib.get_cachedir(),  # or its fonts would be listed anew for every submission
+        "PYTHONUSERBASE": site.getuserbase(),  # what the user has installed for herself lies below her HOME
         "HOME": str(home / "work"),
         "TMPDIR": str(home / "work"),
         "IPYTHONDIR": str(home / "work" / ".ipython"),
@@ -224,64 +252,3 @@ def _events(record: Path) -> Iterable[dict[str, Any]]:
             yield json.loads(line)
         except ValueError:  # the last line, cut short
             continue
-
-
-def _judge(name: str, merged: Merged, events: Sequence[Mapping[str, Any]], too_late: str) -> list[Grade]:
-    """Turn what happened into a grade for every exercise."""
-    number = merged.original.name[:2]
-    happened = {what: [event for event in events if event["what"] == what] for what in ("network", "error", "verdict")}
-    verdicts = {event["name"]: event for event in happened["verdict"]}
-    last = next((event["cell"] for event in reversed(events) if event["what"] == "started"), None)
-    finished = any(event["what"] == "finished" for event in events)
-    where = _described(last, merged, number)
-    remarks = _remarks(merged, happened, number)
-
-    def status_of(exercise: ExerciseCells) -> tuple[str, str]:
-        cells = (exercise.stub, exercise.check)
-        if targets := [event["target"] for event in happened["network"] if event["cell"] in cells]:
-            return "used the network", f"asked for {', '.join(targets)}"
-        errors = [event["error"] for event in happened["error"] if event["cell"] in cells]
-        if errors:
-            return "crashed", errors[0]
-        if exercise.name in verdicts:
-            verdict = verdicts[exercise.name]
-            if exercise.name in merged.missing:
-                return "not attempted", "the cell of this exercise is missing"
-            message = "" if verdict["status"] == "not attempted" else verdict["message"]
-            return _SAID.get(verdict["status"], verdict["status"]), message
-        if too_late:
-            return "timed out", f"{too_late} in {where}"
-        if not finished:
-            return "crashed", f"the kernel died in {where}"
-        return "crashed", "the check gave no verdict"
-
-    return [
-        Grade(name, f"{number}.{exercise.number}", exercise.name, *status_of(exercise), remarks)
-        for exercise in merged.exercises
-    ]
-
-
-def _described(cell: str | None, merged: Merged, number: str) -> str:
-    if cell is None:
-        return "the start of the kernel"
-    for exercise in merged.exercises:
-        if cell in (exercise.stub, exercise.check):
-            return f"exercise {number}.{exercise.number}"
-    added = any(cell == of.id and is_answer(of) for of in merged.notebook.cells)
-    return "a cell that was added" if added else f"the cell {cell!r} of the notebook"
-
-
-def _remarks(merged: Merged, happened: Mapping[str, Sequence[Mapping[str, Any]]], number: str) -> str:
-    """Say what went wrong outside the cells of exercises."""
-    own = {cell for exercise in merged.exercises for cell in (exercise.stub, exercise.check)}
-    remarks = [
-        f"{_described(event['cell'], merged, number)} used the network: {event['target']}"
-        for event in happened["network"]
-        if event["cell"] not in own
-    ]
-    remarks += [
-        f"{_described(event['cell'], merged, number)} raised {event['error']}"
-        for event in happened["error"]
-        if event["cell"] not in own
-    ]
-    return "; ".join(remarks)

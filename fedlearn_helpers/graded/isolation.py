@@ -4,6 +4,8 @@
 when the time is up. What the submission's cells do to it can at most spoil its own result.
 """
 
+import contextlib
+import copy
 import ctypes
 import json
 import os
@@ -23,7 +25,7 @@ _NEW_USER, _NEW_PID, _NEW_NETWORK = 0x10000000, 0x20000000, 0x40000000
 _PROBE = "--probe"
 _PR_SET_PDEATHSIG = 1
 _SIOCSIFFLAGS, _IFF_UP_AND_RUNNING = 0x8914, 0x41
-_MOST_OUTPUT = 2_000_000  # characters; an endless loop that prints would fill the memory
+_MOST_OUTPUT = 5_000_000  # characters, of figures too; an endless loop that prints would fill the memory
 
 
 def grants_namespaces() -> bool:
@@ -94,7 +96,9 @@ def _execute(job: dict[str, Any], record: _Record) -> None:
                     record.add("verdict", **data[MEDIA_TYPE])
                 return None
             self.written += len(str(msg["content"]))
-            return super().output(outs, msg, display_id, cell_index) if self.written < _MOST_OUTPUT else None
+            if self.written < _MOST_OUTPUT or msg["msg_type"] == "error":
+                return super().output(outs, msg, display_id, cell_index)
+            return None
 
     notebook = nbformat.read(job["notebook"], as_version=4)
     client = Client(
@@ -102,6 +106,7 @@ def _execute(job: dict[str, Any], record: _Record) -> None:
         km=SocketKernelManager(kernel_name="python3"),
         allow_errors=True,
         timeout=None,
+        startup_timeout=job["seconds"],
         resources={"metadata": {"path": job["home"]}},
         extra_arguments=["--IPKernelApp.log_level=50"],
     )
@@ -112,6 +117,7 @@ def _execute(job: dict[str, Any], record: _Record) -> None:
                     continue
                 record.add("started", cell=cell.id)
                 client.execute_cell(cell, position)
+                _keep(notebook, job["executed"])
                 record.add_attempts(cell.id)
                 for output in cell.outputs:
                     if output.output_type == "error":
@@ -120,10 +126,23 @@ def _execute(job: dict[str, Any], record: _Record) -> None:
     except DeadKernelError:
         record.add_attempts(cell.id)
         record.add("died", cell=cell.id)
-    for cell in notebook.cells:  # what was put in to check is of no interest to whoever looks at the notebook
+        _keep(notebook, job["executed"])
+
+
+def _keep(notebook: Any, path: str) -> None:
+    """Write the notebook as far as it has come, at once: this program may be killed at any time.
+
+    What was put in to check is of no interest to whoever looks at it.
+    """
+    import nbformat
+
+    shown = copy.deepcopy(notebook)
+    for cell in shown.cells:
         if "check" in cell.metadata.get("tags", []):
             cell.source = "# the check of the workbook"
-    nbformat.write(notebook, job["executed"])
+    unfinished = f"{path}.part"
+    nbformat.write(shown, unfinished)
+    os.replace(unfinished, path)
 
 
 def main(argument: str) -> None:
@@ -132,6 +151,8 @@ def main(argument: str) -> None:
         _leave_network()
         return
     job = json.loads(Path(argument).read_text())
+    with contextlib.suppress(OSError):  # where memory runs out, the system ends this, and not what runs beside it
+        Path("/proc/self/oom_score_adj").write_text("1000")
     if job["namespaces"]:
         _leave_network()
     os.chdir(job["home"])

@@ -1,6 +1,10 @@
 """`fedlearn grade` on submissions as they come: right, wrong, empty, endless, crashing, curious, and no notebook."""
 
+import importlib
+import json
+import re
 import time
+from pathlib import Path
 
 import nbformat
 import pandas as pd
@@ -12,12 +16,14 @@ from typer.testing import CliRunner
 from fedlearn_helpers.cli import app
 from fedlearn_helpers.graded import grade as grading
 from fedlearn_helpers.graded import isolation
+from fedlearn_helpers.graded.judgement import Execution
 
 RIGHT = {
-    "two_records": 'prediction = "B"',
+    "two_records": 'prediction = "B"\ndict = {}',
     "average": "import numpy as np\ndef server_average(returned, examples):\n    return weigh(returned, examples)",
     "best_local_steps": "best_steps = 7",
 }
+TRIED = "best_steps = 7\nerror_after('a trial that fails')"
 OWN_CELL = "def weigh(returned, examples):\n    return np.average(returned, axis=0, weights=examples)"
 CHEAT = """
 from fedlearn_helpers.exercises import exercise
@@ -25,9 +31,13 @@ exercise.Exercise.check = lambda self, answer, **given: exercise.Verdict("correc
 exercises.two_records.test = lambda answer, **given: "!"
 prediction = "A"
 """
-ENDLESS = (
-    "import subprocess\nsubprocess.Popen(['sleep', '4321'], start_new_session=True)\nwhile True: print('for ever')"
-)
+ENDLESS = """
+import subprocess, time
+while True:
+    print("for ever")
+    subprocess.Popen(["sleep", "4321"], start_new_session=True)
+    time.sleep(0.05)
+"""
 LEFT_BEHIND = "\nimport subprocess\nsubprocess.Popen(['sleep', '4321'], start_new_session=True)"
 CURIOUS = """
 import socket
@@ -39,6 +49,18 @@ for host in ("192.0.2.1", "example.invalid"):
 best_steps = 7
 """
 LIMIT = 30
+ROOT = Path(__file__).parents[2]
+SMALL = {
+    "02": {"num_clients": 6, "num_rounds": 2, "batch_size": 100},
+    "06": {
+        "methods": "global,ditto",
+        "others": "",
+        "num_seeds": 1,
+        "num_clients": 5,
+        "num_rounds": 1,
+        "max_images": 300,
+    },
+}
 
 
 def hand_in(folder, student, answers, added=None, drop=()):
@@ -57,11 +79,11 @@ def hand_in(folder, student, answers, added=None, drop=()):
 @pytest.fixture
 def submissions(workbook):
     folder = workbook / "submissions"
-    hand_in(folder, "right", RIGHT, added=OWN_CELL)
+    hand_in(folder, "right", RIGHT | {"best_local_steps": TRIED}, added=OWN_CELL)
     wrong = {"two_records": CHEAT, "average": "from fedlearn_helpers.exercises.start_here import server_average"}
     hand_in(folder, "wrong", wrong | {"best_local_steps": "best_steps = 6\nerror_after = lambda steps: steps != 6"})
     hand_in(folder, "empty", {}, drop=("average-answer", "average-check"))
-    hand_in(folder, "endless", {"two_records": RIGHT["two_records"], "average": ENDLESS})
+    hand_in(folder, "endless", {"two_records": 'prediction = "B"', "average": ENDLESS})
     hand_in(folder, "crash", {"two_records": "1 / 0", "average": "import os\nos._exit(3)"})
     hand_in(folder, "curious", RIGHT | {"best_local_steps": CURIOUS}, added=OWN_CELL)
     (folder / "notes.ipynb").write_text("these are notes")
@@ -104,7 +126,101 @@ def test_every_submission_is_reported_rightly_and_in_time(submissions):
     page = (submissions.parent / "out" / "grades.html").read_text()
     assert "used the network" in page and "Only if the gradient came from one record" in page
     assert "<h2>Notebook 00</h2>" in page and "notes.ipynb must be a Jupyter notebook" in page
-    assert (submissions.parent / "out" / "executed" / "right.ipynb").exists()
+    assert "exercise 00.3 raised TypeError" in found["right", "00.1"].remarks
+    for name, executed_cells in (("right", 8), ("endless", 4)):  # what was ended, too, as far as it had come
+        ran = nbformat.read(f"out/executed/{name}.ipynb", as_version=4)
+        assert sum(cell.get("execution_count") is not None for cell in ran.cells) >= executed_cells
+
+    overview = pd.read_csv("out/overview.csv", dtype=str, keep_default_na=False).set_index("submission")
+    assert overview.loc["right.ipynb"].tolist() == ["", "correct", "correct", "correct", "3"]
+    assert overview.loc["notes.ipynb"].tolist() == ["unreadable", "", "", "", "0"]
+    assert len(overview) == 7
+
+
+def test_graded_once_it_is_not_executed_again(workbook, monkeypatch):
+    executed = []
+
+    def execute(self, merged, home, token):
+        executed.append(merged)
+        verdicts = [{"what": "verdict", "name": of.name, "status": "correct", "message": ""} for of in merged.exercises]
+        events = [{"what": "started", "cell": "x"}, *verdicts, {"what": "finished"}]
+        if len(executed) == 2:
+            raise KeyboardInterrupt
+        return Execution(events, "", "")
+
+    monkeypatch.setattr(grading._Grading, "_execute", execute)
+    folder = workbook / "submissions"
+    for name in ("a", "b", "c"):
+        hand_in(folder, name, RIGHT)
+
+    def grade():
+        output = folder / "grades"  # its own notebooks are no submissions
+        before = len(executed)
+        CliRunner().invoke(app, ["grade", str(folder), "--workers", "1", "--output", str(output)])
+        return len(executed) - before
+
+    assert grade() in (2, 3)  # the second is interrupted, the third may have begun
+    assert not (folder / "grades" / "grades.csv").exists()
+    kept = len(list((folder / "grades" / "kept").iterdir()))
+    assert 1 <= kept < 3
+    assert grade() == 3 - kept
+    whole = (folder / "grades" / "grades.csv").read_text()
+    assert whole.count(",correct,") == 9
+    assert grade() == 0
+    assert (folder / "grades" / "grades.csv").read_text() == whole
+    hand_in(folder, "b", {})
+    assert grade() == 1
+    (workbook / "notebooks" / "00_quick.ipynb").write_text(
+        (workbook / "notebooks" / "00_quick.ipynb").read_text().replace("any text", "a text")
+    )
+    assert grade() == 3
+
+
+def test_an_error_of_the_program_itself_costs_nobody_else_a_grade(workbook, monkeypatch):
+    def execute(self, merged, home, token):
+        raise ValueError("no such thing")
+
+    monkeypatch.setattr(grading._Grading, "_execute", execute)
+    folder = workbook / "submissions"
+    hand_in(folder, "a", RIGHT)
+    (folder / "b.ipynb").write_text("notes")
+    result = CliRunner().invoke(app, ["grade", str(folder), "--output", "out"])
+    assert result.exit_code == 0
+    table = pd.read_csv("out/grades.csv", dtype=str, keep_default_na=False)
+    assert table["status"].tolist() == ["not executed", "unreadable"]
+    assert table["message"][0] == "ValueError: no such thing"
+
+
+def test_solutions_in_notebooks_of_the_workbook_are_correct(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("notebooks").mkdir()
+    Path("submissions").mkdir()
+    for number, parameters in SMALL.items():
+        (path,) = (ROOT / "notebooks").glob(f"{number}_*.ipynb")
+        notebook = nbformat.read(path, as_version=4)
+        for name, value in parameters.items():
+            cell = next(cell for cell in notebook.cells if "parameters" in cell.metadata.get("tags", []))
+            cell.source, count = re.subn(rf"(?m)^({name}: \w+ = )[^#]*", rf"\g<1>{value!r}  ", cell.source)
+            assert count == 1, name
+        nbformat.write(notebook, Path("notebooks", path.name))
+        Path("submissions", path.name).write_text(json.dumps(solved_in_colab(notebook, path.stem[3:])))
+    result = CliRunner().invoke(app, ["grade", "submissions", "--output", "out"])
+    for number in SMALL:
+        assert f"{number}.1 correct, {number}.2 correct, {number}.3 correct" in result.output
+
+
+def solved_in_colab(notebook, module):
+    """Write the solutions into a notebook, and the ids where Colab has them."""
+    exercises = importlib.import_module(f"fedlearn_helpers.exercises.{module}")
+    stub = None
+    for cell in notebook.cells:
+        if "exercise" in cell.metadata.get("tags", []):
+            stub = cell
+        elif "check" in cell.metadata.get("tags", []):
+            name = re.match(r"exercises\.(\w+)\.check", cell.source)[1]
+            stub.source = getattr(exercises, name).solution_source
+        cell.metadata["id"] = cell.pop("id")
+    return notebook | {"nbformat_minor": 0}
 
 
 def test_without_namespaces_the_guard_is_in_force_and_nothing_is_left_behind(workbook, monkeypatch):

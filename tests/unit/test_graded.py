@@ -1,5 +1,6 @@
 """How a submission is put into the workbook's notebook, and what becomes of a module of exercises in the edition."""
 
+import json
 import sys
 from pathlib import Path
 
@@ -7,8 +8,9 @@ import nbformat
 import pytest
 
 from fedlearn_helpers.errors import InputError
-from fedlearn_helpers.graded.cells import checked_exercise, find_exercises
-from fedlearn_helpers.graded.edition import _without_solutions
+from fedlearn_helpers.graded.cells import binds, checked_exercise, find_exercises
+from fedlearn_helpers.graded.edition import _without_solutions, write_edition
+from fedlearn_helpers.graded.grade import originals
 from fedlearn_helpers.graded.submission import merge
 from fedlearn_helpers.graded.verdict import _check
 
@@ -62,16 +64,109 @@ def test_answers_and_added_cells_are_theirs_and_all_else_is_ours(tmp_path):
     assert "show_verdict" in cell_of(merged.notebook, "exercise-two-classes-check").source
 
 
-def test_answers_are_found_where_an_editor_has_given_all_cells_new_ids(tmp_path):
+def new_ids(notebook):
+    for number, cell in enumerate(notebook.cells):
+        cell.id = f"new-{number}"
+        cell.metadata.pop("tags", None)
+
+
+def ids_of_colab(notebook):
+    for cell in notebook.cells:
+        cell.metadata["id"] = cell.pop("id")
+    notebook.nbformat_minor = 0
+
+
+def ids_of_colab_made_anew(notebook):
+    new_ids(notebook)
+    ids_of_colab(notebook)
+
+
+def ids_in_an_older_format(notebook):  # "Additional properties are not allowed ('id' was unexpected)"
+    notebook.nbformat_minor = 4
+    for cell in notebook.cells:
+        cell.pop("outputs", None)
+
+
+@pytest.mark.parametrize("editor", [new_ids, ids_of_colab, ids_of_colab_made_anew, ids_in_an_older_format])
+def test_answers_are_found_whatever_an_editor_does_to_ids(editor, tmp_path):
     def change(notebook):
         cell_of(notebook, "exercise-two-classes-answer").source = "prediction = 0.5"
-        for number, cell in enumerate(notebook.cells):
-            cell.id = f"new-{number}"
-            cell.metadata.pop("tags", None)
+        cell_of(notebook, "exercise-shards-answer").source = "def deal_shards(*arguments):\n    return mine(*arguments)"
+        before, behind = (
+            notebook.cells.index(cell_of(notebook, f"exercise-shards-{which}")) for which in ("answer", "check")
+        )
+        notebook.cells.insert(behind, new_cell("deal_shards(labels, 2, 2, 0)  # a trial"))
+        notebook.cells.insert(before, new_cell("mine = print"))
+        editor(notebook)
+
+    notebook = nbformat.read(NOTEBOOK, as_version=4)
+    change(notebook)
+    (tmp_path / "one.ipynb").write_text(json.dumps(notebook))
+    merged = merge(tmp_path / "one.ipynb", ORIGINALS, "token")
+    assert cell_of(merged.notebook, "exercise-two-classes-answer").source == "prediction = 0.5"
+    assert "mine(*arguments)" in cell_of(merged.notebook, "exercise-shards-answer").source
+    added = [cell.source for cell in merged.notebook.cells if "added" in cell.metadata.get("tags", [])]
+    assert added == ["mine = print", "deal_shards(labels, 2, 2, 0)  # a trial"]
+    assert merged.missing == set() and merged.changed == []
+
+
+def test_changes_elsewhere_are_named(tmp_path):
+    def change(notebook):
+        source = cell_of(notebook, "parameters").source
+        cell_of(notebook, "parameters").source = source.replace("seed: int = 0", "seed: int = 7")
 
     merged = hand_in(tmp_path / "one.ipynb", change)
-    assert cell_of(merged.notebook, "exercise-two-classes-answer").source == "prediction = 0.5"
-    assert len([cell for cell in merged.notebook.cells if "added" in cell.metadata.get("tags", [])]) == 0
+    assert merged.changed == ["parameters"]
+    assert "seed: int = 0" in cell_of(merged.notebook, "parameters").source
+
+
+def test_a_submission_uses_no_more_workers_than_it_is_given(tmp_path):
+    nbformat.write(nbformat.read(NOTEBOOK, as_version=4), tmp_path / "one.ipynb")
+    cells = merge(tmp_path / "one.ipynb", ORIGINALS, "token", workers=3).notebook.cells
+    places = [place for place, cell in enumerate(cells) if "parameters" in cell.metadata.get("tags", [])]
+    assert cells[places[0] + 1].source == "workers = 3"
+
+
+def test_an_answer_that_was_deleted_is_not_attempted(tmp_path):
+    def change(notebook):
+        cell_of(notebook, "exercise-two-classes-answer").source = " "
+
+    merged = hand_in(tmp_path / "one.ipynb", change)
+    assert cell_of(merged.notebook, "exercise-two-classes-answer").source.startswith("prediction = ...")
+
+
+def test_a_workbook_in_which_somebody_has_answered_is_refused(tmp_path):
+    folder = tmp_path / "notebooks"
+    folder.mkdir()
+    notebook = nbformat.read(NOTEBOOK, as_version=4)
+    nbformat.write(notebook, folder / NOTEBOOK.name)
+    assert list(originals(folder)) == ["non_iid_data"]
+    cell_of(notebook, "exercise-two-classes-answer").source = "prediction = 0.8"
+    nbformat.write(notebook, folder / NOTEBOOK.name)
+    for refuse in (originals, lambda folder: write_edition(folder, tmp_path / "edition")):
+        with pytest.raises(InputError, match="must have no answers, got one in the cell 'exercise-two-classes-answer'"):
+            refuse(folder)
+    assert not (tmp_path / "edition").exists()
+
+
+def test_what_a_lecturer_has_run_is_not_handed_out(tmp_path):
+    folder = tmp_path / "notebooks"
+    folder.mkdir()
+    notebook = nbformat.read(NOTEBOOK, as_version=4)
+    cell_of(notebook, "parameters").outputs = [nbformat.v4.new_output("stream", text="seen")]
+    for name in (NOTEBOOK.name, "Untitled.ipynb"):
+        nbformat.write(notebook, folder / name)
+    write_edition(folder, tmp_path / "edition")
+    (handed_out,) = (tmp_path / "edition" / "notebooks").iterdir()
+    assert handed_out.name == NOTEBOOK.name and '"seen"' not in handed_out.read_text()
+
+
+@pytest.mark.parametrize(
+    ("source", "bound"),
+    [("x = 1", True), ("def x(): ...", True), ("a, (x, b) = c", True), ("from m import y as x", True), ("x(1)", False)],
+)
+def test_what_defines_an_answer(source, bound):
+    assert binds(source, "x") == bound
 
 
 def test_a_cell_that_was_deleted_is_missing(tmp_path):

@@ -1,0 +1,45 @@
+"""Grades that are kept, submission by submission: grading that was stopped goes on, and late submissions are added."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from fedlearn_helpers.files import source_digest, write_whole
+from fedlearn_helpers.graded.judgement import Grade
+
+_NOT_FINAL = ("timed out", "crashed", "not executed")  # that may be the machine's doing
+
+
+class KeptGrades:
+    """A folder with a file for each graded submission; another text, workbook or isolation is another file.
+
+    Args:
+        folder: made when there is something to keep.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def read(self, name: str, decisive: Sequence[str | bytes]) -> list[Grade] | None:
+        """Return the grades of a submission, or None if there are none that would stay the same.
+
+        Args:
+            name: of the submission.
+            decisive: all that decides its grades, but for the package's source.
+        """
+        try:
+            return [Grade(**facts) for facts in json.loads(self._path(name, decisive).read_text(encoding="utf-8"))]
+        except (OSError, ValueError, TypeError):
+            return None
+
+    def write(self, name: str, decisive: Sequence[str | bytes], grades: Sequence[Grade]) -> None:
+        """Keep grades, unless another try may give others."""
+        if not any(grade.status in _NOT_FINAL for grade in grades):
+            write_whole(self._path(name, decisive), json.dumps([asdict(grade) for grade in grades], indent=1))
+
+    def _path(self, name: str, decisive: Sequence[str | bytes]) -> Path:
+        parts = [part.encode() if isinstance(part, str) else part for part in (name, source_digest(), *decisive)]
+        hashes = b"".join(hashlib.sha256(part).digest() for part in parts)
+        return self._folder / f"{hashlib.sha256(hashes).hexdigest()[:20]}.json"
