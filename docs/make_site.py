@@ -86,6 +86,7 @@ def _run_sphinx(source: Path, output: Path, doctrees: Path) -> None:
     facts = read_facts(NOTEBOOKS)
     parts = {
         "contents": contents_table(facts),
+        "all_cells": f"{sum(one.entry.seconds for one in facts) / 60:.0f} minutes",
         "menu": menu(facts),
         "in_preparation": ", ".join(contents.IN_PREPARATION),
         "outcomes": outcomes(facts),
