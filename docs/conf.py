@@ -11,7 +11,6 @@ copyright = f"2026 {author}"
 extensions = ["myst_nb", "mathml"]
 
 nb_execution_mode = "off"  # the notebooks come executed
-nb_merge_streams = True
 nb_render_markdown_format = "myst"  # cells display Markdown with links to notebooks
 myst_enable_extensions = ["amsmath", "dollarmath", "substitution"]
 myst_heading_anchors = 3
