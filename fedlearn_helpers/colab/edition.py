@@ -16,6 +16,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell
 from fedlearn_helpers.colab import requirements, setup_cell
 from fedlearn_helpers.colab.modules import FOLDER, PACKAGE, files_behind
 from fedlearn_helpers.files import write_whole
+from fedlearn_helpers.graded.cells import refuse_answered
 
 GLOSSARY = "glossary.ipynb"
 _LINK = re.compile(r"\[([^\]]+)\]\((\w+\.ipynb)(?:#[^)]*)?\)")
@@ -45,6 +46,7 @@ def build_edition(notebook: Path) -> NotebookNode:
         notebook: beside the glossary that it links to.
     """
     edition = nbformat.read(notebook, as_version=4)
+    refuse_answered(notebook.name, edition)
     title, *others = edition.cells
     code = [cell for cell in edition.cells if cell.cell_type == "code"]
     for cell in code:

@@ -47,29 +47,36 @@ def split_pair(pair: str) -> tuple[str, str]:
 def parse_value(name: str, text: str) -> Any:
     """Return the value of a parameter: a number, True, False, None or a text, as papermill reads its -p.
 
-    What begins with a bracket or a quotation mark is read as YAML, such as [0.1, 0.5] or "a, b".
+    Other than there, "true", "false" and "null" count, too, and what begins with a bracket or a quotation mark is read
+    as YAML: [0.1, 0.5] is a list, and "10" in quotation marks a text.
 
     Raises:
         InputError: it begins so, and is no YAML.
     """
+    if not text.startswith(("[", "{", '"', "'")):
+        return _typed(text)
     try:
-        return _typed(yaml.load(text, yaml.BaseLoader) if text.startswith(("[", "{", '"', "'")) else text)
+        return _value_of(yaml.compose(text, yaml.BaseLoader))
     except yaml.YAMLError:
         raise InputError(f"the value of {name} must be a number, a text or another YAML value, got {text!r}") from None
 
 
-def _typed(value: Any) -> Any:
-    """Turn texts into what they mean; YAML would take 1e-3 for a text, 010 for 8 and on for True."""
-    if isinstance(value, list):
-        return [_typed(one) for one in value]
-    if not isinstance(value, str):
-        return value
+def _value_of(node: yaml.Node) -> Any:
+    if isinstance(node, yaml.SequenceNode):
+        return [_value_of(one) for one in node.value]
+    if isinstance(node, yaml.MappingNode):
+        return {_value_of(key): _value_of(value) for key, value in node.value}
+    return _typed(node.value) if node.style is None else node.value  # a style is a kind of quotation marks
+
+
+def _typed(text: str) -> Any:
+    """Turn a text into what it means; YAML itself would take 1e-3 for a text, 010 for 8 and on for True."""
     for kind in (int, float):
         try:
-            return kind(value)
+            return kind(text)
         except ValueError:
             continue
-    return _CONSTANTS.get(value.lower(), value)
+    return _CONSTANTS.get(text.lower(), text)
 
 
 def parse_parameters(pairs: Sequence[str]) -> dict[str, Any]:

@@ -94,7 +94,7 @@ def _overview(table: "pd.DataFrame") -> "pd.DataFrame":
 
 
 def _section(number: str, table: "pd.DataFrame") -> str:
-    """Return the grades of one notebook as HTML, submission by exercise; no number is that of what cannot be read."""
+    """Return the grades of one notebook as HTML, submission by exercise; no number is that of what was not graded."""
     from fedlearn_helpers import pages
 
     exercises = sorted(filter(None, set(table["exercise"])))
@@ -107,5 +107,5 @@ def _section(number: str, table: "pd.DataFrame") -> str:
         }
         remarks = [cells[""]] if "" in cells else [html.escape(text) for text in of_submission["remarks"].unique()]
         rows.append((html.escape(name), *(cells.get(exercise, "") for exercise in exercises), "<br>".join(remarks)))
-    title = f"Notebook {number}" if number else "Not a notebook of the workbook"
+    title = f"Notebook {number}" if number else "Not graded"
     return f"<h2>{title}</h2>\n{pages.table(('Submission', *exercises, 'Remarks'), rows)}\n"

@@ -78,7 +78,10 @@ def _write_index(output: Path) -> Path:
     titles = {entry.name: entry.title for entry in contents.entries()}
     rows = []
     for path in numbered(output):
-        name, (seconds, problem) = path.stem, how_it_ran(path)
+        name, ran = path.stem, how_it_ran(path)
+        if ran is None:  # somebody else's
+            continue
+        seconds, problem = ran
         link = f'<a href="{name}.html">{name[:2]} {html.escape(titles.get(name, name))}</a>'
         if problem is None:
             summary = _headline(output / "results" / name / "results.json")

@@ -101,10 +101,10 @@ class OwnProcesses:
         found = {process for process in everyone if self._is_marked(process)}
         while more := {p for p in everyone if p not in found and p.info["ppid"] in {f.pid for f in found}}:
             found |= more
-        self._seen |= found
+        seen = self._seen = self._seen | found  # a new set: two threads may stop at once
         for process in self._started:
             process.poll()  # or it would stay, as a zombie
-        return [process for process in self._seen if _runs(process)]
+        return [process for process in seen if _runs(process)]
 
     def _is_marked(self, process: psutil.Process) -> bool:
         try:

@@ -92,12 +92,18 @@ def binds(source: str, name: str) -> bool:
         tree = ast.parse(source)
     except (SyntaxError, ValueError):
         return False
-    return any(
-        (isinstance(node, ast.FunctionDef | ast.ClassDef) and node.name == name)
-        or (isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store) and node.id == name)
-        or (isinstance(node, ast.alias) and (node.asname or node.name) == name)
-        for node in ast.walk(tree)
-    )
+    return any(name in _bound_by(statement) for statement in tree.body)
+
+
+def _bound_by(node: ast.AST) -> set[str]:
+    """Return the names that code binds in the scope that it stands in."""
+    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+        return {node.name}
+    if isinstance(node, ast.Lambda | ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp):
+        return set()
+    own = {node.id} if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store) else set()
+    own |= {node.asname or node.name} if isinstance(node, ast.alias) else set()
+    return own.union(*map(_bound_by, ast.iter_child_nodes(node)))
 
 
 def find_exercises(notebook: NotebookNode) -> list[ExerciseCells]:

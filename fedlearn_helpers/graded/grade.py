@@ -32,6 +32,7 @@ from fedlearn_helpers.notebooks import numbered
 
 _PACKAGE = Path(fedlearn_helpers.__file__).parent
 _GUARD = _PACKAGE / "graded" / "no_network"
+EXECUTED, KEPT = "executed", "kept"
 
 
 def find_submissions(folder: Path, output: Path) -> list[Path]:
@@ -46,7 +47,8 @@ def find_submissions(folder: Path, output: Path) -> list[Path]:
     """
     if not folder.is_dir():
         raise InputError(f"submissions must be a folder with notebooks, got {str(folder)!r}, which is no folder")
-    found = [path for path in folder.rglob("*.ipynb") if output.resolve() not in path.resolve().parents]
+    executed = (output / EXECUTED).resolve()
+    found = [path for path in folder.rglob("*.ipynb") if executed not in path.resolve().parents]
     hidden = (".", "__MACOSX")  # such as .ipynb_checkpoints, and what Macs put into archives
     found = [path for path in found if not any(part.startswith(hidden) for part in path.relative_to(folder).parts)]
     if not found:
@@ -100,11 +102,11 @@ def grade_all(
     grades: list[Grade] = []
     running = _Running(namespaces=grants_namespaces())
     grading = _Grading(
-        notebooks, output / "executed", KeptGrades(output / "kept"), seconds, max(1, cores() // side_by_side), running
+        notebooks, output / EXECUTED, KeptGrades(output / KEPT), seconds, max(1, cores() // side_by_side), running
     )
 
     def one(path: Path) -> list[Grade]:
-        name = os.fsencode(path.relative_to(root)).decode(errors="replace")
+        name = os.fsencode(path.relative_to(root)).decode(errors="backslashreplace")
         try:
             return grading.grade(path, name)
         except InterruptedError:

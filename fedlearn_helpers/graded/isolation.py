@@ -8,6 +8,7 @@ import contextlib
 import copy
 import ctypes
 import json
+import math
 import os
 import signal
 import socket
@@ -106,7 +107,7 @@ def _execute(job: dict[str, Any], record: _Record) -> None:
         km=SocketKernelManager(kernel_name="python3"),
         allow_errors=True,
         timeout=None,
-        startup_timeout=job["seconds"],
+        startup_timeout=math.ceil(job["seconds"]),
         resources={"metadata": {"path": job["home"]}},
         extra_arguments=["--IPKernelApp.log_level=50"],
     )
@@ -117,11 +118,11 @@ def _execute(job: dict[str, Any], record: _Record) -> None:
                     continue
                 record.add("started", cell=cell.id)
                 client.execute_cell(cell, position)
-                _keep(notebook, job["executed"])
                 record.add_attempts(cell.id)
                 for output in cell.outputs:
                     if output.output_type == "error":
                         record.add("error", cell=cell.id, error=f"{output.ename}: {output.evalue}"[:500])
+                _keep(notebook, job["executed"])
         record.add("finished")
     except DeadKernelError:
         record.add_attempts(cell.id)

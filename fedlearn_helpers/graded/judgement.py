@@ -27,7 +27,7 @@ class Grade:
 
     Attributes:
         submission: its path below the folder of submissions.
-        exercise: such as "04.2"; empty if the submission cannot be read.
+        exercise: such as "04.2"; empty if the submission cannot be read or executed at all.
         name: of the exercise.
         status: one of `STATUSES`.
         message: what the check said, or what went wrong.
@@ -81,31 +81,38 @@ def judge(name: str, merged: Merged, execution: Execution, isolation: str) -> li
 
 
 def _status(exercise: ExerciseCells, merged: Merged, execution: Execution, number: str) -> tuple[str, str]:
-    """Return an exercise's status and message. Where there is a verdict, it counts, whatever else went wrong."""
+    """Return an exercise's status and message.
+
+    Where its cells asked for the network, nothing else counts. Where there is a verdict, errors do not count: a trial
+    call may fail behind a right answer.
+    """
     cells = (exercise.stub, exercise.check)
     if targets := [event["target"] for event in execution.all("network") if event["cell"] in cells]:
         return "used the network", f"asked for {', '.join(targets)}"
+    errors = [event["error"] for event in execution.all("error") if event["cell"] in cells]
     if verdicts := [event for event in execution.all("verdict") if event["name"] == exercise.name]:
         status, message = verdicts[-1]["status"], verdicts[-1]["message"]
         if exercise.name in merged.missing:
             return "not attempted", "the cell of this exercise is missing"
-        return _SAID.get(status, status), "" if status == "not attempted" else message
-    if errors := [event["error"] for event in execution.all("error") if event["cell"] in cells]:
+        if status != "crashed":
+            return _SAID.get(status, status), "" if status == "not attempted" else message
+        errors = [*errors, message]
+    if errors:
         return "crashed", errors[0]
     last = next((event["cell"] for event in reversed(execution.events) if event["what"] == "started"), None)
+    if last is None:
+        return "not executed", f"no kernel came up: {execution.too_late or execution.last_words}"
     where = _described(last, merged, number)
     if execution.too_late:
         return "timed out", f"{execution.too_late} in {where}"
-    if last is None:
-        return "not executed", f"no kernel came up: {execution.last_words}"
-    if not execution.all("finished"):
+    if execution.all("died"):
         return "crashed", f"the kernel died in {where}"
+    if not execution.all("finished"):
+        return "not executed", f"it was ended in {where}: {execution.last_words}"
     return "crashed", "the check gave no verdict"
 
 
-def _described(cell: str | None, merged: Merged, number: str) -> str:
-    if cell is None:
-        return "the start of the kernel"
+def _described(cell: str, merged: Merged, number: str) -> str:
     for exercise in merged.exercises:
         if cell in (exercise.stub, exercise.check):
             return f"exercise {number}.{exercise.number}"

@@ -1,6 +1,8 @@
 """Grades that are kept, submission by submission: grading that was stopped goes on, and late submissions are added."""
 
+import functools
 import hashlib
+import importlib.metadata
 import json
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -27,7 +29,7 @@ class KeptGrades:
 
         Args:
             name: of the submission.
-            decisive: all that decides its grades, but for the package's source.
+            decisive: all that decides its grades, but for what is installed here.
         """
         try:
             return [Grade(**facts) for facts in json.loads(self._path(name, decisive).read_text(encoding="utf-8"))]
@@ -40,6 +42,14 @@ class KeptGrades:
             write_whole(self._path(name, decisive), json.dumps([asdict(grade) for grade in grades], indent=1))
 
     def _path(self, name: str, decisive: Sequence[str | bytes]) -> Path:
-        parts = [part.encode() if isinstance(part, str) else part for part in (name, source_digest(), *decisive)]
+        everything = (name, source_digest(), _installed(), *decisive)
+        parts = [part.encode() if isinstance(part, str) else part for part in everything]
         hashes = b"".join(hashlib.sha256(part).digest() for part in parts)
         return self._folder / f"{hashlib.sha256(hashes).hexdigest()[:20]}.json"
+
+
+@functools.cache
+def _installed() -> str:
+    """Return what is installed, with its versions: an answer may import it."""
+    found = importlib.metadata.distributions()
+    return repr(sorted({(each.metadata["Name"] or "", each.version) for each in found}))

@@ -125,7 +125,8 @@ def _find_ours(
             del left[name]
 
     for place, cell in enumerate(submitted):
-        note(place, cell.get("id") or cell.metadata.get("id"))
+        note(place, cell.get("id"))
+        note(place, cell.metadata.get("id"))  # where Colab keeps it; an editor after it may have made another one
     for place, cell in enumerate(submitted):
         note(place, next((name for name, source in left.items() if source == cell.source.strip()), None))
     for place, cell in enumerate(submitted):

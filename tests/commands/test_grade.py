@@ -227,7 +227,7 @@ def test_without_namespaces_the_guard_is_in_force_and_nothing_is_left_behind(wor
     monkeypatch.setattr(grading, "grants_namespaces", lambda: False)
     folder = workbook / "submissions"
     hand_in(folder, "curious", RIGHT | {"best_local_steps": CURIOUS}, added=OWN_CELL + LEFT_BEHIND)
-    result = CliRunner().invoke(app, ["grade", str(folder), "--time-limit", str(LIMIT), "--output", "out"])
+    result = CliRunner().invoke(app, ["grade", str(folder), "--time-limit", f"{LIMIT}.5", "--output", "out"])
     assert result.exit_code == 0, result.output
     assert "00.1 correct, 00.2 correct, 00.3 used the network" in result.output
     assert isolation.GUARD in result.output

@@ -66,6 +66,14 @@ def test_the_index_keeps_what_ran_earlier(folder):
     assert "failed" not in index and "doubled: 6" in index and "doubled: 8" in index
 
 
+def test_a_notebook_of_somebody_else_among_the_results_is_left_alone(folder):
+    (folder / "build").mkdir()
+    (folder / "build" / "00_mine.ipynb").write_bytes((folder / "notebooks" / "00_first.ipynb").read_bytes())
+    assert run("1").exit_code == 0
+    index = (folder / "build" / "index.html").read_text()
+    assert "01_second" in index and "00_mine" not in index
+
+
 def test_a_kernel_that_dies_is_a_failure_like_others(folder):
     notebook = nbformat.read(folder / "notebooks" / "00_first.ipynb", as_version=4)
     notebook.cells.append(new_code_cell("import os; os._exit(9)"))
@@ -92,6 +100,9 @@ def test_a_kernel_that_dies_is_a_failure_like_others(folder):
         ("a: b", "a: b"),
         ("[1e-3, two]", [0.001, "two"]),
         ("'fedavg, scaffold'", "fedavg, scaffold"),
+        ('"2024"', "2024"),
+        ("[1, '1', True, 'True']", [1, "1", True, "True"]),
+        ("{a: 1}", {"a": 1}),
         ("", ""),
     ],
 )

@@ -7,11 +7,13 @@ from pathlib import Path
 import nbformat
 import pytest
 
+from fedlearn_helpers.colab import build_edition
 from fedlearn_helpers.errors import InputError
 from fedlearn_helpers.graded.cells import binds, checked_exercise, find_exercises
 from fedlearn_helpers.graded.edition import _without_solutions, write_edition
-from fedlearn_helpers.graded.grade import originals
-from fedlearn_helpers.graded.submission import merge
+from fedlearn_helpers.graded.grade import find_submissions, originals
+from fedlearn_helpers.graded.judgement import Execution, judge
+from fedlearn_helpers.graded.submission import Merged, merge
 from fedlearn_helpers.graded.verdict import _check
 
 NOTEBOOK = Path(__file__).parents[2] / "notebooks" / "04_non_iid_data.ipynb"
@@ -81,13 +83,21 @@ def ids_of_colab_made_anew(notebook):
     ids_of_colab(notebook)
 
 
+def ids_of_colab_and_of_an_editor_after_it(notebook):
+    for number, cell in enumerate(notebook.cells):
+        cell.metadata["id"], cell.id = cell.id, f"new-{number}"
+
+
 def ids_in_an_older_format(notebook):  # "Additional properties are not allowed ('id' was unexpected)"
     notebook.nbformat_minor = 4
     for cell in notebook.cells:
         cell.pop("outputs", None)
 
 
-@pytest.mark.parametrize("editor", [new_ids, ids_of_colab, ids_of_colab_made_anew, ids_in_an_older_format])
+@pytest.mark.parametrize(
+    "editor",
+    [new_ids, ids_of_colab, ids_of_colab_made_anew, ids_of_colab_and_of_an_editor_after_it, ids_in_an_older_format],
+)
 def test_answers_are_found_whatever_an_editor_does_to_ids(editor, tmp_path):
     def change(notebook):
         cell_of(notebook, "exercise-two-classes-answer").source = "prediction = 0.5"
@@ -110,10 +120,12 @@ def test_answers_are_found_whatever_an_editor_does_to_ids(editor, tmp_path):
     assert merged.missing == set() and merged.changed == []
 
 
-def test_changes_elsewhere_are_named(tmp_path):
+@pytest.mark.parametrize("editor", [lambda notebook: None, ids_of_colab_and_of_an_editor_after_it])
+def test_changes_elsewhere_are_named(editor, tmp_path):
     def change(notebook):
         source = cell_of(notebook, "parameters").source
         cell_of(notebook, "parameters").source = source.replace("seed: int = 0", "seed: int = 7")
+        editor(notebook)
 
     merged = hand_in(tmp_path / "one.ipynb", change)
     assert merged.changed == ["parameters"]
@@ -143,7 +155,11 @@ def test_a_workbook_in_which_somebody_has_answered_is_refused(tmp_path):
     assert list(originals(folder)) == ["non_iid_data"]
     cell_of(notebook, "exercise-two-classes-answer").source = "prediction = 0.8"
     nbformat.write(notebook, folder / NOTEBOOK.name)
-    for refuse in (originals, lambda folder: write_edition(folder, tmp_path / "edition")):
+    for refuse in (
+        originals,
+        lambda folder: write_edition(folder, tmp_path / "edition"),
+        lambda folder: build_edition(folder / NOTEBOOK.name),
+    ):
         with pytest.raises(InputError, match="must have no answers, got one in the cell 'exercise-two-classes-answer'"):
             refuse(folder)
     assert not (tmp_path / "edition").exists()
@@ -163,7 +179,17 @@ def test_what_a_lecturer_has_run_is_not_handed_out(tmp_path):
 
 @pytest.mark.parametrize(
     ("source", "bound"),
-    [("x = 1", True), ("def x(): ...", True), ("a, (x, b) = c", True), ("from m import y as x", True), ("x(1)", False)],
+    [
+        ("x = 1", True),
+        ("def x(): ...", True),
+        ("a, (x, b) = c", True),
+        ("from m import y as x", True),
+        ("for x in y:\n    pass", True),
+        ("x(1)", False),
+        ("def f():\n    x = 1", False),
+        ("[x for x in y]", False),
+        ("x =", False),
+    ],
 )
 def test_what_defines_an_answer(source, bound):
     assert binds(source, "x") == bound
@@ -244,3 +270,49 @@ def test_the_edition_keeps_the_tests_of_functions_unless_they_call_the_solution(
         namespace["guess"].check(42).status == "handed in" and namespace["guess"].check(...).status == "not attempted"
     )
     assert {namespace[name].solution_source for name in ("honest", "by_solution", "guess")} == {""}
+
+
+def judged(*events, too_late="", last_words="OSError: No space left on device"):
+    notebook = nbformat.read(NOTEBOOK, as_version=4)
+    merged = Merged(NOTEBOOK, notebook, find_exercises(notebook)[:1], set(), [])
+    (grade,) = judge("one", merged, Execution(events, too_late, last_words), "")
+    return grade.status, grade.message
+
+
+STARTED = {"what": "started", "cell": "exercise-two-classes-answer"}
+FAILED = {"what": "error", "cell": "exercise-two-classes-answer", "error": "SyntaxError: x"}
+
+
+def verdict(status):
+    return {"what": "verdict", "name": "two_classes_distance", "status": status, "message": "said"}
+
+
+@pytest.mark.parametrize(
+    ("events", "more", "status", "message"),
+    [
+        ([], {}, "not executed", "no kernel came up: OSError"),
+        ([], {"too_late": "the time of 9 s was up"}, "not executed", "no kernel came up: the time of 9 s was up"),
+        ([STARTED], {}, "not executed", "it was ended in exercise 04.1: OSError"),
+        ([STARTED], {"too_late": "the time of 9 s was up"}, "timed out", "the time of 9 s was up in exercise 04.1"),
+        ([STARTED, {"what": "died", "cell": ""}], {}, "crashed", "the kernel died in exercise 04.1"),
+        ([STARTED, FAILED, {"what": "finished"}], {}, "crashed", "SyntaxError: x"),
+        ([STARTED, FAILED, verdict("crashed")], {}, "crashed", "SyntaxError: x"),
+        ([STARTED, verdict("crashed")], {}, "crashed", "said"),
+        ([STARTED, FAILED, verdict("correct")], {}, "correct", "said"),
+        ([STARTED, verdict("not yet")], {}, "wrong", "said"),
+        ([STARTED, {"what": "finished"}], {}, "crashed", "the check gave no verdict"),
+    ],
+)
+def test_what_happened_decides_the_status(events, more, status, message):
+    found = judged(*events, **more)
+    assert found[0] == status and found[1].startswith(message)
+
+
+def test_grading_may_write_into_or_above_the_folder_of_submissions(tmp_path):
+    folder = tmp_path / "submissions"
+    for name in ("submissions/one.ipynb", "submissions/executed/one.ipynb", "submissions/__MACOSX/._one.ipynb"):
+        (tmp_path / name).parent.mkdir(exist_ok=True, parents=True)
+        (tmp_path / name).write_text("")
+    one, executed = folder / "one.ipynb", folder / "executed" / "one.ipynb"
+    assert find_submissions(folder, folder) == [one]
+    assert find_submissions(folder, tmp_path) == find_submissions(folder, folder / "x") == [executed, one]
