@@ -90,8 +90,12 @@ class OwnProcesses:
             for process in alive:
                 with contextlib.suppress(psutil.NoSuchProcess):
                     process.kill()
+            self._wait_for_started()  # before psutil does, or their exit codes would be lost
             psutil.wait_procs(alive, timeout=1)
             alive = self._alive()  # some may have started others before they were killed
+        self._wait_for_started()
+
+    def _wait_for_started(self) -> None:
         for process in self._started:
             process.wait()
 

@@ -16,7 +16,7 @@ from fedlearn_helpers.federation.grid import InProcessGrid, OnError, server_iden
 from fedlearn_helpers.federation.history import Exchange, History, read_result
 from fedlearn_helpers.federation.parcel import Parcel
 from fedlearn_helpers.federation.states import StatesOnDisk
-from fedlearn_helpers.federation.workers import Workers, make_executor
+from fedlearn_helpers.federation.workers import Workers, make_executor, short_collections
 from fedlearn_helpers.progress import Progress
 from fedlearn_helpers.seeds import derive_seed, seeded
 
@@ -77,6 +77,7 @@ def simulate(
         quiet_flower(),
         server_identity(),
         seeded(derive_seed(seed, "server")),
+        short_collections(),
         make_executor(client_app, workers, num_clients) as executor,
         Progress(run_config.get("num-server-rounds"), label) as progress,
     ):

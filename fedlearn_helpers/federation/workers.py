@@ -15,6 +15,7 @@ import signal
 import sys
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from multiprocessing.connection import wait
 from pathlib import Path
@@ -86,6 +87,23 @@ def cores() -> int:
     return cores if quota == "max" else min(cores, math.ceil(int(quota) / int(period)))
 
 
+@contextmanager
+def short_collections() -> Iterator[None]:
+    """Hide all that exists from the collector of cyclic garbage inside the block, and in processes forked there.
+
+    Flower's q-FedAvg collects after every client, and to walk over all of PyTorch takes 0.1 s. In a worker it would
+    also copy all memory that is shared.
+    """
+    outermost = gc.get_freeze_count() == 0
+    if outermost:
+        gc.freeze()
+    try:
+        yield
+    finally:
+        if outermost:
+            gc.unfreeze()
+
+
 class ThisProcess:
     """Takes one turn after the other in this process."""
 
@@ -142,12 +160,9 @@ class ForkedWorkers:
             self._stop()
         if not self._pids:
             _warm_up()
-            gc.freeze()  # in the workers for good: a collection would walk over, and so copy, all that is shared
-            try:
-                for _ in range(self._count):
-                    self._start_worker()
-            finally:
-                gc.unfreeze()  # into the oldest generation, which is rarely walked over
+            gc.freeze()  # what has come since the run began, too: see `short_collections`
+            for _ in range(self._count):
+                self._start_worker()
         waiting, finished = deque(range(len(turns))), {}
         for channel in self._channels:
             self._hand_out(channel, turns, waiting)

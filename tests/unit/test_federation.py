@@ -1,6 +1,5 @@
 """`simulate` and its grid run Flower's own apps, strategies and mods, the same way every time."""
 
-import gc
 import logging
 import random
 import time
@@ -23,15 +22,6 @@ from fedlearn_helpers.federation import keep_result, simulate
 from fedlearn_helpers.federation.grid import InProcessGrid
 
 NUM_CLIENTS = 7
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _cheap_collections():
-    """Some of Flower's strategies collect garbage after every array: keep that from walking over all modules."""
-    gc.collect()
-    gc.freeze()
-    yield
-    gc.unfreeze()
 
 
 def target(client):
