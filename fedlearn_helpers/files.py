@@ -1,7 +1,5 @@
 """Files that are there completely or not at all."""
 
-import functools
-import hashlib
 import os
 import tempfile
 from pathlib import Path
@@ -24,12 +22,3 @@ def write_whole(path: Path, content: str | bytes) -> None:
     except BaseException:
         Path(file.name).unlink(missing_ok=True)  # an interrupt may come when it has its name already
         raise
-
-
-@functools.cache
-def source_digest() -> str:
-    """Return one hash of the package's source: results that were kept are not mixed with those of changed code."""
-    digest = hashlib.sha256()
-    for path in sorted(Path(__file__).parent.rglob("*.py")):
-        digest.update(path.read_bytes())
-    return digest.hexdigest()[:16]

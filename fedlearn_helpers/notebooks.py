@@ -121,14 +121,14 @@ def execute(path: Path, executed: Path, values: Mapping[str, Any]) -> str | None
     return problem
 
 
-def how_it_ran(notebook: Path) -> tuple[float, str | None] | None:
+def how_it_ran(executed: Path) -> tuple[float, str | None] | None:
     """Return how many seconds an executed notebook took, and one line that says what went wrong, or None.
 
     None is returned for a notebook that `execute` has not written.
     """
     import nbformat
 
-    notebook = nbformat.read(notebook, as_version=4)
+    notebook = nbformat.read(executed, as_version=4)
     if "papermill" not in notebook.metadata:
         return None
     outputs = (output for cell in notebook.cells for output in cell.get("outputs", []))

@@ -12,13 +12,12 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
-from importlib.metadata import version
 from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fedlearn_helpers.code_version import code_facts
 from fedlearn_helpers.errors import InputError
-from fedlearn_helpers.files import source_digest
 from fedlearn_helpers.notebooks import check_values, default_parameters, refuse_unknown
 
 if TYPE_CHECKING:
@@ -124,7 +123,7 @@ def _home(folder: Path, sweep: Sweep, run: Mapping[str, Any]) -> Path:
     """
     decisive = {name: value for name, value in run.items() if name not in _DECIDES_NOTHING}
     text = sweep.notebook.read_text(encoding="utf-8")
-    facts = json.dumps([text, source_digest(), version("torch"), version("flwr"), decisive], sort_keys=True)
+    facts = json.dumps([text, code_facts(), decisive], sort_keys=True)
     digest = hashlib.sha256(facts.encode()).hexdigest()[:10]
     number = sweep.notebook.stem[:2]
     shown = "_".join(f"{name}={run[name]}" for name in (*sweep.varied, "seed"))

@@ -16,9 +16,9 @@ from nbformat.v4 import new_code_cell, new_markdown_cell
 from fedlearn_helpers.colab import requirements, setup_cell
 from fedlearn_helpers.colab.modules import FOLDER, PACKAGE, files_behind
 from fedlearn_helpers.files import write_whole
-from fedlearn_helpers.graded.cells import refuse_answered
+from fedlearn_helpers.graded.cells import read_unused
+from fedlearn_helpers.notebooks import GLOSSARY
 
-GLOSSARY = "glossary.ipynb"
 _LINK = re.compile(r"\[([^\]]+)\]\((\w+\.ipynb)(?:#[^)]*)?\)")
 _SETUP = """## Setup
 
@@ -45,12 +45,9 @@ def build_edition(notebook: Path) -> NotebookNode:
     Args:
         notebook: beside the glossary that it links to.
     """
-    edition = nbformat.read(notebook, as_version=4)
-    refuse_answered(notebook.name, edition)
+    edition = read_unused(notebook)
     title, *others = edition.cells
     code = [cell for cell in edition.cells if cell.cell_type == "code"]
-    for cell in code:
-        cell.outputs, cell.execution_count = [], None
     files = files_behind([cell.source for cell in code])
     modules_heading = _heading(_MODULES, "colab-modules")
     modules_heading.metadata |= {"jp-MarkdownHeadingCollapsed": True, "id": modules_heading.id}
@@ -68,7 +65,6 @@ def build_edition(notebook: Path) -> NotebookNode:
     for cell in edition.cells:
         if cell.cell_type == "markdown":
             cell.source = _LINK.sub(r"\1", cell.source)
-    edition.metadata.pop("widgets", None)
     edition.metadata["colab"] = {
         "provenance": [],
         "toc_visible": True,

@@ -14,9 +14,17 @@ import tempfile
 
 def missing(requirements: dict[str, str]) -> list[str]:
     """Return the requirements whose distributions are not installed, whatever the version."""
-    names = {distribution.metadata["Name"] for distribution in importlib.metadata.distributions()}
-    installed = {(name or "").lower().replace("_", "-").replace(".", "-") for name in names}
-    return [requirement for name, requirement in requirements.items() if name not in installed]
+    found = installed()
+    return [requirement for name, requirement in requirements.items() if name not in found]
+
+
+def installed() -> dict[str, str]:
+    """Return the versions of what is installed; of several copies that of the first, which is imported."""
+    found: dict[str, str] = {}
+    for each in importlib.metadata.distributions():
+        if name := each.metadata["Name"]:
+            found.setdefault(name.lower().replace("_", "-").replace(".", "-"), each.version)
+    return found
 
 
 def pip_install(*arguments: str) -> None:
@@ -54,10 +62,7 @@ def set_up(with_dependencies: dict[str, str], alone: dict[str, str], package: st
     if lacking:
         with tempfile.TemporaryDirectory() as folder:
             limits = pathlib.Path(folder, "installed.txt")
-            found: dict[str, str] = {}
-            for each in importlib.metadata.distributions():  # the first one found is the one that is imported
-                found.setdefault((each.metadata["Name"] or "").lower().replace("_", "-"), each.version)
-            limits.write_text("".join(f"{name}=={version}\n" for name, version in found.items() if name))
+            limits.write_text("".join(f"{name}=={version}\n" for name, version in installed().items()))
             pip_install("--constraint", str(limits), *lacking)
     if lacking_alone:
         pip_install("--no-deps", *lacking_alone)

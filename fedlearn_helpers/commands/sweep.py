@@ -94,10 +94,10 @@ def _write(plan: "Sweep", table: "pd.DataFrame", finished: Sequence["Finished"],
     write_whole(output / _TABLE, table.to_csv(index=False))
     problem = None
     failed = table["status"] != sweeps.OK
+    body = f"<p>{len(table)} runs of {html.escape(plan.notebook.name)}, {failed.sum()} of which failed.</p>\n"
     if failed.all():
         (output / _FIGURE).unlink(missing_ok=True)
-    body = f"<p>{len(table)} runs of {html.escape(plan.notebook.name)}, {failed.sum()} of which failed.</p>\n"
-    if not failed.all():
+    else:
         parameters = plan.varied or ("seed",)
         try:
             drawn = sweeps.metrics_to_draw(table, split_names(metrics))

@@ -3,15 +3,14 @@
 import json
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import asdict
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, TypeVar
 
+from fedlearn_helpers.code_version import code_facts
 from fedlearn_helpers.errors import InputError, check_one_of
 from fedlearn_helpers.federation.facts import refuse_others
 from fedlearn_helpers.federation.side_by_side import Numbers, side_by_side
 from fedlearn_helpers.federation.workers import Workers
-from fedlearn_helpers.files import source_digest
 from fedlearn_helpers.models import MODELS
 from fedlearn_helpers.results import write_json
 
@@ -87,8 +86,10 @@ class _Store:
     """Finished runs, one file each; a file is there completely or not at all."""
 
     def __init__(self, folder: Path | None, facts: Callable[[Any], Mapping[str, Any]]) -> None:
-        code = {"source of the package": source_digest(), "torch": version("torch"), "flwr": version("flwr")}
-        self._folder, self._facts = folder, lambda run: dict(facts(run)) | code
+        self._folder, self._decisive = folder, facts
+
+    def _facts(self, run: Any) -> dict[str, Any]:
+        return dict(self._decisive(run)) | code_facts()
 
     def _path(self, run: Any) -> Path:
         name = "_".join(str(value) for value in asdict(run).values()).replace(":", "-").replace(" ", "-")

@@ -4,7 +4,9 @@ import ast
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
+import nbformat
 from nbformat import NotebookNode
 
 from fedlearn_helpers.errors import InputError
@@ -63,19 +65,20 @@ def checked_exercise(source: str) -> tuple[str, str, str] | None:
     return None
 
 
-def refuse_answered(name: str, notebook: NotebookNode) -> None:
-    """Refuse a notebook of the workbook in which somebody has tried an exercise: its answers would be everybody's.
-
-    Args:
-        name: of its file.
-        notebook: read from it.
+def read_unused(path: Path) -> NotebookNode:
+    """Read a notebook of the workbook as everybody should get it: without outputs.
 
     Raises:
-        InputError: a cell for an answer has no `...` in it.
+        InputError: somebody has tried an exercise, and a cell for an answer has no `...` in it.
     """
+    notebook = nbformat.read(path, as_version=4)
+    notebook.metadata.pop("widgets", None)
     for cell in notebook.cells:
         if has_tag(cell, "exercise") and not _is_open(cell.source):
-            raise InputError(f"{name} must have no answers, got one in the cell {cell['id']!r}; take a fresh copy")
+            raise InputError(f"{path.name} must have no answers, got one in the cell {cell['id']!r}; take a fresh copy")
+        if cell.cell_type == "code":
+            cell.outputs, cell.execution_count = [], None
+    return notebook
 
 
 def _is_open(stub: str) -> bool:

@@ -22,7 +22,7 @@ import nbformat
 import fedlearn_helpers
 from fedlearn_helpers.errors import InputError
 from fedlearn_helpers.exercises.exercise import Exercise
-from fedlearn_helpers.graded.cells import exercises_module, refuse_answered
+from fedlearn_helpers.graded.cells import exercises_module, read_unused
 from fedlearn_helpers.graded.sealed import seal
 from fedlearn_helpers.notebooks import GLOSSARY, numbered
 
@@ -74,9 +74,7 @@ def write_edition(notebooks: Path, output: Path) -> int:
         (edition / "notebooks").mkdir()
         count = 0
         for path in (*paths, *notebooks.glob(GLOSSARY)):
-            notebook = nbformat.read(path, as_version=4)
-            refuse_answered(path.name, notebook)
-            _forget_outputs(notebook)
+            notebook = read_unused(path)
             if path in paths:
                 count += _number_exercises(notebook, path.name[:2])
             nbformat.write(notebook, edition / "notebooks" / path.name)
@@ -85,13 +83,6 @@ def write_edition(notebooks: Path, output: Path) -> int:
         (edition / "README.md").write_text(_README)
         edition.rename(output)
     return count
-
-
-def _forget_outputs(notebook: nbformat.NotebookNode) -> None:
-    for cell in notebook.cells:
-        if cell.cell_type == "code":
-            cell.outputs, cell.execution_count = [], None
-    notebook.metadata.pop("widgets", None)
 
 
 def _number_exercises(notebook: nbformat.NotebookNode, number: str) -> int:

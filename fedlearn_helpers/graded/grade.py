@@ -22,7 +22,7 @@ from fedlearn_helpers.data.cache import cache_folder
 from fedlearn_helpers.deployment.processes import OwnProcesses
 from fedlearn_helpers.errors import InputError, one_line
 from fedlearn_helpers.federation.workers import cores
-from fedlearn_helpers.graded.cells import exercises_module, refuse_answered
+from fedlearn_helpers.graded.cells import exercises_module, read_unused
 from fedlearn_helpers.graded.isolation import GUARD, NAMESPACE, grants_namespaces
 from fedlearn_helpers.graded.judgement import Execution, Grade, judge
 from fedlearn_helpers.graded.kept import KeptGrades
@@ -32,7 +32,7 @@ from fedlearn_helpers.notebooks import numbered
 
 _PACKAGE = Path(fedlearn_helpers.__file__).parent
 _GUARD = _PACKAGE / "graded" / "no_network"
-EXECUTED, KEPT = "executed", "kept"
+_EXECUTED, _KEPT = "executed", "kept"
 
 
 def find_submissions(folder: Path, output: Path) -> list[Path]:
@@ -47,7 +47,7 @@ def find_submissions(folder: Path, output: Path) -> list[Path]:
     """
     if not folder.is_dir():
         raise InputError(f"submissions must be a folder with notebooks, got {str(folder)!r}, which is no folder")
-    executed = (output / EXECUTED).resolve()
+    executed = (output / _EXECUTED).resolve()
     found = [path for path in folder.rglob("*.ipynb") if executed not in path.resolve().parents]
     hidden = (".", "__MACOSX")  # such as .ipynb_checkpoints, and what Macs put into archives
     found = [path for path in found if not any(part.startswith(hidden) for part in path.relative_to(folder).parts)]
@@ -70,9 +70,7 @@ def originals(folder: Path) -> dict[str, Path]:
             raise InputError("fedlearn grade needs the workbook itself, got its edition for graded work, without tests")
     by_module = {}
     for path in numbered(folder):
-        notebook = nbformat.read(path, as_version=4)
-        refuse_answered(path.name, notebook)
-        if (module := exercises_module(notebook.cells)) is not None:
+        if (module := exercises_module(read_unused(path).cells)) is not None:
             by_module[module] = path
     return by_module
 
@@ -102,7 +100,7 @@ def grade_all(
     grades: list[Grade] = []
     running = _Running(namespaces=grants_namespaces())
     grading = _Grading(
-        notebooks, output / EXECUTED, KeptGrades(output / KEPT), seconds, max(1, cores() // side_by_side), running
+        notebooks, output / _EXECUTED, KeptGrades(output / _KEPT), seconds, max(1, cores() // side_by_side), running
     )
 
     def one(path: Path) -> list[Grade]:

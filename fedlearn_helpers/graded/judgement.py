@@ -2,21 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from fedlearn_helpers.graded.cells import ExerciseCells
 from fedlearn_helpers.graded.submission import Merged, is_answer
 
-STATUSES = (
-    "correct",
-    "wrong",
-    "not attempted",
-    "timed out",
-    "crashed",
-    "used the network",
-    "unreadable",
-    "not executed",
-)
+Status = Literal[
+    "correct", "wrong", "not attempted", "timed out", "crashed", "used the network", "unreadable", "not executed"
+]
 _SAID = {"not yet": "wrong"}  # verdicts that are called otherwise here
 Event = Mapping[str, Any]
 
@@ -29,7 +22,7 @@ class Grade:
         submission: its path below the folder of submissions.
         exercise: such as "04.2"; empty if the submission cannot be read or executed at all.
         name: of the exercise.
-        status: one of `STATUSES`.
+        status: what came of it.
         message: what the check said, or what went wrong.
         remarks: about the submission as a whole.
         isolation: how it was kept from the network.
@@ -38,7 +31,7 @@ class Grade:
     submission: str
     exercise: str
     name: str
-    status: str
+    status: Status
     message: str
     remarks: str = ""
     isolation: str = ""
@@ -80,7 +73,7 @@ def judge(name: str, merged: Merged, execution: Execution, isolation: str) -> li
     ]
 
 
-def _status(exercise: ExerciseCells, merged: Merged, execution: Execution, number: str) -> tuple[str, str]:
+def _status(exercise: ExerciseCells, merged: Merged, execution: Execution, number: str) -> tuple[Status, str]:
     """Return an exercise's status and message.
 
     Where its cells asked for the network, nothing else counts. Where there is a verdict, errors do not count: a trial

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from fedlearn_helpers.files import source_digest, write_whole
+from fedlearn_helpers.code_version import source_digest
+from fedlearn_helpers.files import write_whole
 from fedlearn_helpers.graded.judgement import Grade
 
 _NOT_FINAL = ("timed out", "crashed", "not executed")  # that may be the machine's doing
