@@ -14,8 +14,9 @@ from prepare import prepare
 from sphinx.application import Sphinx
 from sphinx.util.docutils import docutils_namespace, patch_docutils
 
-from fedlearn_helpers import cli, contents
+from fedlearn_helpers import cli
 from fedlearn_helpers.errors import InputError
+from fedlearn_helpers.lessons.common import contents
 
 DOCS = Path(__file__).parent
 ROOT = DOCS.parent

@@ -1,8 +1,11 @@
 """Files that are there completely or not at all."""
 
+import json
 import os
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 
 def write_whole(path: Path, content: str | bytes) -> None:
@@ -22,3 +25,12 @@ def write_whole(path: Path, content: str | bytes) -> None:
     except BaseException:
         Path(file.name).unlink(missing_ok=True)  # an interrupt may come when it has its name already
         raise
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Write a JSON file, completely or not at all; its folder is made if missing.
+
+    Raises:
+        ValueError: a number that is NaN or infinite.
+    """
+    write_whole(path, json.dumps(content, indent=2, allow_nan=False) + "\n")

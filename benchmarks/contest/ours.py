@@ -7,9 +7,9 @@ from contest.marks import FINISH, START, Marks
 from contest.settings import BATCH_SIZE, DATASET, LEARNING_RATE, LOCAL_EPOCHS, SEED, Task, make_shards, start
 from contest.strategy import FullFedAvg
 from fedlearn_helpers.data import ImageDataset, load_dataset
-from fedlearn_helpers.federation import keep_result, simulate
-from fedlearn_helpers.federation.client import make_client_app
+from fedlearn_helpers.experiments.basic_client import make_client_app
 from fedlearn_helpers.models import new_cnn
+from fedlearn_helpers.simulation import keep_result, simulate
 from fedlearn_helpers.training import evaluate
 
 

@@ -9,10 +9,10 @@ from flwr.serverapp import Grid, ServerApp
 from flwr.serverapp.strategy import FedAvg
 
 from fedlearn_helpers.data import ImageDataset
-from fedlearn_helpers.federation import History, simulate
-from fedlearn_helpers.federation.client import make_client_app
+from fedlearn_helpers.experiments.basic_client import make_client_app
 from fedlearn_helpers.models import new_cnn
 from fedlearn_helpers.partition import Shard, iid
+from fedlearn_helpers.simulation import History, simulate
 from fedlearn_helpers.training import evaluate
 
 SEED = 0

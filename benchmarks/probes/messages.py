@@ -17,8 +17,8 @@ from flwr.serverapp.strategy import FedAvg
 from torch import nn
 from torchvision.models import resnet18
 
-from fedlearn_helpers.federation import simulate
 from fedlearn_helpers.models import TutorialCNN, count_parameters
+from fedlearn_helpers.simulation import simulate
 from probes.federation import SEED, new_server_app
 
 CLIENTS = 10

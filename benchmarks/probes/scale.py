@@ -11,7 +11,7 @@ import json
 import torch
 
 from fedlearn_helpers.data import load_dataset
-from fedlearn_helpers.federation import client
+from fedlearn_helpers.simulation import client
 from probes import federation
 from probes.federation import Stopwatch, embedded_client_app, serve
 

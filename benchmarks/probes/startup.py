@@ -12,8 +12,8 @@ import flwr.serverapp.strategy  # noqa: E402, F401
 
 flower_seconds, start = time.perf_counter() - start, time.perf_counter()
 import fedlearn_helpers.data  # noqa: E402
-import fedlearn_helpers.federation  # noqa: E402
-import fedlearn_helpers.federation.client  # noqa: E402
+import fedlearn_helpers.experiments.basic_client  # noqa: E402
+import fedlearn_helpers.simulation  # noqa: E402
 
 package_seconds, start = time.perf_counter() - start, time.perf_counter()
 from probes.federation import embedded_client_app, serve  # noqa: E402

@@ -6,9 +6,9 @@ Usage: python benchmarks/reproductions/personalization.py [--output FOLDER]
 import argparse
 from pathlib import Path
 
+from fedlearn_helpers.algorithms import Recipe
 from fedlearn_helpers.data import load_dataset
-from fedlearn_helpers.personalization.comparison import PersonalComparison, compare_personal, summarize_personal
-from fedlearn_helpers.strategies import Recipe
+from fedlearn_helpers.experiments.compare_personal import PersonalComparison, compare_personal, summarize_personal
 
 PLAN = PersonalComparison(
     methods=["global", "perfedavg", "pfedme", "ditto", "apfl", "fedper", "fedrep", "finetune"],

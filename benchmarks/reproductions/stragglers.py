@@ -18,12 +18,13 @@ import torch
 from flwr.app import Error, Message
 from torch import nn
 
+from fedlearn_helpers.algorithms import Recipe
+from fedlearn_helpers.availability.mods import MAX_STEPS
 from fedlearn_helpers.data import load_dataset
-from fedlearn_helpers.federation.device_mod import MAX_STEPS
-from fedlearn_helpers.federation.side_by_side import side_by_side
+from fedlearn_helpers.experiments.federate import federate
+from fedlearn_helpers.experiments.parallel import side_by_side
 from fedlearn_helpers.partition import classes_per_client, split_train_validation
 from fedlearn_helpers.seeds import derive_seed, seeded
-from fedlearn_helpers.strategies import Recipe, federate
 
 EPOCHS, BATCH_SIZE, LEARNING_RATE = 20, 10, 0.03
 RULES = {

@@ -4,14 +4,14 @@ Every rule returns one sorted int64 array of indices per client. They are disjoi
 seed alone.
 """
 
-from fedlearn_helpers.partition.by_name import PARTITIONS, make_partition, parse_partition
-from fedlearn_helpers.partition.classes import classes_per_client
 from fedlearn_helpers.partition.dirichlet import dirichlet
-from fedlearn_helpers.partition.even import iid
-from fedlearn_helpers.partition.features import FEATURE_SKEWS, feature_skew
-from fedlearn_helpers.partition.groups import by_group
+from fedlearn_helpers.partition.feature_skew import FEATURE_SKEWS, feature_skew
+from fedlearn_helpers.partition.iid import iid
+from fedlearn_helpers.partition.natural import by_group
+from fedlearn_helpers.partition.pathological import classes_per_client
 from fedlearn_helpers.partition.quantity import quantity_skew
-from fedlearn_helpers.partition.shards import Shard, split_train_validation
+from fedlearn_helpers.partition.registry import PARTITIONS, make_partition, parse_partition
+from fedlearn_helpers.partition.split import Shard, split_train_validation
 
 __all__ = [
     "FEATURE_SKEWS",

@@ -6,7 +6,7 @@ import torch
 from flwr.app import ConfigRecord, Context, Message, RecordDict
 from flwr.clientapp import ClientApp
 
-from fedlearn_helpers.federation.client import make_client_app
+from fedlearn_helpers.experiments.basic_client import make_client_app
 from workbook_app.settings import RunConfig, read_run_config
 from workbook_app.task import load_images, new_model, new_shards
 

@@ -8,8 +8,8 @@ from flwr.app import ArrayRecord, Context, MetricRecord
 from flwr.serverapp import Grid, ServerApp
 
 from fedlearn_helpers.errors import InputError, one_line
-from fedlearn_helpers.federation import keep_result
-from fedlearn_helpers.results import write_json
+from fedlearn_helpers.lessons.common.results import write_json
+from fedlearn_helpers.simulation import keep_result
 from fedlearn_helpers.training import evaluate
 from workbook_app.clients import find_clients
 from workbook_app.settings import RunConfig, read_run_config

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, ConfigDict
 
 from fedlearn_helpers.errors import InputError
-from fedlearn_helpers.parameters import Count, DatasetName, Rate, Seed, Share, check_parameters
+from fedlearn_helpers.lessons.common.parameters import Count, DatasetName, Rate, Seed, Share, check_parameters
 from fedlearn_helpers.partition import parse_partition
 from workbook_app.strategy import STRATEGIES
 

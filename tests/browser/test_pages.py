@@ -7,8 +7,8 @@ import nbformat
 import pytest
 from places import NOTEBOOKS, WIDTH
 
-from fedlearn_helpers.commands import run
-from fedlearn_helpers.notebooks import render
+from workbook_tools.commands import run
+from workbook_tools.execution.notebooks import render
 
 NAMES = [path.stem for path in sorted(NOTEBOOKS.glob("[0-9]*.ipynb"))]
 

@@ -13,9 +13,9 @@ import papermill
 import pytest
 from typer.testing import CliRunner
 
-from fedlearn_helpers import contents
-from fedlearn_helpers.cli import app
-from fedlearn_helpers.colab import build_edition, modules, requirements, setup_cell, write_edition
+from fedlearn_helpers.lessons.common import contents
+from workbook_tools.cli import app
+from workbook_tools.editions.colab import build_edition, modules, requirements, setup_cell, write_edition
 
 ROOT = Path(__file__).parents[2]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb"))
@@ -129,7 +129,7 @@ def test_terms_are_defined_at_the_end(path):
 def test_two_builds_give_the_same_bytes(tmp_path):
     """In two processes, since the order in sets of texts differs from process to process."""
     for name, seed in (("a", "1"), ("b", "2")):
-        command = [sys.executable, "-c", "from fedlearn_helpers.cli import app; app()", "colab"]
+        command = [sys.executable, "-c", "from workbook_tools.cli import app; app()", "colab"]
         folders = ["--folder", str(ROOT / "notebooks"), "--output", str(tmp_path / name)]
         subprocess.run([*command, *folders], check=True, env=os.environ | {"PYTHONHASHSEED": seed}, cwd=ROOT)
     first, second = ({file.name: file.read_bytes() for file in (tmp_path / name).iterdir()} for name in "ab")

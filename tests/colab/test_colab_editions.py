@@ -20,8 +20,8 @@ from packaging.utils import canonicalize_name
 from papermill.exceptions import PapermillExecutionError
 from test_run import SMALL
 
-from fedlearn_helpers.colab import build_edition, requirements, write_edition
 from fedlearn_helpers.data.sources import read_embedded
+from workbook_tools.editions.colab import build_edition, requirements, write_edition
 
 FOLDER = Path(__file__).parents[2] / "notebooks"
 NAMES = [path.stem for path in sorted(FOLDER.glob("[0-9][0-9]_*.ipynb"))]

@@ -59,7 +59,7 @@ def test_readme_names_the_commands_that_exist():
 
 
 def test_readme_lists_the_contents():
-    from fedlearn_helpers import contents
+    from fedlearn_helpers.lessons.common import contents
 
     readme = (ROOT / "README.md").read_text()
     for entry in contents.entries():

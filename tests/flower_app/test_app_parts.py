@@ -15,7 +15,7 @@ from workbook_app.settings import read_run_config
 from workbook_app.strategy import ReproducibleFedAvg
 
 from fedlearn_helpers.errors import InputError
-from fedlearn_helpers.federation.grid import server_identity
+from fedlearn_helpers.simulation.grid import server_identity
 
 PYPROJECT = Path(__file__).parents[2] / "flower_app" / "pyproject.toml"
 RULE = "must be iid, dirichlet:ALPHA, pathological:CLASSES or quantity:ALPHA, numbers > 0"

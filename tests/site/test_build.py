@@ -14,8 +14,9 @@ from links import anchor_of, broken_links
 from notebook_facts import bibliography, read_facts
 from prepare import prepare
 
-from fedlearn_helpers import cli, contents
+from fedlearn_helpers import cli
 from fedlearn_helpers.errors import InputError
+from fedlearn_helpers.lessons.common import contents
 
 NOTEBOOKS = sorted(make_site.NOTEBOOKS.glob("[0-9]*.ipynb"))
 GLOSSARY = make_site.NOTEBOOKS / "glossary.ipynb"

@@ -1,0 +1,49 @@
+"""Ditto: every client has a model of its own beside the global one, and is pulled towards it.
+
+    client k:  w_k <- FedAvg's local training from w_t, sent back to be averaged
+               v_k <- v_k - eta (grad F_k(v_k) + lambda (v_k - w_t))      kept, and used
+
+lambda = 0 is training alone; a large lambda gives the global model. The anchor is the model as it was received, not
+as this client has trained it. v_k starts as the first model that the client receives. A round takes twice as many
+training steps as FedAvg, and sends the same.
+
+Source: Li et al. 2021, https://arxiv.org/abs/2012.04221, algorithm 1.
+"""
+
+from flwr.app import ArrayRecord, RecordDict
+
+from fedlearn_helpers.algorithms.local import LocalTraining, setting
+from fedlearn_helpers.algorithms.own_parts import OWN, adaptation_epochs
+
+LAMBDA = "lambda"  # in a message's config
+
+
+def train_client(local: LocalTraining) -> RecordDict:
+    """Train the global model, then the client's own."""
+    own = local.state[OWN] if OWN in local.state else local.content["arrays"]
+    local.train()
+    reply = local.reply()
+    local.load(own.to_torch_state_dict())
+    train_own(local)
+    local.state[OWN] = ArrayRecord(local.model.state_dict())
+    return reply
+
+
+def train_own(local: LocalTraining, epochs: int | None = None) -> None:
+    """Train the model, with the gradient of (lambda / 2) ||v - w_t||^2 added to that of the loss."""
+    pull = setting(local.config, LAMBDA)
+
+    def add_pull() -> None:
+        for name, v in local.model.named_parameters():
+            v.grad.add_(v.detach() - local.start[name], alpha=pull)
+
+    local.before_each_step(add_pull)
+    local.train(epochs)
+
+
+def adapt(local: LocalTraining) -> None:
+    """Take the client's own model; a newcomer has none yet, and trains it from the received one."""
+    if OWN in local.state:
+        local.load(local.state[OWN].to_torch_state_dict())
+    else:
+        train_own(local, adaptation_epochs(local))

@@ -1,0 +1,18 @@
+"""FedAvg: train, and let the server average.
+
+    w_k = w_t after E local epochs of SGD,    w_{t+1} = sum_k (n_k / n) w_k
+
+The server is Flower's `FedAvg`. So it is for FedAvgM, FedAdam, FedYogi and FedAdagrad, whose clients do the same.
+
+Source: McMahan et al. 2017, https://arxiv.org/abs/1602.05629, algorithm 1.
+"""
+
+from flwr.app import RecordDict
+
+from fedlearn_helpers.algorithms.local import LocalTraining
+
+
+def train_client(local: LocalTraining) -> RecordDict:
+    """Train and return the model."""
+    local.train()
+    return local.reply()

@@ -1,0 +1,27 @@
+"""FedProx: clients are pulled back to the model that they received, and may do part of the work.
+
+    client k:  min_w  F_k(w) + (mu / 2) ||w - w_t||^2
+    server:    w_{t+1} = sum_k (n_k / n) w_k,  partial work included
+
+The server is Flower's `FedProx`: FedAvg that sends mu. With mu = 0, or with a single local step, it is FedAvg exactly:
+the pull is mu (w - w_t), and before the first step w = w_t.
+
+Source: Li et al. 2020, https://arxiv.org/abs/1812.06127, algorithm 2.
+"""
+
+from flwr.app import RecordDict
+
+from fedlearn_helpers.algorithms.local import LocalTraining, setting
+
+
+def train_client(local: LocalTraining) -> RecordDict:
+    """Train with the gradient of the proximal term, mu (w - w_t), added to that of the loss."""
+    mu = setting(local.config, "proximal-mu")
+
+    def add_pull() -> None:
+        for name, parameter in local.model.named_parameters():
+            parameter.grad.add_(parameter.detach() - local.start[name], alpha=mu)
+
+    local.before_each_step(add_pull)
+    local.train()
+    return local.reply()

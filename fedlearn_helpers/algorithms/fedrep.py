@@ -1,0 +1,31 @@
+"""FedRep: as FedPer, but a client trains its head first, on the received body, and only then the body.
+
+    client k:  head_k <- some epochs on the head, body = body_t fixed
+               body_k <- the local epochs on the body, head = head_k fixed
+    server:    body_{t+1} = sum_k (n_k / n) body_k
+
+The order matters: the body then moves to help a head that already fits it, and never one that is out of date.
+
+Source: Collins et al. 2021, https://arxiv.org/abs/2102.07078, algorithm 1.
+"""
+
+from flwr.app import RecordDict
+
+from fedlearn_helpers.algorithms.local import LocalTraining, setting
+from fedlearn_helpers.algorithms.own_parts import adapt, keep, own_names, recall
+
+__all__ = ["HEAD_EPOCHS", "adapt", "train_client"]
+
+HEAD_EPOCHS = "head-epochs"  # in a message's config
+
+
+def train_client(local: LocalTraining) -> RecordDict:
+    """Train the client's own head, then the received body."""
+    recall(local)
+    head = own_names(local)
+    with local.only(head):
+        local.train(int(setting(local.config, HEAD_EPOCHS)))
+    with local.only(local.start.keys() - set(head)):
+        local.train()
+    keep(local)
+    return local.reply()

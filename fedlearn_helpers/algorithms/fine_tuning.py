@@ -1,0 +1,17 @@
+"""Fine-tuning: FedAvg, and then every client trains the global model a little further on its own data.
+
+    w_k = w_T after some epochs of SGD on client k's data
+
+It costs no message and no change of the federation, so it is the baseline that every other method must beat.
+"""
+
+from fedlearn_helpers.algorithms.fedavg import train_client
+from fedlearn_helpers.algorithms.local import LocalTraining
+from fedlearn_helpers.algorithms.own_parts import adaptation_epochs
+
+__all__ = ["adapt", "train_client"]
+
+
+def adapt(local: LocalTraining) -> None:
+    """Train the received model on the client's data."""
+    local.train(adaptation_epochs(local))

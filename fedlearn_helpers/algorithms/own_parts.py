@@ -1,0 +1,48 @@
+"""A model in two parts: what the server sends and averages, and what every client keeps for itself.
+
+The server's arrays decide: a parameter or buffer that is not in them is the client's own. It lives in the client's
+state under one key, survives rounds in which the client does not take part, and is never sent.
+"""
+
+from flwr.app import ArrayRecord
+
+from fedlearn_helpers.algorithms.local import LocalTraining, setting
+
+OWN = "own"  # in a client's state
+ADAPTATION_EPOCHS = "adaptation-epochs"  # in a message's config
+
+
+def own_names(local: LocalTraining) -> list[str]:
+    """Return the names of the weights that the server has not sent."""
+    return [name for name in local.model.state_dict() if name not in local.content["arrays"]]
+
+
+def recall(local: LocalTraining) -> bool:
+    """Put the client's own weights into its model, if it has any yet; return whether it has."""
+    if OWN not in local.state:
+        return False
+    local.load(local.model.state_dict() | local.state[OWN].to_torch_state_dict())
+    return True
+
+
+def keep(local: LocalTraining) -> None:
+    """Keep the client's own weights for its next turn."""
+    state = local.model.state_dict()
+    local.state[OWN] = ArrayRecord({name: state[name] for name in own_names(local)})
+
+
+def adapt(local: LocalTraining) -> None:
+    """Complete the received model by the client's own part; a newcomer has none yet, and trains it alone."""
+    own = own_names(local)
+    if own and not recall(local):
+        with local.only(own):
+            local.train(adaptation_epochs(local))
+
+
+def adaptation_epochs(local: LocalTraining) -> int:
+    """Return how many epochs a client may take to adapt a model before it is measured.
+
+    Raises:
+        InputError: the server's message does not say.
+    """
+    return int(setting(local.config, ADAPTATION_EPOCHS))

@@ -1,0 +1,90 @@
+"""Simulated devices in front of real clients: a Flower mod that lets some be away, late, or do part of the work."""
+
+from __future__ import annotations  # the table's type is imported when the first table is made
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from flwr.app import Context, Error, Message
+from flwr.clientapp.typing import ClientAppCallable, Mod
+
+from fedlearn_helpers.algorithms.local import MAX_STEPS
+from fedlearn_helpers.availability.devices import Devices, Late, check_deadline, round_seconds
+from fedlearn_helpers.errors import InputError
+from fedlearn_helpers.simulation.history import History
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_NO_ANSWER = 100  # Flower keeps small numbers for its own reasons
+
+
+def device_mod(devices: Devices, steps: Sequence[int], *, deadline: float | None = None, late: Late = "drop") -> Mod:
+    """Return a mod for a client's training, `@client_app.train(mods=[device_mod(…)])`.
+
+    A device that is away or late answers with an error, and its client does not train; run such a federation with
+    `simulate(..., on_error="reply")`. One that does part of the work finds its number of steps under `MAX_STEPS` in
+    the message's config.
+
+    Args:
+        devices: one per client.
+        steps: the training steps that each client takes in a round if it has the time.
+        deadline, late: as in `Devices.answer`.
+
+    Raises:
+        InputError: not one number of steps per device, a deadline not above 0, or an unknown `late`.
+    """
+    check_deadline(deadline, late)
+    if len(steps) != len(devices):
+        raise InputError(f"steps must have one entry per device ({len(devices)}), got {len(steps)}")
+
+    def take_part(message: Message, context: Context, call_next: ClientAppCallable) -> Message:
+        client, server_round = context.node_config["partition-id"], message.content["config"]["server-round"]
+        answer = devices.answer(client, server_round, steps[client], deadline=deadline, late=late)
+        if answer.fate == "away":
+            return Message(Error(_NO_ANSWER, "away"), reply_to=message)
+        if answer.fate == "late":
+            reason = f"late: after {answer.seconds:.0f} s, and the deadline is {deadline:g} s"
+            return Message(Error(_NO_ANSWER, reason), reply_to=message)
+        message.content["config"][MAX_STEPS] = answer.steps
+        return call_next(message, context)
+
+    return take_part
+
+
+def timeline(
+    history: History, devices: Devices, steps: Sequence[int], *, deadline: float | None = None, late: Late = "drop"
+) -> pd.DataFrame:
+    """Return what the rounds of a federation with `device_mod` cost, one row per round.
+
+    Columns: `asked`, `in time`, `partial`, `late`, `away` (numbers of clients), `seconds` (simulated), `clock`
+    (simulated seconds from the start to the end of the round), `note` (what a round without any answer means).
+
+    Args:
+        history: of the federation.
+        devices, steps, deadline, late: as they were given to `device_mod`.
+    """
+    import pandas as pd  # a third of a second
+
+    asked = history.clients.query("phase == 'train'")
+    rows: list[dict[str, Any]] = []
+    clock = 0.0
+    for server_round, messages in asked.groupby("round"):
+        answers = [
+            devices.answer(client, server_round, steps[client], deadline=deadline, late=late)
+            for client in messages["client"]
+        ]
+        fates = [answer.fate for answer in answers]
+        seconds = round_seconds(answers, deadline)
+        clock += seconds
+        nobody = not {"in time", "partial"} & set(fates)
+        rows.append(
+            {"round": server_round, "asked": len(answers)}
+            | {fate: fates.count(fate) for fate in ("in time", "partial", "late", "away")}
+            | {
+                "seconds": seconds,
+                "clock": clock,
+                "note": "nobody answered: the model stays as it was" if nobody else "",
+            }
+        )
+    return pd.DataFrame(rows).set_index("round")

@@ -1,1 +1,0 @@
-"""Exercises that answer back: one module per notebook, named after it."""

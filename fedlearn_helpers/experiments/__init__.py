@@ -1,0 +1,1 @@
+"""Whole experiments: one federation, comparisons of many, and what they are measured against."""

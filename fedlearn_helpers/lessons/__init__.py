@@ -1,0 +1,1 @@
+"""What belongs to one lesson: a folder each, with its parameters, exercises and figures."""

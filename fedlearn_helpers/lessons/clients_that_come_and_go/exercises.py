@@ -1,0 +1,118 @@
+"""The exercises of notebook 03."""
+
+from collections.abc import Callable
+from typing import Any
+
+from fedlearn_helpers.availability.devices import steps_in_time
+from fedlearn_helpers.lessons.common.exercise import Exercise, NotYet, call, number
+
+_ENOUGH = 0.8
+
+
+def _test_clients_to_ask(answer: Any) -> str:
+    mistakes = {
+        9: "Then all nine would have to be there, and be fast. Of nine that are asked, about four answer in time.",
+        10: "That allows for those who are away. Half of the ten are slow, and are dropped.",
+        18: "That allows for the slow half. And of these 18 one in ten is not there.",
+        4: "That is how many of nine answer. The question is how many must be asked so that nine do.",
+        15: "Shares are multiplied, not added: of all clients half are fast, and nine tenths of those are there.",
+    }
+    value = number(answer)
+    if value in mistakes:
+        raise NotYet(mistakes[int(value)])
+    if value != 20:
+        raise NotYet(f"{value:g} is not it. Which share of those who are asked is there, and fast?")
+    return (
+        "20 · 0.5 · 0.9 = 9. To ask for more than one needs is called over-selection. It fills the average; "
+        "it does not bring the slow clients' data into it."
+    )
+
+
+def _test_partial_steps(answer: Callable[..., Any]) -> str:
+    def run(*arguments: float) -> float:
+        return number(call(answer, *arguments))
+
+    # steps, seconds per step, seconds per transfer, deadline; all exact in binary
+    taken = run(20, 0.5, 2.0, 6.0)
+    if taken == 12:
+        raise NotYet("12 steps take 6 seconds, and the model has to travel, too: 2 of the 6 seconds are for that.")
+    if taken == 4:
+        raise NotYet("4 is the number of seconds that are left to compute. How many steps of 0.5 seconds are that?")
+    if taken == 2:
+        raise NotYet("Divide the seconds by the seconds per step: a step of 0.5 seconds fits twice into a second.")
+    if taken == 20:
+        raise NotYet("20 steps take 10 seconds, and the deadline is after 6. A late device stops earlier.")
+    if taken != 8:
+        raise NotYet(f"Steps of 0.5 s, 2 s of transfer and a deadline of 6 s leave 4 s: 8 steps, not {taken:g}.")
+    taken = run(20, 1.0, 2.0, 5.75)
+    if taken != 3:
+        raise NotYet(f"3.75 seconds are left, and a step takes one second: 3 whole steps, not {taken:g}.")
+    taken = run(5, 0.5, 2.0, 60.0)
+    if taken != 5:
+        raise NotYet(f"With a minute of time a device that is asked for 5 steps takes 5, and yours takes {taken:g}.")
+    taken = run(5, 0.5, 2.0, 1.0)
+    if taken != 0:
+        raise NotYet(
+            f"If the transfer alone takes longer than the deadline, there are 0 steps, and yours are {taken:g}."
+        )
+    return "It is the package's steps_in_time: with it the simulated devices decide how much of the work they do."
+
+
+def _test_smallest_deadline(answer: Any, *, share_in_time: Callable[[float], float]) -> str:
+    seconds = number(answer)
+    if seconds != int(seconds) or seconds < 1:
+        raise NotYet(f"The answer must be a whole number of seconds, at least 1, and it is {seconds:g}.")
+    share = share_in_time(seconds)
+    if share < _ENOUGH:
+        raise NotYet(f"After {seconds:g} seconds {share:.0%} are done: fewer than {_ENOUGH:.0%}. Wait longer.")
+    if share_in_time(seconds - 1) >= _ENOUGH:
+        raise NotYet(f"{share:.0%} are done by then. One second less is enough for {_ENOUGH:.0%}, too.")
+    fewest = next(earlier for earlier in range(1, int(seconds) + 1) if share_in_time(earlier) >= 0.4)
+    return (
+        f"{share:.0%} are done after {seconds:g} seconds. Two fifths would have been done after {fewest}: "
+        "the second two fifths are what one waits for."
+    )
+
+
+clients_to_ask = Exercise(
+    name="clients_to_ask",
+    kind="predict",
+    difficulty="easy",
+    minutes=4,
+    hints=(
+        "Half of the clients are fast. Of these, nine tenths are there when the round begins.",
+        "Of n clients that are asked, n · 0.5 · 0.9 answer in time, on average. Which n makes it 9?",
+    ),
+    solution_code="prediction = 9 / (0.5 * 0.9)",
+    test=_test_clients_to_ask,
+)
+
+partial_steps = Exercise(
+    name="partial_steps",
+    kind="code",
+    difficulty="medium",
+    minutes=8,
+    hints=(
+        "How many seconds are left to compute when the transfers are paid for? How many steps fit into them?",
+        "math.floor rounds down to whole steps; min and max keep the result between 0 and the steps asked for.",
+    ),
+    solution_code=steps_in_time,
+    test=_test_partial_steps,
+)
+
+smallest_deadline = Exercise(
+    name="smallest_deadline",
+    kind="explore",
+    difficulty="medium",
+    minutes=6,
+    hints=(
+        "Try a few: share_in_time(5), share_in_time(10), share_in_time(20).",
+        "A loop over range(1, ...) that stops at the first number of seconds with a share of at least 0.8.",
+    ),
+    solution_code="""
+        limit = 1
+        while share_in_time(limit) < 0.8:
+            limit += 1
+    """,
+    test=_test_smallest_deadline,
+)

@@ -1,0 +1,1 @@
+"""What lessons share: exercises, widgets, results, the contents of the workbook."""

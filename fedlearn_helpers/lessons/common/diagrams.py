@@ -1,0 +1,410 @@
+"""Drawings for two notebooks.
+
+Notebook 00: where data and models are, the four steps of a round, and the toy federation. Notebook 03: devices, a round
+in simulated time, and what rules for late devices reach.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Circle, FancyArrowPatch, FancyBboxPatch, Patch
+
+from fedlearn_helpers.availability.devices import Devices, Late, round_seconds
+from fedlearn_helpers.plots import STYLES, new_figure
+
+_DATA = "#ffa90e"
+_MODEL = STYLES["federated"]["color"]
+_INK = "#1b1b1b"
+_CLIENT_X = (0.18, 0.5, 0.82)
+_SERVER_Y, _CLIENT_Y = 0.80, 0.22
+
+
+def three_ways() -> Figure:
+    """Draw the three places to train: all data in one centre, gradients sent, weights sent."""
+    figure, axes = new_figure(11, 4.0, 1, 3)
+    titles = ("1. One data centre", "2. Distributed training", "3. Federated learning")
+    captions = ("the data move", "gradients move, at every step", "weights move, once per round")
+    for axis, title, caption in zip(axes, titles, captions, strict=True):
+        _blank(axis, title)
+        axis.text(0.5, -0.04, caption, ha="center", va="top", style="italic")
+    _node(axes[0], 0.5, _SERVER_Y, "data centre", data=True, model=True)
+    for x in _CLIENT_X:
+        _node(axes[0], x, _CLIENT_Y, "source", data=True, model=False)
+        _arrow(axes[0], (x, _CLIENT_Y + 0.13), (0.5, _SERVER_Y - 0.13), _DATA, "data" if x == 0.5 else "")
+    for axis, what in ((axes[1], "gradients"), (axes[2], "weights")):
+        _node(axis, 0.5, _SERVER_Y, "server", data=False, model=True)
+        for x in _CLIENT_X:
+            _node(axis, x, _CLIENT_Y, "worker" if what == "gradients" else "client", data=True, model=True)
+            _arrow(axis, (x, _CLIENT_Y + 0.13), (0.5, _SERVER_Y - 0.13), _MODEL, what if x == 0.5 else "", both=True)
+    return figure
+
+
+def one_round() -> Figure:
+    """Draw the four steps of a round of federated averaging."""
+    figure, axes = new_figure(12, 3.9, 1, 4)
+    titles = ("1. Send", "2. Train", "3. Return", "4. Average")
+    captions = (
+        "the server sends the\nglobal model to clients",
+        "each client trains it\non its own data",
+        "each client returns its\nmodel, not its data",
+        "the server averages them:\nthe new global model",
+    )
+    clients = ("w", "w₁ w₂ w₃", "w₁ w₂ w₃", "w₁ w₂ w₃")
+    servers = ("w", "w", "w₁ w₂ w₃", "new w")
+    for step, axis in enumerate(axes):
+        _blank(axis, titles[step])
+        axis.text(0.5, -0.04, captions[step], ha="center", va="top", style="italic")
+        _node(axis, 0.5, _SERVER_Y, servers[step], data=False, model=True, highlight=step == 3)
+        names = clients[step].split() * (3 if step == 0 else 1)
+        for x, name in zip(_CLIENT_X, names, strict=True):
+            _node(axis, x, _CLIENT_Y, name, data=True, model=True, highlight=step == 1)
+            if step == 0:
+                _arrow(axis, (0.5, _SERVER_Y - 0.13), (x, _CLIENT_Y + 0.13), _MODEL)
+            elif step == 2:
+                _arrow(axis, (x, _CLIENT_Y + 0.13), (0.5, _SERVER_Y - 0.13), _MODEL)
+    return figure
+
+
+def line_fits(
+    clients_x: Sequence[np.ndarray],
+    clients_y: Sequence[np.ndarray],
+    local_only: Sequence[np.ndarray],
+    federated: np.ndarray,
+    centralized: np.ndarray,
+    errors: Sequence[float],
+    error_of: Callable[[np.ndarray], float],
+) -> Figure:
+    """Draw the toy federation: points and lines on the left, the federated error by round on the right.
+
+    Args:
+        clients_x, clients_y: the points of each client.
+        local_only: (slope, intercept) that each client finds alone.
+        federated, centralized: (slope, intercept).
+        errors: the federated line's error before the first and after every round.
+        error_of: the error of a line on the points of all clients.
+    """
+    figure, (left, right) = new_figure(11, 4.2, 1, 2)
+    span = np.array([min(map(np.min, clients_x)) - 0.2, max(map(np.max, clients_x)) + 0.2])
+    for client, (x, y) in enumerate(zip(clients_x, clients_y, strict=True)):
+        marks = {"marker": _client_marker(client), "markersize": 7, "fillstyle": "none"}
+        left.plot(x, y, color=_INK, linestyle="none", label=f"points of client {client}", **marks)
+        slope, intercept = local_only[client]  # the line of this client, with its marks at both ends
+        style = {**STYLES["local only"], **marks, "label": "local only" if client == len(clients_x) - 1 else None}
+        left.plot(span, slope * span + intercept, lw=2, **style)
+    for name, (slope, intercept) in (("federated", federated), ("centralized", centralized)):
+        left.plot(span, slope * span + intercept, lw=2, label=name, **{**STYLES[name], "marker": ""})
+    left.set(xlabel="x", ylabel="y", title=f"Lines after {len(errors) - 1} rounds")
+    left.legend(fontsize=9)
+    right.plot(errors, label="federated", **STYLES["federated"])
+    mean_alone = float(np.mean([error_of(line) for line in local_only]))
+    for name, height in (("local only", mean_alone), ("centralized", error_of(centralized))):
+        label = f"{name}, mean of {len(local_only)}" if name == "local only" else name
+        right.axhline(height, lw=2, label=label, **{**STYLES[name], "marker": ""})
+    right.set(xlabel="round", ylabel="mean squared error on all points", title="Error of the global line")
+    right.set(yscale="log")
+    right.legend(fontsize=9)
+    return figure
+
+
+class WeightSpace:
+    """One round of the toy federation, as a map of all lines: slope to the right, intercept upwards.
+
+    Args:
+        clients_x, clients_y: the points of each client.
+        train_locally: maps weights, x, y and a number of steps to new weights.
+        start: (slope, intercept) of the global model when the round begins.
+        local_steps: steps of each client.
+        weights: how much each client counts in the average, >= 0, not all zero.
+    """
+
+    def __init__(
+        self,
+        clients_x: Sequence[np.ndarray],
+        clients_y: Sequence[np.ndarray],
+        train_locally: Callable[[np.ndarray, np.ndarray, np.ndarray, int], np.ndarray],
+        start: np.ndarray,
+        local_steps: int,
+        weights: Sequence[float],
+    ) -> None:
+        self._start, self._local_steps, self._weights = start, local_steps, weights
+        self._paths = []
+        for x, y in zip(clients_x, clients_y, strict=True):
+            path = [np.asarray(start, dtype=float)]
+            for _ in range(local_steps):
+                path.append(train_locally(path[-1], x, y, 1))
+            self._paths.append(np.array(path))
+        self.average = np.average([path[-1] for path in self._paths], axis=0, weights=weights)
+        self._x, self._y = np.concatenate(clients_x), np.concatenate(clients_y)
+        self._best = np.polyfit(self._x, self._y, deg=1)
+
+    def draw(self, step: int) -> Figure:
+        """Draw the round up to step 1 (send), 2 (train) or 3 (average)."""
+        figure, axis = new_figure(7.5, 4.8)
+        ends = np.concatenate([*self._paths, [self._best]])
+        low, high = ends.min(axis=0) - 0.4, ends.max(axis=0) + 0.4
+        slopes, intercepts = (np.linspace(a, b, 60) for a, b in zip(low, high, strict=True))
+        errors = np.array([[self._error((slope, intercept)) for slope in slopes] for intercept in intercepts])
+        levels = np.geomspace(1.3 * errors.min() + 1e-6, errors.max() + 1e-5, 8)  # close together near the lowest
+        lines = axis.contour(slopes, intercepts, errors, levels=levels, colors="#a0a0a0", linewidths=1)
+        axis.clabel(lines, fontsize=8, fmt="%.2g", colors="#606060")
+        axis.plot(*self._best, label="centralized", markersize=10, **{**STYLES["centralized"], "linestyle": "none"})
+        if step >= 2:
+            for client, path in enumerate(self._paths):
+                axis.plot(*path.T, color=STYLES["local only"]["color"], marker=".", lw=1.5)
+                axis.plot(
+                    *path[-1],
+                    _client_marker(client),
+                    color=_INK,
+                    markersize=9,
+                    fillstyle="none",
+                    label=f"client {client}",
+                )
+        if step == 3:
+            for path in self._paths:
+                axis.plot(*np.array([path[-1], self.average]).T, ":", color=STYLES["federated"]["color"], lw=2)
+            axis.plot(*self.average, label="new global model", markersize=11, **STYLES["federated"])
+        axis.plot(*self._start, "*", color=_INK, markersize=13, label="global model, sent to all")
+        axis.set(xlabel="slope", ylabel="intercept", xlim=(low[0], high[0]), ylim=(low[1], high[1]))
+        axis.set_title(f"Error on all points, and one round with {self._steps()}", fontsize=11)
+        axis.legend(loc="best", fontsize=9, framealpha=0.9)
+        return figure
+
+    def describe(self, step: int) -> str:
+        """Say what the drawing shows."""
+        sent = f"The server sends slope {self._start[0]:.2f}, intercept {self._start[1]:.2f} to every client."
+        if step == 1:
+            return sent
+        ends = "; ".join(f"client {k} to {path[-1][0]:.2f}, {path[-1][1]:.2f}" for k, path in enumerate(self._paths))
+        moved = f"{sent} In {self._steps()} the clients move: {ends}."
+        if step == 2:
+            return moved
+        weights = ", ".join(f"{weight:g}" for weight in self._weights)
+        return (
+            f"{moved} The server averages them, counting {weights}: slope {self.average[0]:.2f}, intercept "
+            f"{self.average[1]:.2f}, with error {self._error(self.average):.2f} on all points; the centralized line "
+            f"has {self._error(self._best):.2f}."
+        )
+
+    def _steps(self) -> str:
+        return f"{self._local_steps} local step{'' if self._local_steps == 1 else 's'}"
+
+    def _error(self, line: Sequence[float]) -> float:
+        return float(np.mean((line[0] * self._x + line[1] - self._y) ** 2))
+
+
+def device_map(devices: Devices, steps: int, num_rounds: int, deadline: float) -> Figure:
+    """Draw how long each device takes for a round, and in which rounds it is there; the fastest on top.
+
+    Args:
+        devices: one per client.
+        steps: training steps of a client in a round.
+        num_rounds: how many rounds to look at.
+        deadline: in simulated seconds, drawn as a line.
+    """
+    seconds = devices.seconds_per_transfer + steps * devices.seconds_per_step
+    order = np.argsort(seconds, kind="stable")
+    rows = np.arange(len(devices))
+    figure, (left, right) = new_figure(10.0, 1.6 + 0.19 * min(len(devices), 40), 1, 2, sharey=True, width_ratios=(3, 2))
+    late = seconds[order] > deadline
+    for chosen, look, label in ((~late, _LOOKS["in time"], "in time"), (late, _LOOKS["late"], "too late")):
+        left.barh(rows[chosen], seconds[order][chosen], height=0.75, label=label, **look)
+    left.axvline(deadline, color=_INK, linestyle="--", linewidth=2, label="deadline")
+    left.set(xlabel="simulated seconds for a round", ylabel="client, the fastest on top")
+    left.legend(fontsize=9, loc="upper right", framealpha=0.9)
+    there = [[devices.is_there(client, number + 1) for number in range(num_rounds)] for client in order]
+    right.imshow(~np.array(there), cmap="Greys", vmin=-0.25, vmax=1.25, aspect="auto", extent=_extent(there))
+    right.grid(False)
+    right.set(xlabel="round (dark: the device is away)", ylim=(len(devices) - 0.5, -0.5))
+    if num_rounds <= 20:
+        right.set_xticks(range(1, num_rounds + 1))
+    left.set_yticks(rows if len(devices) <= 40 else [], order if len(devices) <= 40 else [], fontsize=8)
+    return figure
+
+
+def _extent(rows: Sequence[Sequence[bool]]) -> tuple[float, float, float, float]:
+    """Return the edges of a map whose columns count from 1 and whose rows count from 0, downwards."""
+    return (0.5, len(rows[0]) + 0.5, len(rows) - 0.5, -0.5)
+
+
+_LOOKS = {
+    "in time": {"facecolor": STYLES["federated"]["color"], "edgecolor": _INK, "linewidth": 0.8},
+    "partial": {"facecolor": "#b9d9f4", "edgecolor": _INK, "linewidth": 0.8, "hatch": "//"},
+    "late": {"facecolor": "#e3e3e3", "edgecolor": STYLES["centralized"]["color"], "linewidth": 0.8, "hatch": ".."},
+}
+_NAMES = {"in time": "in time", "partial": "partial work, in time", "late": "late: cut off", "away": "away"}
+
+
+class RoundInTime:
+    """One round in simulated time: a bar for each client that is asked.
+
+    Args:
+        devices: one per client.
+        clients: who is asked, by number.
+        server_round: decides who is there.
+        steps: training steps that every client is asked for.
+        deadline, late: as in `Devices.answer`.
+
+    Raises:
+        InputError: a deadline not above 0, or an unknown `late`.
+    """
+
+    def __init__(
+        self,
+        devices: Devices,
+        clients: Sequence[int],
+        server_round: int,
+        steps: int,
+        *,
+        deadline: float | None = None,
+        late: Late = "drop",
+    ) -> None:
+        self._clients, self._deadline = list(clients), deadline
+        self.answers = [
+            devices.answer(client, server_round, steps, deadline=deadline, late=late) for client in self._clients
+        ]
+        self._in_full = [devices.answer(client, server_round, steps).seconds for client in self._clients]
+        self._fates = Counter(answer.fate for answer in self.answers)
+        self.seconds = round_seconds(self.answers, deadline)
+
+    def draw(self) -> Figure:
+        """Draw the round, with the time axis as long as the slowest client would take."""
+        figure, axis = new_figure(9.0, 1.7 + 0.3 * min(len(self._clients), 30))
+        for row, answer in enumerate(self.answers):
+            if answer.fate == "away":
+                axis.text(0, row, "  away", va="center", fontsize=9)
+            else:
+                axis.barh(row, answer.seconds, height=0.7, **_LOOKS[answer.fate])
+        axis.axvline(self.seconds, color=_INK, linewidth=2.5)
+        if self._deadline is not None:
+            axis.axvline(self._deadline, color="w", linewidth=1)  # shows as a dashed line on top of the round's end
+            axis.axvline(self._deadline, color=_INK, linestyle="--", linewidth=2)
+        handles = [Patch(label=_NAMES[fate], **_LOOKS[fate]) for fate in _LOOKS if self._fates[fate]]
+        handles += axis.plot([], [], color=_INK, linewidth=2.5, label=f"the round ends: {self.seconds:.1f} s")
+        if self._deadline is not None:
+            handles += axis.plot([], [], "--", color=_INK, linewidth=2, label=f"deadline: {self._deadline:.1f} s")
+        axis.set_yticks(range(len(self._clients)), [f"client {client}" for client in self._clients], fontsize=9)
+        axis.set(
+            xlabel="simulated seconds since the server asked", xlim=(0, 1.05 * max([*self._in_full, self.seconds]))
+        )
+        axis.invert_yaxis()
+        figure.legend(handles=handles, loc="outside upper center", ncols=len(handles), fontsize=9)
+        return figure
+
+    def describe(self) -> str:
+        """Say what the drawing shows."""
+        fates = ", ".join(f"{self._fates[fate]} {_NAMES[fate].split(':')[0].split(',')[0]}" for fate in _NAMES)
+        limit = "no deadline" if self._deadline is None else f"the deadline is after {self._deadline:.1f} seconds"
+        return (
+            f"{len(self._clients)} clients are asked, {limit}: {fates}. "
+            f"The round lasts {self.seconds:.1f} simulated seconds."
+        )
+
+
+_RULE_STYLES = (
+    {"color": "#3f90da", "marker": "o", "linestyle": "-"},
+    {"color": "#832db6", "marker": "s", "linestyle": "--"},
+    {"color": "#b07500", "marker": "^", "linestyle": "-."},
+    {"color": "#1b1b1b", "marker": "D", "linestyle": ":"},
+)
+
+
+def accuracy_by_clock(
+    runs: Mapping[str, Sequence[tuple[Sequence[float], Sequence[float]]]], lines: Mapping[str, float]
+) -> Figure:
+    """Draw accuracy against simulated time: the mean over seeds, and a band over their range.
+
+    A model stays as it is until the next round ends. A curve ends where the first of its seeds does.
+
+    Args:
+        runs: by rule (at most four), one pair per seed: the clock (rounds + 1,) from 0 on, and the accuracies then.
+        lines: heights of the reference lines by label, which starts with a key of `STYLES`.
+    """
+    figure, axis = new_figure(8.5, 4.6)
+    for (rule, seeds), style in zip(runs.items(), _RULE_STYLES, strict=False):
+        times = np.unique(np.concatenate([clock for clock, _ in seeds]))
+        times = times[times <= min(clock[-1] for clock, _ in seeds)]
+        values = np.array(
+            [np.asarray(accuracies)[np.searchsorted(clock, times, side="right") - 1] for clock, accuracies in seeds]
+        )
+        low, high, mean = values.min(axis=0), values.max(axis=0), values.mean(axis=0)
+        axis.fill_between(times, low, high, step="post", alpha=0.15, linewidth=0, color=style["color"])
+        look = {"linewidth": 2, "markersize": 6, "markevery": 0.12, "drawstyle": "steps-post"}
+        axis.plot(times, mean, label=rule, **look, **style)
+    for label, height in lines.items():
+        style = next(style for name, style in STYLES.items() if label.startswith(name))
+        axis.axhline(height, label=label, linewidth=2, **{**style, "marker": ""})
+    begin = min(clock[1] for seeds in runs.values() for clock, _ in seeds if len(clock) > 1)
+    end = max(clock[-1] for seeds in runs.values() for clock, _ in seeds)
+    ticks = [digit * 10.0**power for power in range(-2, 9) for digit in (1, 2, 5)]
+    axis.set(xscale="log", xlim=(0.9 * begin, 1.1 * end), ylabel="accuracy on the test images")
+    axis.set_xlabel("simulated seconds (logarithmic)")
+    axis.set_xticks([tick for tick in ticks if 0.9 * begin <= tick <= 1.1 * end])
+    axis.xaxis.set_major_formatter("{x:,g}")
+    axis.minorticks_off()
+    figure.legend(loc="outside right center", fontsize=9)
+    return figure
+
+
+def grouped_dots(rows: Mapping[str, Mapping[str, Sequence[float]]], *, xlabel: str) -> Figure:
+    """Draw one row per rule, and in it a mark per group and seed, with the mean of each group filled.
+
+    Args:
+        rows: by rule, the values of the seeds by group; the same groups in every row, at most three.
+        xlabel: with units.
+    """
+    groups = list(next(iter(rows.values())))
+    figure, axis = new_figure(8.5, 1.5 + 0.55 * len(rows))
+    for place, values in enumerate(rows.values()):
+        for shift, (group, style) in enumerate(zip(groups, _RULE_STYLES, strict=False)):
+            height = place + 0.22 * (shift - (len(groups) - 1) / 2)
+            look = {"color": style["color"], "marker": style["marker"]}
+            axis.plot([min(values[group]), max(values[group])], [height, height], color=style["color"], linewidth=2)
+            axis.plot(values[group], [height] * len(values[group]), fillstyle="none", linestyle="none", **look)
+            label = group if place == 0 else None
+            axis.plot(np.mean(values[group]), height, markersize=9, linestyle="none", label=label, **look)
+    axis.set_yticks(range(len(rows)), list(rows))
+    axis.set(xlabel=xlabel, ylim=(len(rows) - 0.5, -0.5))
+    axis.xaxis.set_major_formatter(lambda share, position: f"{share:.0%}")
+    figure.legend(loc="outside upper center", ncols=len(groups), fontsize=10)
+    return figure
+
+
+def _client_marker(client: int) -> str:
+    """Return the marker of a client, the same in every drawing."""
+    return "^sDPXv"[client % 6]
+
+
+def _blank(axis: Axes, title: str) -> None:
+    axis.set(xlim=(0, 1), ylim=(-0.16, 1), title=title)
+    axis.axis("off")
+
+
+def _node(axis: Axes, x: float, y: float, label: str, *, data: bool, model: bool, highlight: bool = False) -> None:
+    """Draw a box with a label; a barrel of data (square) and a model (circle) stand in it where it has them."""
+    edge = _MODEL if highlight else _INK
+    axis.add_patch(
+        FancyBboxPatch(
+            (x - 0.12, y - 0.11), 0.24, 0.22, boxstyle="round,pad=0.01", fill=False, ec=edge, lw=3 if highlight else 1.2
+        )
+    )
+    axis.text(x, y + 0.05, label, ha="center", va="center", fontsize=10)
+    places = [x - 0.05, x + 0.05] if data and model else [x, x]
+    if data:
+        axis.add_patch(
+            FancyBboxPatch((places[0] - 0.03, y - 0.085), 0.06, 0.07, boxstyle="square,pad=0", fc=_DATA, ec=_INK)
+        )
+    if model:
+        axis.add_patch(Circle((places[1], y - 0.05), 0.036, fc=_MODEL, ec=_INK))
+
+
+def _arrow(
+    axis: Axes, start: tuple[float, float], end: tuple[float, float], color: str, label: str = "", both: bool = False
+) -> None:
+    style = "<|-|>" if both else "-|>"
+    axis.add_patch(FancyArrowPatch(start, end, arrowstyle=style, mutation_scale=14, color=color, lw=2))
+    if label:
+        middle = ((start[0] + end[0]) / 2, (start[1] + end[1]) / 2)
+        axis.text(*middle, label, ha="center", va="center", fontsize=10, bbox={"fc": "white", "ec": "none", "pad": 1.5})

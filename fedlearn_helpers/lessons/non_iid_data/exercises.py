@@ -1,0 +1,136 @@
+"""The exercises of notebook 04."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from fedlearn_helpers.lessons.common.exercise import Exercise, NotYet, call, number
+
+LOWEST_ALPHA, HIGHEST_ALPHA = 0.05, 100.0
+_TOLERANCE = 0.1
+
+
+def _test_two_classes_distance(answer: Any) -> str:
+    mistakes = {
+        0.2: "That is what the client shares with everybody: two classes of ten. The distance is the rest.",
+        1.6: "That is the sum of the absolute differences. Total variation is half of it.",
+        0.4: "Either take all ten classes and halve the sum, or take only those it has more of and halve nothing.",
+        0.9: "That is a client with one class. Two classes are a little nearer to everybody.",
+        1.0: "Distance 1 means nothing in common. These two classes are a fifth of everybody's images, too.",
+    }
+    value = round(number(answer), 9)
+    if value in mistakes:
+        raise NotYet(mistakes[value])
+    if value != 0.8:
+        raise NotYet(
+            f"{value:g} is not it. Ten differences: twice 0.5 against 0.1, and eight times 0 against 0.1. Half their sum."
+        )
+    return "Eight tenths of its images would need another label before its mixture were everybody's."
+
+
+def deal_shards(labels: np.ndarray, num_clients: int, shards_each: int, seed: int) -> list[np.ndarray]:
+    """Sort the examples by class, cut them into equal shards, and deal each client some of them at random."""
+    by_class = np.argsort(labels, kind="stable")
+    shards = np.array_split(by_class, num_clients * shards_each)
+    order = np.random.default_rng(seed).permutation(len(shards))
+    return [np.concatenate([shards[i] for i in dealt]) for dealt in np.split(order, num_clients)]
+
+
+def _test_deal_shards(answer: Callable[..., Any]) -> str:
+    labels = np.random.default_rng(1).permutation(np.repeat(np.arange(6), 20))  # 120 examples, six classes
+
+    def run(seed: int) -> list[np.ndarray]:
+        parts = call(answer, labels.copy(), 6, 2, seed)
+        if not isinstance(parts, list | tuple) or len(parts) != 6:
+            got = f"{len(parts)} parts" if isinstance(parts, list | tuple) else f"a {type(parts).__name__}"
+            raise NotYet(f"For six clients the function must return a list of six arrays, and it returned {got}.")
+        try:
+            arrays = [np.asarray(part) for part in parts]
+        except ValueError:
+            raise NotYet("A client's part must be one array: np.concatenate joins its shards.") from None
+        if any(part.ndim != 1 for part in arrays):
+            raise NotYet("A client's part must be one flat array of indices: np.concatenate joins its shards.")
+        return arrays
+
+    parts = run(seed=0)
+    everything = np.concatenate(parts)
+    if set(everything.tolist()) == set(range(6)):
+        raise NotYet("These are labels. A part holds the indices of a client's examples: np.argsort gives them.")
+    if len(everything) > len(set(everything.tolist())):
+        raise NotYet("Some example is dealt twice. A shuffled deck has every shard once: permutation, not choice.")
+    if sorted(everything.tolist()) != list(range(120)):
+        raise NotYet(f"All 120 examples must be dealt, and {len(everything)} are.")
+    if {len(part) for part in parts} != {20}:
+        sizes = ", ".join(str(len(part)) for part in parts)
+        raise NotYet(f"With 120 examples six clients get 20 each, and yours get {sizes}.")
+    kinds = [len(np.unique(labels[part])) for part in parts]
+    if max(kinds) > 2:
+        raise NotYet(
+            f"Two shards of one class each are at most two classes, and a client of yours has {max(kinds)}. "
+            "Sort the examples by class before you cut."
+        )
+    deals = [run(seed) for seed in (0, 1, 2, 3)]
+    if all(max(len(np.unique(labels[part])) for part in parts) == 1 for parts in deals):
+        raise NotYet("Every client got neighbouring shards, which have the same class. Shuffle the shards, then deal.")
+    if len({tuple(np.sort(parts[0]).tolist()) for parts in deals}) == 1:
+        raise NotYet("Seeds 0 to 3 give the same deal. Let np.random.default_rng(seed) shuffle the shards.")
+    return "The split of McMahan et al. (2017): most clients have two classes, some have two shards of the same one."
+
+
+def _test_half_way(answer: Any, *, mean_distance: Callable[[float], float]) -> str:
+    alpha = number(answer)
+    if not LOWEST_ALPHA <= alpha <= HIGHEST_ALPHA:
+        raise NotYet(f"The answer must be from {LOWEST_ALPHA:g} to {HIGHEST_ALPHA:g}, and it is {alpha:g}.")
+    most, mine = mean_distance(LOWEST_ALPHA), mean_distance(alpha)
+    goal = f"Half of {most:.2f} is {most / 2:.2f}, and alpha = {alpha:g} gives {mine:.2f}"
+    if mine > (1 + _TOLERANCE) * most / 2:
+        raise NotYet(f"{goal}: still too different. A larger alpha makes clients more alike.")
+    if mine < (1 - _TOLERANCE) * most / 2:
+        raise NotYet(f"{goal}: already too alike. A smaller alpha makes clients more different.")
+    return (
+        f"{goal}. Half-way in distance is far from half-way between the two ends in alpha: hence the logarithmic axis."
+    )
+
+
+two_classes_distance = Exercise(
+    name="two_classes_distance",
+    kind="predict",
+    difficulty="easy",
+    minutes=4,
+    hints=(
+        "Write both mixtures down as ten numbers: the client's has two that are not 0, everybody's are all 0.1.",
+        "Two differences of 0.4 and eight of 0.1; half their sum.",
+    ),
+    solution_code="prediction = (2 * abs(0.5 - 0.1) + 8 * abs(0 - 0.1)) / 2",
+    test=_test_two_classes_distance,
+)
+
+shard_split = Exercise(
+    name="shard_split",
+    kind="code",
+    difficulty="medium",
+    minutes=12,
+    hints=(
+        "np.argsort(labels) lists the examples class by class; np.array_split cuts a list into so many pieces.",
+        "Shuffle the numbers of the shards, give each client shards_each of them, and join its shards.",
+    ),
+    solution_code=deal_shards,
+    test=_test_deal_shards,
+)
+
+half_way = Exercise(
+    name="half_way",
+    kind="explore",
+    difficulty="medium",
+    minutes=8,
+    hints=(
+        "Call mean_distance(0.05), halve it, and look at the figure of section 3: where does the curve cross that height?",
+        "Try alphas on a logarithmic grid: np.geomspace(0.05, 100, 40).",
+    ),
+    solution_code="""
+        goal = mean_distance(0.05) / 2
+        half_way_alpha = min(np.geomspace(0.05, 100, 40), key=lambda a: abs(mean_distance(a) - goal))
+    """,
+    test=_test_half_way,
+)

@@ -1,0 +1,220 @@
+"""The exercises of notebook 05."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from flwr.app import Array, ArrayRecord, ConfigRecord, Error, Message, MetricRecord, RecordDict
+from flwr.serverapp import Grid
+from flwr.serverapp.strategy import FedAvg
+
+from fedlearn_helpers.algorithms.registry import METHODS
+from fedlearn_helpers.errors import one_line
+from fedlearn_helpers.lessons.common.exercise import Exercise, NotAttempted, NotYet
+from fedlearn_helpers.simulation.grid import server_identity
+from fedlearn_helpers.simulation.simulate import quiet_flower
+
+
+def _test_same_after_one_step(answer: Any) -> str:
+    if isinstance(answer, str) or not hasattr(answer, "__iter__"):
+        raise NotYet(f"The answer must be a set of names, such as {{'fedprox', 'scaffold'}}, and it is {answer!r}.")
+    names = {str(name) for name in answer}
+    if unknown := sorted(names - set(METHODS)):
+        raise NotYet(f"These are no names of strategies: {', '.join(unknown)}. The table of section 8 has the names.")
+    right = {"fedprox", "fednova", "scaffold", "fedavgm"}
+    objections = {
+        "feddyn": "FedDyn's server subtracts h / α, which is not zero any more when the first answers are in.",
+        "qfedavg": "q-FedAvg weighs clients by their losses, and takes a shorter step, from the first round on.",
+        "fedadam": "FedAdam divides the change by the root of v: every weight moves by about the same.",
+        "fedyogi": "FedYogi divides the change by the root of v: every weight moves by about the same.",
+        "fedadagrad": "FedAdagrad divides the change by the root of v: every weight moves by about the same.",
+    }
+    for name, objection in objections.items():
+        if name in names:
+            raise NotYet(objection)
+    hints = {
+        "fedprox": "What is the pull μ (w − w_t) before the first step, where w is still w_t?",
+        "fednova": "If all clients take one step, what is left for FedNova to correct?",
+        "scaffold": "What are the control variates in the first round?",
+        "fedavgm": "What does the momentum remember before the first round?",
+    }
+    for name, hint in hints.items():
+        if name not in names:
+            raise NotYet(f"One more does the same as FedAvg. {hint}")
+    assert names - {"fedavg"} == right
+    return (
+        "FedProx's pull is zero where the step begins; FedNova has equal steps to weigh; SCAFFOLD's control variates and "
+        "FedAvgM's momentum start at zero. (SCAFFOLD's mean is uniform: with equal numbers of images that is FedAvg's.)"
+    )
+
+
+class ServerRateFedAvg(FedAvg):
+    """FedAvg with a server learning rate: the global model goes that share of the way to the clients' mean."""
+
+    def __init__(self, server_learning_rate: float, **options: Any) -> None:
+        super().__init__(**options)
+        self.server_learning_rate = server_learning_rate
+
+    def configure_train(
+        self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
+    ) -> Iterable[Message]:
+        """Keep what the clients are about to receive."""
+        self.model = arrays
+        return super().configure_train(server_round, arrays, config, grid)
+
+    def aggregate_train(
+        self, server_round: int, replies: Iterable[Message]
+    ) -> tuple[ArrayRecord | None, MetricRecord | None]:
+        """Go part of the way from the old model to the clients' mean."""
+        mean, metrics = super().aggregate_train(server_round, replies)
+        if mean is None:  # no client answered
+            return None, metrics
+        old, new = self.model.to_torch_state_dict(), mean.to_torch_state_dict()
+        rate = self.server_learning_rate
+        return ArrayRecord({name: old[name] + rate * (new[name] - old[name]) for name in old}), metrics
+
+
+class _TwoClients:
+    """A grid with nothing but two node ids: strategies ask for them when they configure a round."""
+
+    def get_node_ids(self) -> list[int]:
+        return [1, 2]
+
+
+_START = np.array([1.0, 2.0])
+_ANSWERS = (np.array([3.0, 2.0]), np.array([3.0, 6.0]))  # from clients with 30 and 10 examples: their mean is [3, 3]
+
+
+def _test_server_rate(answer: Any) -> str:
+    if not isinstance(answer, type) or not issubclass(answer, FedAvg):
+        raise NotYet("The answer must be a class that inherits from FedAvg: class ServerRateFedAvg(FedAvg).")
+    if answer.aggregate_train is FedAvg.aggregate_train:
+        raise NotAttempted
+
+    def one_round(rate: float, failing: bool = False) -> tuple[Any, Any]:
+        options = {"min_train_nodes": 2, "min_available_nodes": 2}
+        with server_identity(), quiet_flower():
+            try:
+                rules = answer(rate, **options)
+                config = ConfigRecord()
+                messages = list(
+                    rules.configure_train(1, ArrayRecord({"w": Array(_START.copy())}), config, _TwoClients())
+                )
+                result = rules.aggregate_train(1, [_reply(message, k, failing) for k, message in enumerate(messages)])
+            except Exception as error:
+                when = " when no client answers" if failing else ""
+                raise NotYet(f"A round{when} raised {one_line(error)}") from None
+        if result is ...:
+            raise NotAttempted
+        if not (isinstance(result, tuple) and len(result) == 2):
+            raise NotYet(f"aggregate_train must return two things, arrays and metrics, and it returned {result!r}.")
+        return result
+
+    def reached(rate: float) -> np.ndarray:
+        arrays, _ = one_round(rate)
+        if arrays is ...:
+            raise NotAttempted
+        if not isinstance(arrays, ArrayRecord):
+            raise NotYet(f"The first thing returned must be an ArrayRecord, and it is a {type(arrays).__name__}.")
+        return arrays["w"].numpy()
+
+    half, whole, none = reached(0.5), reached(1.0), reached(0.0)
+    if np.allclose(half, [3, 3]):
+        raise NotYet("With server_learning_rate = 0.5 the model is still the clients' mean: the rate has no effect.")
+    if np.allclose(half, 0.5 * np.array([3.0, 3.0])):
+        raise NotYet(
+            "The mean itself is scaled. It is the *change* from the old model to the mean that is to be scaled."
+        )
+    if np.allclose(half, _START - 0.5 * (np.array([3.0, 3.0]) - _START)):
+        raise NotYet("The model goes away from the clients' mean: the sign of the change is wrong.")
+    if np.allclose(none, [3, 3]):
+        raise NotYet("With rate 0 the old model must stay, and yours goes all the way: old and new are exchanged.")
+    if not (np.allclose(whole, [3, 3]) and np.allclose(none, _START) and np.allclose(half, [2, 2.5])):
+        raise NotYet(
+            f"From [1, 2], with the clients' mean at [3, 3], rates 0, 0.5 and 1 must give [1, 2], [2, 2.5] and [3, 3]; "
+            f"yours give {none.tolist()}, {half.tolist()} and {whole.tolist()}."
+        )
+    arrays, _ = one_round(0.5, failing=True)
+    if arrays is not None:
+        raise NotYet("When no client answers, return None for the arrays: Flower then keeps the old model.")
+    return "It is FedAvgM without momentum. Give it to federate in place of a name and see what it does: run the next cell."
+
+
+def _reply(message: Message, client: int, failing: bool) -> Message:
+    if failing:
+        return Message(Error(code=2, reason="no network"), reply_to=message)
+    metrics = MetricRecord({"num-examples": (30, 10)[client % 2], "loss": 1.0})
+    arrays = ArrayRecord({"w": Array(_ANSWERS[client % 2].copy())})
+    return Message(RecordDict({"arrays": arrays, "metrics": metrics}), reply_to=message)
+
+
+def _test_fairest(answer: Any, *, table: pd.DataFrame, partition: str) -> str:
+    here = table[(table["partition"] == partition) & ~table["strategy"].isin(["local only", "centralized"])]
+    worst = here.groupby("strategy")["worst_client_accuracy"].mean()
+    if not isinstance(answer, str) or answer not in worst.index:
+        raise NotYet(f"The answer must be one of {', '.join(map(repr, worst.index))}, and it is {answer!r}.")
+    best = worst.max()
+    if worst[answer] < best - 1e-12:
+        on_average = here.groupby("strategy")["mean_client_accuracy"].mean()
+        single = here.loc[here["worst_client_accuracy"].idxmax(), "strategy"]
+        why = ""
+        if answer == on_average.idxmax():
+            why = " It has the best mean over clients; that is another question."
+        elif answer == single:
+            why = " It had the best single run; average over the seeds."
+        raise NotYet(
+            f"The worst client of {answer} has {worst[answer]:.1%} on average over the seeds, and another strategy's has "
+            f"more.{why}"
+        )
+    spread = here[here["strategy"] == answer]["worst_client_accuracy"]
+    return (
+        f"{answer}: {best:.1%} on average, between {spread.min():.1%} and {spread.max():.1%} from seed to seed. "
+        "Is the next best really worse, or less lucky?"
+    )
+
+
+same_after_one_step = Exercise(
+    name="same_after_one_step",
+    kind="predict",
+    difficulty="medium",
+    minutes=6,
+    hints=(
+        "Many corrections need something to correct: a distance from the received model, or memories of earlier rounds.",
+        "Go through the rules of sections 3 to 6 and put in zeros: for c and c_i, for the momentum, for w − w_t.",
+    ),
+    solution_code='prediction = {"fedprox", "fednova", "scaffold", "fedavgm"}',
+    test=_test_same_after_one_step,
+)
+
+own_strategy = Exercise(
+    name="own_strategy",
+    kind="code",
+    difficulty="hard",
+    minutes=20,
+    hints=(
+        "configure_train gets the model that the clients receive: keep it in self. super().aggregate_train returns the "
+        "clients' mean, and the metrics.",
+        "record.to_torch_state_dict() gives tensors by name; ArrayRecord(…) makes a record of them. The new model is "
+        "old + rate · (mean − old), entry by entry. If the mean is None, no client has answered.",
+    ),
+    solution_code=ServerRateFedAvg,
+    test=_test_server_rate,
+)
+
+fairest = Exercise(
+    name="fairest",
+    kind="explore",
+    difficulty="easy",
+    minutes=6,
+    hints=(
+        "table has a column worst_client_accuracy. Keep the rows of the partition, then group by strategy.",
+        'here.groupby("strategy")["worst_client_accuracy"].mean() has one number per strategy; idxmax finds the largest.',
+    ),
+    solution_code="""
+        here = table[table["partition"] == skewed]
+        here = here[~here["strategy"].isin(["local only", "centralized"])]
+        answer = here.groupby("strategy")["worst_client_accuracy"].mean().idxmax()
+    """,
+    test=_test_fairest,
+)

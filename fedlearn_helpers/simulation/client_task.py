@@ -1,0 +1,116 @@
+"""One client's turn: a message goes in, a reply comes out. The same code for every engine in this package."""
+
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from flwr.app import Context, Message, Metadata, RecordDict
+from flwr.clientapp import ClientApp
+
+from fedlearn_helpers.seeds import seeded
+from fedlearn_helpers.simulation.packing import Parcel, pack, unpack
+
+
+@dataclass(frozen=True)
+class Turn:
+    """What one client needs to answer one message.
+
+    Attributes:
+        metadata, content: the message.
+        bytes_down: size of the arrays in the message.
+        node_config, run_config: for the client's context.
+        state: what the client kept from earlier turns; None if nothing.
+        round, phase, client: where in the run this is.
+        seed: for the global random generators.
+    """
+
+    metadata: Metadata
+    content: Parcel
+    bytes_down: int
+    node_config: dict[str, Any]
+    run_config: dict[str, Any]
+    state: Parcel | None
+    round: int
+    phase: str
+    client: int
+    seed: int
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a turn.
+
+    Attributes:
+        seconds: time the client's code took.
+        metadata, content: the client's reply; None if its code raised.
+        state: what the client wants to keep; None if nothing.
+        metrics: the scalar metrics in the reply.
+        bytes_up: size of the arrays in the reply.
+        exception: what the client's code raised; None if it replied.
+    """
+
+    seconds: float
+    metadata: Metadata | None = None
+    content: Parcel | None = None
+    state: Parcel | None = None
+    metrics: dict[str, float] = field(default_factory=dict)
+    bytes_up: int = 0
+    exception: Exception | None = None
+
+
+def take_turn(client_app: ClientApp, turn: Turn) -> Outcome:
+    """Call the client's code with its own random seed and its own copy of message and state, on one thread.
+
+    An answer that is no message, or an error message (Flower's mods send such), counts as raised.
+
+    One thread, because floating-point sums depend on how they are split over threads: so the bits
+    are the same however many clients run side by side.
+    """
+    message = Message(unpack(turn.content), metadata=turn.metadata)
+    context = Context(
+        run_id=turn.metadata.run_id,
+        node_id=turn.metadata.dst_node_id,
+        node_config=dict(turn.node_config),
+        state=RecordDict() if turn.state is None else unpack(turn.state),
+        run_config=dict(turn.run_config),
+    )
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    start = time.perf_counter()
+    try:
+        with seeded(turn.seed):
+            reply = client_app(message, context)
+        seconds = time.perf_counter() - start
+        if not isinstance(reply, Message):
+            raise TypeError(f"a client's function must return a Message, got {reply!r}")
+        if reply.has_error():
+            raise RuntimeError(f"the client answered with an error: {reply.error.reason}")
+        return Outcome(
+            seconds,
+            reply.metadata,
+            pack(reply.content),
+            pack(context.state) if context.state else None,
+            _scalars(reply.content),
+            array_bytes(reply.content),
+        )
+    except Exception as exception:
+        where = f"client {turn.client} in round {turn.round}, phase {turn.phase!r}"
+        exception.add_note(f"(raised by {where})")
+        return Outcome(time.perf_counter() - start, exception=exception)
+    finally:
+        torch.set_num_threads(threads)
+
+
+def array_bytes(content: RecordDict) -> int:
+    """Return the size of the arrays in a message, as Flower serializes them."""
+    return sum(len(array.data) for record in content.array_records.values() for array in record.values())
+
+
+def _scalars(content: RecordDict) -> dict[str, float]:
+    return {
+        name: value
+        for record in content.metric_records.values()
+        for name, value in record.items()
+        if not isinstance(value, list)
+    }

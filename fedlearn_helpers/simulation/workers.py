@@ -1,0 +1,279 @@
+"""Where clients take their turns: one after the other here, or side by side in forked processes.
+
+A forked process starts in milliseconds, sees the data set, the model and the notebook's own
+functions as they are, and shares their memory with this process until it writes to them. Models
+stay warm in it from round to round.
+"""
+
+import contextlib
+import ctypes
+import gc
+import io
+import math
+import os
+import signal
+import sys
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from multiprocessing.connection import wait
+from pathlib import Path
+from typing import Literal, Protocol, Self
+
+import torch
+from flwr.clientapp import ClientApp
+
+from fedlearn_helpers.errors import InputError
+from fedlearn_helpers.simulation.channel import Channel
+from fedlearn_helpers.simulation.client_task import Outcome, Turn, take_turn
+
+Workers = int | Literal["auto"]
+_QUOTA = Path("/sys/fs/cgroup/cpu.max")  # of the container this process runs in (Linux, control groups 2)
+OnFinished = Callable[[Turn, Outcome], None]
+
+
+class Executor(Protocol):
+    """Takes turns for clients; a context manager that cleans up after itself."""
+
+    def run(self, turns: Sequence[Turn], on_finished: OnFinished) -> Iterator[Outcome]:
+        """Yield one outcome per turn, in the order of the turns; tell `on_finished` as soon as each is there."""
+        ...
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, *details: object) -> None: ...
+
+
+def make_executor(client_app: ClientApp, workers: Workers, num_clients: int) -> Executor:
+    """Return what runs the clients.
+
+    Args:
+        client_app: the clients' code.
+        workers: processes to spread clients over; "auto" is one per core this process may use,
+            where processes can be forked and the work is not on a GPU, and 1 elsewhere.
+        num_clients: more workers than clients are not started.
+
+    Raises:
+        InputError: workers below 1, or above 1 where processes cannot be forked.
+    """
+    obstacle = obstacle_to_forking()
+    if workers == "auto":
+        workers = 1 if obstacle else cores()
+    elif isinstance(workers, bool) or not isinstance(workers, int) or workers < 1:
+        raise InputError(f"workers must be 'auto' or a whole number >= 1, got {workers!r}")
+    elif workers > 1 and obstacle:
+        raise InputError(f"workers must be 1 or 'auto' here, because {obstacle}, got {workers}")
+    workers = min(workers, num_clients)
+    return ForkedWorkers(client_app, workers) if workers > 1 else ThisProcess(client_app)
+
+
+def obstacle_to_forking() -> str | None:
+    """Return why processes cannot be forked here, or None where they can."""
+    if sys.platform != "linux":
+        return f"forked workers need Linux and this is {sys.platform}"
+    if torch.cuda.is_initialized():
+        return "PyTorch uses CUDA, which does not survive a fork"
+    return None
+
+
+def cores() -> int:
+    """Return how many cores this process may use: those it is bound to, or fewer in a container with a quota."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        quota, period = _QUOTA.read_text().split()
+    except (OSError, ValueError):  # no such file, or not of this form: no quota
+        return cores
+    return cores if quota == "max" else min(cores, math.ceil(int(quota) / int(period)))
+
+
+@contextmanager
+def short_collections() -> Iterator[None]:
+    """Hide all that exists from the collector of cyclic garbage inside the block, and in processes forked there.
+
+    Flower's q-FedAvg collects after every client, and to walk over all of PyTorch takes 0.1 s. In a worker it would
+    also copy all memory that is shared.
+    """
+    outermost = gc.get_freeze_count() == 0
+    if outermost:
+        gc.freeze()
+    try:
+        yield
+    finally:
+        if outermost:
+            gc.unfreeze()
+
+
+class ThisProcess:
+    """Takes one turn after the other in this process."""
+
+    def __init__(self, client_app: ClientApp) -> None:
+        self._client_app = client_app
+
+    def run(self, turns: Sequence[Turn], on_finished: OnFinished) -> Iterator[Outcome]:
+        """Yield one outcome per turn, in the order of the turns; tell `on_finished` as soon as each is there."""
+        for turn in turns:
+            outcome = take_turn(self._client_app, turn)
+            on_finished(turn, outcome)
+            yield outcome
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *details: object) -> None:
+        pass
+
+
+class ForkedWorkers:
+    """Takes turns side by side in processes forked from this one when the first turn comes.
+
+    The outcomes are the same bits as those of `ThisProcess`. Whatever ends the run (its end, an
+    exception, an interrupt, the death of this process) ends the workers.
+    """
+
+    def __init__(self, client_app: ClientApp, count: int) -> None:
+        self._client_app, self._count = client_app, count
+        self._channels: list[Channel] = []
+        self._busy: dict[Channel, int] = {}  # which turn each worker that has one is at
+        self._pids: list[int] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *details: object) -> None:
+        self._stop()
+
+    def _stop(self) -> None:
+        for channel in self._channels:
+            channel.close()
+        for pid in self._pids:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        for pid in self._pids:
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(pid, 0)
+        self._channels, self._busy, self._pids = [], {}, []
+
+    def run(self, turns: Sequence[Turn], on_finished: OnFinished) -> Iterator[Outcome]:
+        """Yield one outcome per turn, in the order of the turns; tell `on_finished` as soon as each is there."""
+        if self._busy:  # an earlier batch was given up; its answers must not be taken for those of this one
+            self._stop()
+        if not self._pids:
+            _warm_up()
+            gc.freeze()  # what has come since the run began, too: see `short_collections`
+            for _ in range(self._count):
+                self._start_worker()
+        waiting, finished = deque(range(len(turns))), {}
+        for channel in self._channels:
+            self._hand_out(channel, turns, waiting)
+        for position, turn in enumerate(turns):
+            while position not in finished:
+                for channel in wait(list(self._busy)):
+                    done = self._busy[channel]
+                    with _death_explained(turns[done]):
+                        finished[done] = channel.receive()
+                    del self._busy[channel]
+                    self._hand_out(channel, turns, waiting)
+                    on_finished(turns[done], finished[done][0])
+            outcome, printed, complained = finished.pop(position)
+            print(printed, end="")
+            print(complained, end="", file=sys.stderr)
+            yield outcome if outcome.exception is None else self._repeat_here(turn, outcome)
+
+    def _hand_out(self, channel: Channel, turns: Sequence[Turn], waiting: deque[int]) -> None:
+        if waiting:
+            position = self._busy[channel] = waiting.popleft()
+            with _death_explained(turns[position]):
+                channel.send(turns[position])
+
+    def _repeat_here(self, turn: Turn, outcome: Outcome) -> Outcome:
+        """Take the failed turn again in this process: a traceback cannot travel between processes.
+
+        With the same message, state and seed the client fails in the same way, and this time the
+        traceback, and `%debug`, are real. Should it succeed, the worker's own exception stands.
+        """
+        with _captured():  # its output was printed already
+            again = take_turn(self._client_app, turn)
+        return again if again.exception is not None else outcome
+
+    def _start_worker(self) -> None:
+        ours, theirs = Channel.pair()
+        parent = os.getpid()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        unblocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # no interrupt until both sides are set
+        try:
+            pid = os.fork()
+            if pid == 0:
+                try:
+                    _end_with(parent)
+                    for other in [ours, *self._channels]:
+                        other.close()
+                    _serve(self._client_app, theirs)
+                finally:
+                    os._exit(0)  # no clean-up of what belongs to the parent: sockets, threads, displays
+            self._channels.append(ours)
+            self._pids.append(pid)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, unblocked)
+        theirs.close()
+
+
+def _warm_up() -> None:
+    """Make a first optimizer: PyTorch then imports a second's worth of modules, here once, not in every worker.
+
+    The collector of cyclic garbage would look again and again at all that is imported, and take a third of the time.
+    """
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        torch.optim.SGD([torch.zeros(1, requires_grad=True)])
+    finally:
+        if collecting:
+            gc.enable()
+
+
+def _serve(client_app: ClientApp, channel: Channel) -> None:
+    """Answer turns until the other end closes."""
+    while True:
+        try:
+            turn = channel.receive()
+        except EOFError:
+            return
+        with _captured() as (printed, complained):
+            outcome = take_turn(client_app, turn)
+        if (exception := outcome.exception) is not None:  # not every exception can be pickled; its words always can
+            summary = RuntimeError(f"{type(exception).__name__}: {exception}")
+            summary.__notes__ = exception.__notes__
+            outcome = replace(outcome, exception=summary)
+        channel.send((outcome, printed.getvalue(), complained.getvalue()))
+
+
+@contextlib.contextmanager
+def _captured() -> Iterator[tuple[io.StringIO, io.StringIO]]:
+    """Collect what is written to stdout and stderr."""
+    printed, complained = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(complained):
+        yield printed, complained
+
+
+@contextlib.contextmanager
+def _death_explained(turn: Turn) -> Iterator[None]:
+    """Say which client's worker is gone when its channel is."""
+    try:
+        yield
+    except (EOFError, OSError):
+        raise RuntimeError(
+            f"the worker process of client {turn.client} died in round {turn.round}, phase {turn.phase!r}; "
+            "the machine may be out of memory: try fewer workers"
+        ) from None
+
+
+def _end_with(parent: int) -> None:
+    """Leave interrupts to the parent, and end when the parent does."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    set_parent_death_signal = 1
+    ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGKILL)
+    if os.getppid() != parent:  # it died between the fork and the line above
+        os._exit(0)
+    torch.set_num_threads(1)

@@ -1,0 +1,176 @@
+"""Strategies x partitions x seeds: one table, which an interruption does not change."""
+
+import json
+
+import numpy as np
+import pytest
+from noise import noise_images
+
+from fedlearn_helpers.algorithms import Recipe
+from fedlearn_helpers.errors import InputError
+from fedlearn_helpers.experiments import compare as comparison
+from fedlearn_helpers.experiments.compare import Comparison, compare, summarize
+from fedlearn_helpers.experiments.federate import federate
+from fedlearn_helpers.partition import dirichlet, split_train_validation
+
+PLAN = {
+    "strategies": ("fedavg", "scaffold"),
+    "partitions": ("iid", "dirichlet:0.5"),
+    "seeds": (0, 1),
+    "num_clients": 3,
+    "num_rounds": 2,
+    "recipe": Recipe(batch_size=20),
+}
+
+
+@pytest.fixture(scope="module")
+def noise():
+    return noise_images(120, 40)
+
+
+def run(noise, folder=None, workers=1, **change):
+    return compare(Comparison(**(PLAN | change)), noise, folder=folder, workers=workers, label=None)
+
+
+def test_the_table_has_a_row_for_every_strategy_partition_and_seed_and_for_both_reference_lines(noise):
+    table = run(noise)
+    assert len(table) == (2 + 2) * 2 * 2
+    assert set(table["strategy"]) == {"local only", "centralized", "fedavg", "scaffold"}
+    assert table.groupby(["strategy", "partition"])["seed"].apply(list).tolist() == [[0, 1]] * 8
+    federated = table[table["strategy"].isin(["fedavg", "scaffold"])]
+    accuracies = federated[[name for name in table.columns if "accuracy" in name]]
+    assert accuracies.notna().all(axis=None) and accuracies.stack().between(0, 1).all()
+    assert (federated["best_test_accuracy"] >= federated["test_accuracy"]).all()
+    assert (table["worst_client_accuracy"] <= table["mean_client_accuracy"]).all()
+    megabytes = federated.groupby("strategy")["megabytes"].mean()
+    assert megabytes["scaffold"] > 1.4 * megabytes["fedavg"], "controls travel, too"
+
+
+def test_a_run_is_the_federation_that_its_names_say(noise):
+    table = run(noise).set_index(["strategy", "partition", "seed"])
+    labels = noise.train_labels.numpy()
+    parts = dirichlet(labels, 3, alpha=0.5, seed=1)
+    shards = split_train_validation(parts, validation_fraction=0.2, seed=1, labels=labels)
+    outcome = federate("scaffold", noise, shards, num_rounds=2, recipe=Recipe(batch_size=20), seed=1, workers=1)
+    row = table.loc["scaffold", "dirichlet:0.5", 1]
+    assert row["test_accuracy"] == outcome.test_accuracy[-1]
+    assert row["worst_client_accuracy"] == outcome.client_accuracy.min()
+
+
+def test_workers_change_nothing(noise):
+    assert run(noise).equals(run(noise, workers=2))
+
+
+def test_an_interrupted_comparison_goes_on_and_gives_the_same_table(noise, tmp_path, monkeypatch):
+    whole = run(noise)
+    real, started = comparison._rows, []
+
+    def interrupted(plan, dataset, shards, of):
+        started.append(of)
+        if len(started) == 6:
+            raise KeyboardInterrupt
+        return real(plan, dataset, shards, of)
+
+    monkeypatch.setattr(comparison, "_rows", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        run(noise, tmp_path)
+    assert len(list(tmp_path.iterdir())) == 5
+
+    repeated = []
+    monkeypatch.setattr(comparison, "_rows", lambda *details: repeated.append(details[-1]) or real(*details))
+    assert run(noise, tmp_path).equals(whole)
+    assert len(repeated) == 12 - 5
+    repeated.clear()
+    assert run(noise, tmp_path).equals(whole) and repeated == [], "nothing left to do"
+
+
+def test_a_comparison_can_grow(noise, tmp_path, monkeypatch):
+    run(noise, tmp_path, strategies=("fedavg",), seeds=(0,))
+    real, repeated = comparison._rows, []
+    monkeypatch.setattr(comparison, "_rows", lambda *details: repeated.append(details[-1]) or real(*details))
+    assert run(noise, tmp_path).equals(run(noise))
+    assert len([of for of in repeated if of.seed == 0 and of.strategy == "fedavg"]) == 2, "those of the second run"
+
+
+@pytest.mark.parametrize(
+    ("change", "name"),
+    [
+        ({"num_rounds": 3}, "num_rounds"),
+        ({"recipe": Recipe(batch_size=10)}, "recipe"),
+        ({"max_images": 60}, "max_images"),
+        ({"fraction_train": 0.5}, "fraction_train"),
+    ],
+)
+def test_results_of_another_comparison_are_not_taken_for_those_of_this_one(noise, tmp_path, change, name):
+    run(noise, tmp_path)
+    with pytest.raises(
+        InputError, match=f"folder must be empty or hold runs of the same comparison, and in .* {name} is"
+    ):
+        run(noise, tmp_path, **change)
+
+
+def test_other_settings_of_one_strategy_concern_its_runs_alone(noise, tmp_path):
+    run(noise, tmp_path, strategies=("fedavg",))
+    run(noise, tmp_path, strategies=("fedavg", "fedprox"), settings={"fedprox": {"mu": 1.0}})
+    with pytest.raises(InputError, match="fedprox.* settings is {'mu': 1.0}, not {'mu': 2.0}"):
+        run(noise, tmp_path, strategies=("fedavg", "fedprox"), settings={"fedprox": {"mu": 2.0}})
+
+
+@pytest.mark.parametrize("content", ["", "[]", '{"run": {}}', "{"])
+def test_a_damaged_file_is_named(noise, tmp_path, content):
+    run(noise, tmp_path)
+    damaged = next(tmp_path.iterdir())
+    damaged.write_text(content)
+    with pytest.raises(InputError, match=f"{damaged.name} is damaged; delete it"):
+        run(noise, tmp_path)
+
+
+def test_files_say_what_they_are_of(noise, tmp_path):
+    run(noise, tmp_path)
+    kept = json.loads((tmp_path / "scaffold_dirichlet-0.5_1.json").read_text())
+    assert kept["run"]["strategy"] == "scaffold" and kept["run"]["recipe"]["batch_size"] == 20
+    assert kept["run"]["dataset"] == "noise"
+
+
+def test_max_images_are_chosen_at_random_and_each_seed_chooses_its_own(noise):
+    shards = [comparison.make_shards(Comparison(**PLAN, max_images=30), noise, "iid", seed) for seed in (0, 1)]
+    chosen = [np.concatenate([part for shard in of for part in (shard.train, shard.validation)]) for of in shards]
+    assert [len(set(images.tolist())) for images in chosen] == [30, 30]
+    assert set(chosen[0].tolist()) != set(chosen[1].tolist())
+    assert max(chosen[0]) > 60
+
+
+def test_the_summary_has_mean_and_spread_over_seeds(noise):
+    table = run(noise)
+    row = summarize(table).loc["dirichlet:0.5", "scaffold"]
+    values = table.query("strategy == 'scaffold' and partition == 'dirichlet:0.5'")["test_accuracy"]
+    assert row["test_accuracy"] == pytest.approx(values.mean())
+    assert row["test_accuracy_std"] == pytest.approx(values.std()) and row["seeds"] == 2
+    alone = summarize(table[table["seed"] == 0]).loc["iid", "fedavg"]
+    assert alone["test_accuracy_std"] == 0 and alone["seeds"] == 1
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"strategies": ()}, "strategies must name at least one, got none"),
+        ({"strategies": ("fedsgd",)}, "strategy must be 'fedavg', .*, got 'fedsgd'"),
+        ({"partitions": ("even",)}, "partition must be one of iid, .*, got 'even'"),
+        ({"seeds": (0, -1)}, "seeds must be >= 0, got -1"),
+        ({"num_rounds": 0}, "num_rounds must be >= 1, got 0"),
+        ({"num_clients": 0}, "num_clients must be >= 1, got 0"),
+        ({"fraction_train": 2}, "fraction_train must be > 0 and <= 1, got 2"),
+        ({"model": "resnet"}, "model must be 'cnn', 'mlp', got 'resnet'"),
+        ({"max_images": 0}, "max_images must be >= 1, got 0"),
+        ({"settings": {"fedprox": {"mu": -1}}}, "mu of fedprox must be >= 0, got -1"),
+    ],
+)
+def test_bad_input_ends_before_any_run(change, sentence):
+    with pytest.raises(InputError, match=sentence):
+        Comparison(**(PLAN | change))
+
+
+def test_a_partition_that_cannot_be_made_ends_before_any_run(noise, tmp_path):
+    with pytest.raises(InputError, match="num_clients must be <= 12, since each client needs min_size=10"):
+        run(noise, tmp_path, num_clients=50)
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,504 @@
+"""What must hold exactly for the strategies, whatever the data; each with a control that must fail.
+
+Two kinds of clients: real ones, which train the CNN on images of noise, and quadratic ones, whose optimum is known. A
+quadratic client k has the loss (a_k / 2) ||w - b_k||^2, so that its training and its fixed points have closed forms.
+"""
+
+import numpy as np
+import pytest
+import torch
+from flwr.app import Array, ArrayRecord, Message, MetricRecord, RecordDict
+from flwr.clientapp import ClientApp
+from flwr.serverapp import ServerApp
+from noise import distance, noise_images, shards
+from torch import nn
+
+from fedlearn_helpers.algorithms import METHODS, Recipe, new_strategy
+from fedlearn_helpers.algorithms.fednova import norm_of_steps
+from fedlearn_helpers.algorithms.local import LocalTraining
+from fedlearn_helpers.algorithms.registry import complete_settings
+from fedlearn_helpers.algorithms.scaffold import CONTROL, OWN_CONTROL
+from fedlearn_helpers.errors import InputError
+from fedlearn_helpers.experiments.federate import federate
+from fedlearn_helpers.models import new_cnn
+from fedlearn_helpers.partition import Shard
+from fedlearn_helpers.simulation import keep_result, simulate
+from fedlearn_helpers.simulation.grid import InProcessGrid
+
+# Real clients -----------------------------------------------------------------------------
+
+SIZES = (12, 20, 40)
+
+
+@pytest.fixture(scope="module")
+def noise():
+    return noise_images(80, 20)
+
+
+def final_model(noise, strategy, *, rounds=2, sizes=SIZES, settings=None, workers=1, seed=0, **recipe):
+    recipe = Recipe(**({"batch_size": 4, "learning_rate": 0.05} | recipe))
+    outcome = federate(
+        strategy,
+        noise,
+        shards(sizes),
+        num_rounds=rounds,
+        recipe=recipe,
+        settings=settings,
+        seed=seed,
+        workers=workers,
+        label=None,
+    )
+    return {name: tensor.double() for name, tensor in outcome.model.to_torch_state_dict().items()}
+
+
+def clients_models(noise, *, sizes=SIZES, **recipe):
+    """What each client alone makes of the first model in round 1."""
+    models = []
+    for number in range(len(sizes)):
+
+        def keep_only(message, context, call_next, number=number):
+            if context.node_config["partition-id"] != number:
+                raise RuntimeError("left out")
+            return call_next(message, context)
+
+        outcome = federate(
+            "fedavg",
+            noise,
+            shards(sizes),
+            num_rounds=1,
+            recipe=Recipe(**({"batch_size": 4, "learning_rate": 0.05} | recipe)),
+            seed=0,
+            workers=1,
+            mods=[keep_only],
+            on_error="reply",
+            label=None,
+        )
+        models.append({name: tensor.double() for name, tensor in outcome.model.to_torch_state_dict().items()})
+    return models
+
+
+def weighted(models, weights):
+    total = sum(weights)
+    return {name: sum(w / total * m[name] for w, m in zip(weights, models, strict=True)) for name in models[0]}
+
+
+TOLERANCE = 2e-7  # float32 weights below 1
+
+
+def test_fedavg_is_the_mean_weighted_by_examples(noise):
+    models = clients_models(noise)
+    assert distance(final_model(noise, "fedavg", rounds=1), weighted(models, SIZES)) < TOLERANCE
+    assert distance(final_model(noise, "fedavg", rounds=1), weighted(models, (1, 1, 1))) > 100 * TOLERANCE, "control"
+
+
+def test_fedprox_with_mu_0_is_fedavg_bit_for_bit(noise):
+    plain = final_model(noise, "fedavg", momentum=0.9)
+    assert distance(final_model(noise, "fedprox", settings={"mu": 0}, momentum=0.9), plain) == 0
+    assert distance(final_model(noise, "fedprox", settings={"mu": 1}, momentum=0.9), plain) > 1e-4, "control"
+
+
+def test_fedprox_with_one_local_step_is_fedavg_whatever_mu(noise):
+    plain = final_model(noise, "fedavg", batch_size=100)
+    assert distance(final_model(noise, "fedprox", settings={"mu": 10}, batch_size=100), plain) == 0
+    pulled = final_model(noise, "fedprox", settings={"mu": 10}, batch_size=20)
+    assert distance(pulled, final_model(noise, "fedavg", batch_size=20)) > 1e-5, "control: two steps at a client"
+
+
+def test_fedprox_with_a_large_mu_stays_near_the_received_model(noise):
+    start = new_cnn(noise.image_shape, noise.num_classes, 0).state_dict()
+    moved = {
+        mu: distance(final_model(noise, "fedprox", rounds=1, settings={"mu": mu}, local_epochs=10), start)
+        for mu in (0, 1, 10)
+    }
+    assert moved[10] < moved[1] < moved[0]
+
+
+def test_the_first_round_of_scaffold_is_the_uniform_mean(noise):
+    models = clients_models(noise)
+    first = final_model(noise, "scaffold", rounds=1)
+    assert distance(first, weighted(models, (1, 1, 1))) < TOLERANCE
+    assert distance(first, weighted(models, SIZES)) > 100 * TOLERANCE, "control"
+
+
+def test_scaffold_differs_from_uniform_fedavg_from_the_second_round_on(noise):
+    uniform = final_model(noise, "qfedavg", settings={"q": 0})
+    assert distance(final_model(noise, "scaffold"), uniform) > 100 * TOLERANCE
+
+
+@pytest.mark.parametrize("momentum", [0.0, 0.9])
+def test_fednova_with_equal_steps_is_fedavg(noise, momentum):
+    """Clients of 12, 12 and 12 images take equal steps; of 12, 20 and 40 they do not."""
+    equal = (12, 12, 12)
+    plain = final_model(noise, "fedavg", sizes=equal, momentum=momentum)
+    assert distance(final_model(noise, "fednova", sizes=equal, momentum=momentum), plain) < TOLERANCE
+    plain = final_model(noise, "fedavg", momentum=momentum)
+    assert distance(final_model(noise, "fednova", momentum=momentum), plain) > 100 * TOLERANCE, "control"
+
+
+def test_the_first_round_of_fedavgm_is_fedavg(noise):
+    assert distance(final_model(noise, "fedavgm", rounds=1), final_model(noise, "fedavg", rounds=1)) < TOLERANCE
+    assert distance(final_model(noise, "fedavgm"), final_model(noise, "fedavg")) > 100 * TOLERANCE, "control: round 2"
+
+
+def test_q_fedavg_with_q_0_is_the_uniform_mean(noise):
+    models = clients_models(noise)
+    uniform = weighted(models, (1, 1, 1))
+    assert distance(final_model(noise, "qfedavg", rounds=1, settings={"q": 0}), uniform) < 10 * TOLERANCE
+    assert distance(final_model(noise, "qfedavg", rounds=1, settings={"q": 2}), uniform) > 100 * TOLERANCE, "control"
+
+
+def test_q_fedavg_measures_the_loss_of_the_received_model_on_all_training_images(noise):
+    from fedlearn_helpers.training import evaluate
+
+    outcome = federate("qfedavg", noise, shards(SIZES), num_rounds=1, recipe=Recipe(batch_size=4), seed=0, workers=1)
+    model = new_cnn(noise.image_shape, noise.num_classes, 0)
+    expected = [evaluate(model, noise.train_images, noise.train_labels, shard.train).loss for shard in shards(SIZES)]
+    assert outcome.history.clients["train_loss"].tolist() == pytest.approx(expected, rel=1e-6)
+
+
+@pytest.mark.parametrize("strategy", ["fedadam", "fedyogi", "fedadagrad"])
+def test_adaptive_strategies_move_each_weight_by_about_eta_in_the_first_round(noise, strategy):
+    """Delta / (sqrt(v) + tau): bounded by eta times a constant, whatever the size of the clients' update."""
+    start = {n: t.double() for n, t in new_cnn(noise.image_shape, noise.num_classes, 0).state_dict().items()}
+    for eta in (0.01, 0.02):
+        moved = distance(final_model(noise, strategy, rounds=1, settings={"eta": eta, "tau": 1e-6}), start)
+        assert 0.5 * eta < moved < 1.5 * eta
+
+
+@pytest.mark.parametrize("strategy", METHODS)
+def test_models_keep_their_dtypes(noise, strategy):
+    outcome = federate(strategy, noise, shards(SIZES), num_rounds=2, recipe=Recipe(batch_size=40), seed=0, workers=1)
+    assert {tensor.dtype for tensor in outcome.model.to_torch_state_dict().values()} == {torch.float32}
+    assert outcome.model.keys() == new_cnn(noise.image_shape, noise.num_classes, 0).state_dict().keys()
+    assert len(outcome.test_accuracy) == 3 and len(outcome.client_accuracy) == 3
+
+
+@pytest.mark.parametrize("strategy", METHODS)
+def test_every_strategy_gives_the_same_bits_with_workers(noise, strategy):
+    """Client state (SCAFFOLD, FedDyn) travels with the client, whichever worker it comes to."""
+    one, two = (final_model(noise, strategy, rounds=3, workers=workers) for workers in (1, 2))
+    assert distance(one, two) == 0
+
+
+@pytest.mark.parametrize("strategy", METHODS)
+def test_replies_may_come_in_any_order(noise, strategy, monkeypatch):
+    """As in Flower's other engines. Sums then differ in their last bits, which FedAdam's division magnifies."""
+    in_order = final_model(noise, strategy, rounds=3)
+    send_and_receive = InProcessGrid.send_and_receive
+    monkeypatch.setattr(
+        InProcessGrid,
+        "send_and_receive",
+        lambda grid, messages, **options: send_and_receive(grid, messages, **options)[::-1],
+    )
+    assert distance(in_order, final_model(noise, strategy, rounds=3)) < 3e-4
+
+
+@pytest.mark.parametrize("strategy", METHODS)
+def test_a_second_run_starts_anew(noise, strategy):
+    assert distance(final_model(noise, strategy), final_model(noise, strategy)) == 0
+
+
+@pytest.mark.parametrize("strategy", METHODS)
+def test_a_client_that_fails_once_is_left_out_once(noise, strategy):
+    def fail_once(message, context, call_next):
+        if (context.node_config["partition-id"], message.content["config"]["server-round"]) == (1, 2):
+            raise RuntimeError("battery empty")
+        return call_next(message, context)
+
+    outcome = federate(
+        strategy,
+        noise,
+        shards(SIZES),
+        num_rounds=3,
+        recipe=Recipe(batch_size=4),
+        seed=0,
+        workers=1,
+        mods=[fail_once],
+        on_error="reply",
+    )
+    assert len(outcome.history.failures) == 1
+    assert all(torch.isfinite(tensor).all() for tensor in outcome.model.to_torch_state_dict().values())
+
+
+@pytest.mark.parametrize("strategy", METHODS)
+def test_when_all_clients_fail_the_model_stays_as_it_was(noise, strategy):
+    def fail(message, context, call_next):
+        raise RuntimeError("no network")
+
+    outcome = federate(
+        strategy, noise, shards(SIZES), num_rounds=2, seed=0, workers=1, mods=[fail], on_error="reply", label=None
+    )
+    start = new_cnn(noise.image_shape, noise.num_classes, 0).state_dict()
+    assert all(torch.equal(tensor, start[name]) for name, tensor in outcome.model.to_torch_state_dict().items())
+    assert len(set(outcome.test_accuracy)) == 1
+
+
+# Partial work -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("allowed", "taken"), [(1, 1), (4, 4), (5, 5), (7, 7), (10, 10), (99, 10)])
+def test_max_steps_in_the_config_limit_a_client(noise, allowed, taken):
+    """20 images in batches of 4 for 2 epochs are 10 steps."""
+
+    def limit(message, context, call_next):
+        message.content["config"]["max-steps"] = allowed
+        return call_next(message, context)
+
+    recipe = Recipe(batch_size=4, local_epochs=2)
+    outcome = federate("fedavg", noise, shards((20,)), num_rounds=1, recipe=recipe, seed=0, workers=1, mods=[limit])
+    assert outcome.history.clients["steps"].tolist() == [taken]
+    whole = final_model(noise, "fedavg", rounds=1, sizes=(20,), local_epochs=2)
+    same = {name: tensor.double() for name, tensor in outcome.model.to_torch_state_dict().items()}
+    assert (distance(whole, same) == 0) == (taken == 10)
+
+
+# Quadratic clients ------------------------------------------------------------------------
+
+B = torch.tensor([[0.0, 0.0], [1.0, 4.0], [5.0, -2.0]], dtype=torch.float64)  # where each client's own optimum is
+RATE = 0.02
+
+
+class Point(nn.Module):
+    """A model that is nothing but a point of the plane."""
+
+    def __init__(self):
+        super().__init__()
+        self.w = nn.Parameter(torch.zeros(2, dtype=torch.float64))
+
+
+class QuadraticTraining(LocalTraining):
+    """Real local training, with its hooks, optimizer and state, on the gradient a (w - b)."""
+
+    a, b = 1.0, B[0]
+
+    def _take_steps(self, indices, epochs, seed):
+        for _ in range(epochs * -(-len(indices) // self.recipe.batch_size)):
+            self._optimizer.zero_grad()
+            loss = self.a / 2 * ((self.model.w - self.b) ** 2).sum()
+            loss.backward()
+            self._optimizer.step()
+        return loss.item()
+
+
+def fixed_point(strategy, *, steps, curvatures=(1.0, 1.0, 1.0), rounds=250, settings=None, examples=None, watch=None):
+    """Run a federation of quadratic clients until it stands still, and return where.
+
+    A client's shard has as many entries as it takes steps (batches of 1); `examples` is what it reports instead.
+    """
+    recipe = Recipe(batch_size=1, learning_rate=RATE)
+    method, model = METHODS[strategy], Point()
+    first = ArrayRecord(model.state_dict())
+    client_app, server_app = ClientApp(), ServerApp()
+
+    @client_app.train()
+    def train(message, context):
+        k = context.node_config["partition-id"]
+        local = QuadraticTraining(message, context, None, Shard(np.arange(steps[k]), np.arange(0)), model, recipe, 0)
+        local.a, local.b = curvatures[k], B[k]
+        content = method.train_client(local)
+        content["metrics"]["num-examples"] = (examples or steps)[k]
+        if watch is not None:
+            watch(k, message, context)
+        return Message(content, reply_to=message)
+
+    @server_app.main()
+    def main(grid, context):
+        rules = new_strategy(strategy, recipe, settings, fraction_evaluate=0.0)
+        keep_result(rules.start(grid, first, num_rounds=rounds), context)
+
+    history = simulate(server_app, client_app, num_clients=len(steps), seed=0, workers=1, label=None)
+    return history.arrays.to_torch_state_dict()["w"]
+
+
+def shrink(steps):
+    """How much of the way to its optimum a client goes in so many steps, with curvature 1."""
+    return 1 - (1 - RATE) ** np.array(steps)
+
+
+def centre(weights):
+    weights = torch.as_tensor(np.array(weights, dtype=float))
+    return (weights[:, None] * B).sum(dim=0) / weights.sum()
+
+
+UNEQUAL = (1, 5, 20)
+EXAMPLES = (30, 20, 10)
+
+
+def test_with_unequal_steps_fedavg_drifts_and_fednova_does_not():
+    """FedAvg rests at sum w s b / sum w s, and s is nearly proportional to tau; FedNova near sum w b / sum w."""
+    wanted = centre(EXAMPLES)
+    fedavg = fixed_point("fedavg", steps=UNEQUAL, examples=EXAMPLES)
+    fednova = fixed_point("fednova", steps=UNEQUAL, examples=EXAMPLES)
+    weights, s, tau = np.array(EXAMPLES), shrink(UNEQUAL), np.array(UNEQUAL)
+    assert torch.allclose(fedavg, centre(weights * s), atol=1e-3)
+    assert torch.allclose(fednova, centre(weights * s / tau), atol=1e-3)
+    assert torch.norm(centre(weights * s) - centre(weights * tau)) < 0.5, "s is close to proportional to tau"
+    assert torch.norm(fedavg - wanted) > 5 * torch.norm(fednova - wanted)
+
+
+@pytest.mark.parametrize(("strategy", "settings"), [("scaffold", None), ("feddyn", {"alpha": 0.5})])
+def test_with_different_curvatures_fedavg_rests_elsewhere_and_control_finds_the_optimum(strategy, settings):
+    """Many local steps on losses of different curvature: the optimum of the uniform mean is sum a b / sum a."""
+    curvatures, steps = (0.5, 1.0, 4.0), (10, 10, 10)
+    optimum = centre(curvatures)
+    fedavg = fixed_point("fedavg", steps=steps, curvatures=curvatures)
+    corrected = fixed_point(strategy, steps=steps, curvatures=curvatures, settings=settings)
+    assert torch.norm(fedavg - optimum) > 0.3, "control"
+    assert torch.norm(corrected - optimum) < 1e-3
+
+
+def test_with_full_participation_the_control_is_the_mean_of_the_clients_controls():
+    own, received = {}, {}
+
+    def watch(k, message, context):
+        server_round = message.content["config"]["server-round"]
+        own[server_round, k] = context.state[OWN_CONTROL].to_torch_state_dict()["w"]
+        if CONTROL in message.content:
+            received[server_round] = message.content[CONTROL].to_torch_state_dict()["w"]
+
+    fixed_point("scaffold", steps=(3, 3, 8), rounds=5, watch=watch)
+    assert set(received) == {2, 3, 4, 5}, "zero, and so not sent, in round 1"
+    for server_round, c in received.items():
+        before = torch.stack([own[server_round - 1, k] for k in range(3)])
+        assert torch.allclose(c, before.mean(dim=0), atol=1e-12)
+    assert not torch.allclose(own[1, 0], own[1, 2]), "control: the clients' own differ"
+
+
+def test_a_scaffold_client_controls_are_its_average_gradient():
+    """Option II: c_i' = c_i - c + (w - y) / (K eta) is the mean gradient along the way, here known in closed form."""
+    own = {}
+
+    def watch(k, message, context):
+        if message.content["config"]["server-round"] == 1:
+            own[k] = context.state[OWN_CONTROL].to_torch_state_dict()["w"]
+
+    steps = (1, 4, 9)
+    fixed_point("scaffold", steps=steps, rounds=1, watch=watch)
+    for k, (count, s) in enumerate(zip(steps, shrink(steps), strict=True)):
+        assert torch.allclose(own[k], -B[k] * s / (count * RATE), atol=1e-12)
+
+
+def test_feddyn_sends_to_the_mean_of_the_clients_models_less_h_over_alpha():
+    """Round 1 by hand: h = -alpha mean(theta - w), so w' = mean theta + mean(theta - w); w starts at 0."""
+    alpha, steps = 0.5, (6, 6, 6)
+    theta = []
+    for b in B:
+        w = torch.zeros(2, dtype=torch.float64)
+        for _ in range(6):
+            w = w - RATE * ((w - b) + alpha * w)
+        theta.append(w)
+    expected = 2 * torch.stack(theta).mean(dim=0)
+    assert torch.allclose(fixed_point("feddyn", steps=steps, rounds=1, settings={"alpha": alpha}), expected, atol=1e-12)
+
+
+def test_norm_of_steps_is_that_of_the_momentum_recursion():
+    for momentum in (0.0, 0.5, 0.9):
+        for steps in (1, 2, 7, 30):
+            velocity, total = 0.0, 0.0
+            for _ in range(steps):  # unit gradients: the way that SGD with momentum goes
+                velocity = momentum * velocity + 1
+                total += velocity
+            assert norm_of_steps(steps, momentum) == pytest.approx(total)
+
+
+# q-FedAvg against its formula -------------------------------------------------------------
+
+
+@pytest.mark.parametrize("q", [0.0, 1.0, 5.0])
+def test_q_fedavg_is_its_formula(q):
+    w, rate = np.array([1.0, -1.0]), 0.1
+    models, losses = np.array([[0.5, -1.0], [1.2, 0.0], [1.0, -2.0]]), np.array([0.5, 2.0, 1.0])
+    client_app, server_app = ClientApp(), ServerApp()
+
+    @client_app.train()
+    def train(message, context):
+        k = context.node_config["partition-id"]
+        metrics = MetricRecord({"num-examples": 10 * (k + 1), "train_loss": float(losses[k])})
+        return Message(
+            RecordDict({"arrays": ArrayRecord({"w": Array(models[k])}), "metrics": metrics}), reply_to=message
+        )
+
+    @server_app.main()
+    def main(grid, context):
+        rules = new_strategy("qfedavg", Recipe(learning_rate=rate), {"q": q}, fraction_evaluate=0.0)
+        keep_result(rules.start(grid, ArrayRecord({"w": Array(w)}), num_rounds=1), context)
+
+    result = simulate(server_app, client_app, num_clients=3, seed=0, workers=1, label=None).arrays["w"].numpy()
+    lipschitz = 1 / rate
+    gradients = lipschitz * (w - models)
+    norms = (gradients**2).sum(axis=1)
+    delta = losses[:, None] ** q * gradients
+    h = q * losses ** (q - 1) * norms + lipschitz * losses**q
+    np.testing.assert_allclose(result, w - delta.sum(axis=0) / h.sum(), rtol=1e-6)
+    if q == 0:
+        np.testing.assert_allclose(result, models.mean(axis=0), rtol=1e-12)
+
+
+# Bad input --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("strategy", "settings", "sentence"),
+    [
+        ("fedsgd", None, "strategy must be 'fedavg', 'fedprox', 'qfedavg', 'fedavgm', .*'feddyn', got 'fedsgd'$"),
+        ("fedprox", {"mu": -0.1}, "mu of fedprox must be >= 0, got -0.1$"),
+        ("qfedavg", {"q": -1}, "q of qfedavg must be >= 0, got -1$"),
+        ("feddyn", {"alpha": 0}, "alpha of feddyn must be > 0, got 0$"),
+        ("fedavgm", {"server_momentum": 1}, "server_momentum of fedavgm must be >= 0 and < 1, got 1$"),
+        ("fedadam", {"eta": 0}, "eta of fedadam must be > 0, got 0$"),
+        ("fedadam", {"eta": float("nan")}, "eta of fedadam must be > 0, got nan$"),
+        ("fedprox", {"nu": 1}, "fedprox has the settings mu, got 'nu'$"),
+        ("fedavg", {"mu": 1}, "fedavg has no settings, got 'mu'$"),
+    ],
+)
+def test_impossible_strategy_or_setting(noise, strategy, settings, sentence):
+    with pytest.raises(InputError, match=sentence):
+        federate(strategy, noise, shards(SIZES), num_rounds=1, settings=settings, seed=0)
+    with pytest.raises(InputError, match=sentence):
+        complete_settings(strategy, settings)
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"num_rounds": 0}, "num_rounds must be >= 1, got 0"),
+        ({"fraction_train": 0}, "fraction_train must be > 0 and <= 1, got 0"),
+        ({"fraction_train": 1.2}, "fraction_train must be > 0 and <= 1, got 1.2"),
+    ],
+)
+def test_impossible_experiment(noise, change, sentence):
+    with pytest.raises(InputError, match=sentence):
+        federate("fedavg", noise, shards(SIZES), **({"num_rounds": 1, "seed": 0} | change))
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"local_epochs": 0}, "local_epochs must be >= 1, got 0"),
+        ({"batch_size": 0}, "batch_size must be >= 1, got 0"),
+        ({"learning_rate": 0}, "learning_rate must be > 0, got 0"),
+        ({"momentum": 1}, r"momentum must be in \[0, 1\), got 1"),
+        ({"weight_decay": -1}, "weight_decay must be >= 0, got -1"),
+    ],
+)
+def test_impossible_recipe(change, sentence):
+    with pytest.raises(InputError, match=sentence):
+        Recipe(**change)
+
+
+class WithBatchNorm(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.body = nn.Sequential(nn.Flatten(), nn.BatchNorm1d(256), nn.Linear(256, 3))
+
+    def forward(self, images):
+        return self.body(images)
+
+
+def test_a_model_with_buffers_is_refused_where_they_would_be_taken_for_weights(noise):
+    for strategy, method in METHODS.items():
+        if method.any_model:
+            federate(strategy, noise, shards(SIZES), num_rounds=1, seed=0, workers=1, model=WithBatchNorm())
+        else:
+            with pytest.raises(InputError, match="model must have no buffers, since .* got 'body.1.running_mean'"):
+                federate(strategy, noise, shards(SIZES), num_rounds=1, seed=0, workers=1, model=WithBatchNorm())

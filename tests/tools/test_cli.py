@@ -1,0 +1,255 @@
+"""The `fedlearn` command, on two notebooks of three cells."""
+
+import json
+import subprocess
+import sys
+
+import nbformat
+import pytest
+import typer
+from nbformat.v4 import new_code_cell, new_notebook
+from typer.testing import CliRunner
+
+from fedlearn_helpers import deployment
+from fedlearn_helpers.errors import InputError
+from fedlearn_helpers.lessons.common import contents
+from workbook_tools.cli import app
+from workbook_tools.commands.arguments import parse_value
+
+PARAMETERS = 'number: int = 1  # any number\noutput_dir: str = "out"  # folder'
+KERNEL = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
+RESULTS = """
+import json, pathlib
+pathlib.Path(output_dir).mkdir(parents=True, exist_ok=True)
+pathlib.Path(output_dir, "results.json").write_text(json.dumps({"metrics": {"doubled": number * 2, "curve": [1]}}))
+"""
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("00_first", "01_second"):
+        cells = [new_code_cell(PARAMETERS, metadata={"tags": ["parameters"]}), new_code_cell("assert number < 10")]
+        notebook = new_notebook(cells=[*cells, new_code_cell(RESULTS)], metadata=KERNEL)
+        (tmp_path / "notebooks").mkdir(exist_ok=True)
+        nbformat.write(notebook, tmp_path / "notebooks" / f"{name}.ipynb")
+    return tmp_path
+
+
+def run(*arguments):
+    return CliRunner().invoke(app, ["run", *arguments])
+
+
+def test_runs_all_notebooks_and_writes_an_index(folder):
+    result = run("-p", "number=4")
+    assert result.exit_code == 0, result.output
+    lines = result.output.splitlines()
+    assert lines[0].startswith("00_first") and lines[0].endswith("ok")
+    assert lines[1].startswith("01_second")
+    index = (folder / "build" / "index.html").read_text()
+    assert "doubled: 8" in index and "curve" not in index
+    assert 'href="00_first.html"' in index and (folder / "build" / "00_first.html").exists()
+
+
+def test_runs_the_chosen_one_only(folder):
+    result = run("1")
+    assert result.exit_code == 0
+    assert (folder / "build" / "01_second.ipynb").exists() and not (folder / "build" / "00_first.ipynb").exists()
+
+
+def test_the_index_keeps_what_ran_earlier(folder):
+    assert run("0", "-p", "number=11").exit_code == 1
+    assert run("1", "-p", "number=4").exit_code == 0
+    index = (folder / "build" / "index.html").read_text()
+    assert "failed: AssertionError" in index and "doubled: 8" in index
+    assert run("0", "-p", "number=3").exit_code == 0
+    index = (folder / "build" / "index.html").read_text()
+    assert "failed" not in index and "doubled: 6" in index and "doubled: 8" in index
+
+
+def test_a_notebook_of_somebody_else_among_the_results_is_left_alone(folder):
+    (folder / "build").mkdir()
+    (folder / "build" / "00_mine.ipynb").write_bytes((folder / "notebooks" / "00_first.ipynb").read_bytes())
+    assert run("1").exit_code == 0
+    index = (folder / "build" / "index.html").read_text()
+    assert "01_second" in index and "00_mine" not in index
+
+
+def test_a_kernel_that_dies_is_a_failure_like_others(folder):
+    notebook = nbformat.read(folder / "notebooks" / "00_first.ipynb", as_version=4)
+    notebook.cells.append(new_code_cell("import os; os._exit(9)"))
+    nbformat.write(notebook, folder / "notebooks" / "00_first.ipynb")
+    result = run()
+    assert result.exit_code == 1
+    assert "the kernel died; perhaps there was too little memory" in result.output and "1 of 2" in result.output
+    index = (folder / "build" / "index.html").read_text()
+    assert "failed: DeadKernelError: the kernel died" in index and "doubled: 2" in index
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("1e-3", 0.001),
+        ("010", 10),
+        ("-2", -2),
+        ("True", True),
+        ("false", False),
+        ("None", None),
+        ("on", "on"),
+        ("12:30", "12:30"),
+        ("dirichlet:0.1", "dirichlet:0.1"),
+        ("a: b", "a: b"),
+        ("[1e-3, two]", [0.001, "two"]),
+        ("'fedavg, scaffold'", "fedavg, scaffold"),
+        ('"2024"', "2024"),
+        ("[1, '1', True, 'True']", [1, "1", True, "True"]),
+        ("{a: 1}", {"a": 1}),
+        ("", ""),
+    ],
+)
+def test_values_are_read_as_papermill_reads_them(text, value):
+    found = parse_value("name", text)
+    assert found == value and type(found) is type(value)
+
+
+@pytest.mark.parametrize("command", ["run", "colab"])
+def test_no_notebook_is_written_over(folder, command):
+    before = (folder / "notebooks" / "00_first.ipynb").read_bytes()
+    result = CliRunner().invoke(app, [command, "--output", str(folder / "notebooks")])
+    assert result.exit_code == 1
+    assert "output must be another folder than that of the notebooks, got" in result.output
+    assert (folder / "notebooks" / "00_first.ipynb").read_bytes() == before
+
+
+def test_a_failing_notebook_is_reported_and_the_rest_goes_on(folder):
+    (folder / "build" / "results" / "00_first").mkdir(parents=True)
+    old = folder / "build" / "results" / "00_first" / "results.json"
+    old.write_text(json.dumps({"metrics": {"stale": 1}}))
+    result = run("-p", "number=11")
+    assert result.exit_code == 1
+    assert result.output.count("FAILED") == 2
+    index = (folder / "build" / "index.html").read_text()
+    assert "AssertionError" in index and "stale" not in index
+
+
+def test_on_request_the_first_failure_ends_the_run(folder):
+    result = run("-p", "number=11", "--stop")
+    assert result.exit_code == 1
+    assert result.output.count("FAILED") == 1 and "0 of 2 notebooks ran" in result.output
+    assert "01_second" not in (folder / "build" / "index.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (("-p", "number=[1"), "the value of number must be a number, a text or another YAML value, got '[1'"),
+        (("-p", "nubmer=1"), "parameter must be one of number, output_dir, got 'nubmer'"),
+        (("-p", "number"), "a parameter must look like name=value, got 'number'"),
+        (("-p", "output_dir=x"), "parameter must not be 'output_dir' in fedlearn run, use --output"),
+        (("--output", "notebooks/00_first.ipynb"), "FileExistsError: "),
+        (("07",), "notebooks must be among 00, 01, got 07"),
+        (("--folder", "nowhere"), "folder must hold the notebooks, got 'nowhere' with none"),
+    ],
+)
+def test_mistakes_end_with_one_sentence_before_anything_runs(folder, arguments, sentence):
+    result = run(*arguments)
+    assert result.exit_code == 1
+    assert sentence in result.output and len(result.output.splitlines()) == 1
+    assert not (folder / "build").exists()
+
+
+def test_measured_times_are_stored_on_request(folder, monkeypatch, tmp_path):
+    file = tmp_path / "contents.json"
+    entry = {"name": "00_first", "title": "First", "teaches": "nothing", "seconds": 999.0}
+    file.write_text(json.dumps([entry]))
+    monkeypatch.setattr(contents, "_FILE", file)
+    assert run("00").exit_code == 0
+    assert contents.entries()[0].seconds == 999.0
+    assert run("00", "--save-times").exit_code == 0
+    assert 0 < contents.entries()[0].seconds < 900
+
+
+def test_it_is_also_a_module_and_every_command_has_an_example():
+    def help_of(*command):
+        arguments = [sys.executable, "-m", "fedlearn_helpers", *command, "--help"]
+        return subprocess.run(arguments, capture_output=True, text=True, check=True).stdout
+
+    overview = help_of()
+    assert "Usage: fedlearn" in overview
+    names = [command.name or command.callback.__name__ for command in app.registered_commands]
+    assert {"run", "sweep", "compare", "flower", "student", "grade", "data", "doctor"} <= set(names)
+    for command in app.registered_commands:
+        assert command.callback.__name__ in overview
+        assert f"Example: fedlearn {command.callback.__name__}" in command.callback.__doc__
+
+
+def test_help_explains_every_argument_and_option():
+    for name, command in typer.main.get_command(app).commands.items():
+        shown = " ".join(CliRunner().invoke(app, [name, "--help"], env={"COLUMNS": "1000"}).output.split())
+        for parameter in command.params:
+            assert parameter.help and " ".join(parameter.help.split()) in shown, (name, parameter.name)
+
+
+def test_it_starts_without_what_a_broken_environment_may_lack():
+    code = "import sys; sys.modules |= dict.fromkeys(['torch', 'flwr', 'pandas']); import workbook_tools.cli"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_minutes_are_rounded_up():
+    assert [contents.Entry("n", "t", "x", seconds).minutes for seconds in (5, 60, 61, 119)] == [1, 1, 2, 2]
+
+
+def test_the_map_links_the_other_notebooks_and_marks_this_one():
+    table = contents.as_markdown(current="01_centralized_cnn")
+    assert "[00 Start here](00_start_here.ipynb)" in table
+    assert "(you are here)" in table and "(01_centralized_cnn.ipynb)" not in table
+
+
+# fedlearn flower ---------------------------------------------------------------------------
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    """Replace the run of the app; return what it was asked for."""
+    calls = []
+
+    def run_app(app, **options):
+        calls.append((app, options))
+        if options["num_supernodes"] < 1:
+            raise InputError("num_supernodes must be a whole number >= 1, got 0")
+        if options["timeout"] < 1:
+            raise RuntimeError("the time is up\nlast line of the log")
+        rounds = [{"round": 0, "failures": {}, "server": {"accuracy": 0.125, "loss": None}}]
+        return {"status": "completed", "rounds": rounds}
+
+    monkeypatch.setattr(deployment, "run_app", run_app)
+    return calls
+
+
+def test_flower_runs_the_app_and_writes_its_results(asked, tmp_path):
+    file = tmp_path / "new" / "results.json"
+    arguments = ["--clients", "3", "-p", "num-server-rounds=2", "-p", "dataset=mnist", "-p", "learning-rate=0.1"]
+    result = CliRunner().invoke(app, ["flower", *arguments, "--cluster", "host:1", "--output", str(file)])
+    assert result.exit_code == 0, result.output
+    ((folder, options),) = asked
+    assert folder.name == "flower_app"
+    assert options["run_config"] == {"num-server-rounds": 2, "dataset": "mnist", "learning-rate": 0.1}
+    assert (options["num_supernodes"], options["ray_address"]) == (3, "host:1")
+    assert json.loads(file.read_text())["status"] == "completed"
+    assert "round 0: server accuracy 0.125\n" in result.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--clients", "0"], "InputError: num_supernodes must be a whole number >= 1, got 0"),
+        (["--timeout", "0.5"], "RuntimeError: the time is up"),
+        (["-p", "seed"], "InputError: a parameter must look like name=value, got 'seed'"),
+    ],
+)
+def test_flower_says_what_went_wrong_and_writes_nothing(asked, arguments, sentence, tmp_path):
+    file = tmp_path / "results.json"
+    result = CliRunner().invoke(app, ["flower", *arguments, "--output", str(file)])
+    assert result.exit_code == 1
+    assert sentence in result.output
+    assert not file.exists()

@@ -1,0 +1,79 @@
+"""`fedlearn compare`: a table, a figure and a summary; and one sentence for what cannot work."""
+
+import pandas as pd
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from fedlearn_helpers.algorithms import METHODS
+from workbook_tools.cli import app
+
+SMALL = [
+    "--clients",
+    "2",
+    "--rounds",
+    "1",
+    "--max-images",
+    "60",
+    "--model",
+    "mlp",
+    "--workers",
+    "1",
+    "--partitions",
+    "iid",
+]
+
+
+def run(output, *options):
+    return CliRunner().invoke(app, ["compare", *SMALL, "--output", str(output), *options])
+
+
+def test_it_writes_a_table_and_a_figure_and_prints_the_summary(tmp_path):
+    options = ["--strategies", "fedavg, fedprox", "--partitions", "iid,pathological:5", "--seeds", "0,1"]
+    result = run(tmp_path, *options, "-s", "fedprox.mu=0.5")
+    assert result.exit_code == 0, result.output
+    table = pd.read_csv(tmp_path / "comparison.csv")
+    assert len(table) == 4 * 2 * 2 and set(table["seed"]) == {0, 1}
+    assert (tmp_path / "comparison.png").read_bytes().startswith(b"\x89PNG")
+    assert "test_accuracy_std" in result.output and "pathological:5" in result.output
+    assert len(list((tmp_path / "runs").iterdir())) == 3 * 2 * 2
+
+    before = (tmp_path / "comparison.csv").read_text()
+    assert run(tmp_path, *options, "-s", "fedprox.mu=0.5").exit_code == 0
+    assert (tmp_path / "comparison.csv").read_text() == before
+
+
+def test_help_names_every_strategy_and_setting():
+    helps = {option.name: option.help for option in typer.main.get_command(app).commands["compare"].params}
+    settings = {setting for method in METHODS.values() for setting in method.settings}
+    assert {name for name in METHODS if name not in helps["strategies"]} == set()
+    assert {name for name in settings if name not in helps["setting"]} == set()
+    assert {name for name, method in METHODS.items() if method.settings and name not in helps["setting"]} == set()
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (["--strategies", "fedsgd"], "InputError: strategy must be 'fedavg', "),
+        (["--partitions", "even"], "InputError: partition must be one of iid, dirichlet, pathological, quantity"),
+        (["--seeds", "0,x"], "InputError: seeds must be whole numbers with commas between them, got '0,x'"),
+        (["--seeds", ""], "InputError: seeds must be whole numbers with commas between them, got ''"),
+        (["-s", "mu"], "InputError: a parameter must look like name=value, got 'mu'"),
+        (
+            ["-s", "fedprox.mu=1", "-s", "fedprox.mu=2"],
+            "InputError: a setting must be given once, got 'fedprox.mu' twice",
+        ),
+        (["-s", "mu=1"], "InputError: a setting must look like strategy.name=value, got 'mu=1'"),
+        (["-s", "fedprox.mu=x"], "InputError: a setting must look like strategy.name=value, got 'fedprox.mu=x'"),
+        (["-s", "fedprox.mu=-1"], "InputError: mu of fedprox must be >= 0, got -1"),
+        (["--dataset", "imagenet"], "InputError: dataset must be"),
+        (["--momentum", "1"], "InputError: momentum must be in [0, 1), got 1.0"),
+        (["--workers", "0"], "InputError: workers must be 'auto' or a whole number >= 1, got '0'"),
+        (["--workers", "many"], "InputError: workers must be 'auto' or a whole number >= 1, got 'many'"),
+    ],
+)
+def test_what_cannot_work_is_one_sentence_and_writes_nothing(tmp_path, options, sentence):
+    result = run(tmp_path / "new", *options)
+    assert result.exit_code == 1
+    assert sentence in result.output and "Traceback" not in result.output
+    assert not (tmp_path / "new").exists()

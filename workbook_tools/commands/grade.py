@@ -1,0 +1,111 @@
+"""`fedlearn grade`: a table of what submitted notebooks have got right."""
+
+import html
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from workbook_tools.commands.arguments import errors_in_one_line, side_by_side
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from workbook_tools.grading.judgement import Grade
+
+_TABLE, _OVERVIEW, _REPORT = "grades.csv", "overview.csv", "grades.html"
+
+
+def grade(
+    submissions: Annotated[Path, typer.Argument(help="A folder with submitted notebooks, in sub-folders if you like.")],
+    time_limit: Annotated[float, typer.Option(help="Seconds after which a submission is ended.")] = 900,
+    workers: Annotated[str, typer.Option(help='Submissions side by side: "auto" (one per core) or a number.')] = "auto",
+    folder: Annotated[Path, typer.Option(help="Where the workbook's notebooks are.")] = Path("notebooks"),
+    output: Annotated[
+        Path, typer.Option(help="Folder for the tables and the executed notebooks. What is graded in it is kept.")
+    ] = Path("build/grades"),
+) -> None:
+    """Execute submitted notebooks and test their exercises; write a table, submission by exercise.
+
+    Answers and added cells are taken from a submission, all else from the
+    workbook, and the tests from the package installed here. Each runs in its
+    own processes and folder, without network, and is ended when its time is up.
+    It is not kept from reading your files: grade strangers' work under an
+    account of its own.
+
+    Stop it and start it again, or add submissions, and only what is new is
+    executed, and what had crashed or run out of time.
+
+    Example: fedlearn grade submissions --time-limit 600
+    """
+    with errors_in_one_line():
+        from fedlearn_helpers.errors import InputError
+        from workbook_tools.grading import grade as grading
+
+        if not time_limit > 0:
+            raise InputError(f"time_limit must be > 0 seconds, got {time_limit:g}")
+        paths = grading.find_submissions(submissions, output)
+        notebooks = grading.originals(folder)
+        count = side_by_side(workers)
+        output.mkdir(parents=True, exist_ok=True)
+        grades = grading.grade_all(
+            paths,
+            submissions,
+            notebooks,
+            output=output,
+            seconds=time_limit,
+            side_by_side=count,
+            on_graded=_tell,
+        )
+        _write(grades, output)
+
+
+def _tell(grades: Sequence["Grade"]) -> None:
+    print(f"{grades[0].submission}: {', '.join(f'{of.exercise} {of.status}'.strip() for of in grades)}", flush=True)
+    if grades[0].remarks:
+        print(f"  {grades[0].remarks}")
+
+
+def _write(grades: Sequence["Grade"], output: Path) -> None:
+    from dataclasses import asdict
+
+    import pandas as pd
+
+    from fedlearn_helpers.files import write_whole
+    from workbook_tools.execution import pages
+
+    table = pd.DataFrame([asdict(one) for one in grades])
+    write_whole(output / _TABLE, table.to_csv(index=False))
+    write_whole(output / _OVERVIEW, _overview(table).to_csv(index=False))
+    body = "".join(_section(number, of_notebook) for number, of_notebook in table.groupby(table["exercise"].str[:2]))
+    isolation = ", or ".join(html.escape(how) for how in table["isolation"].unique() if how)
+    body += f"<p>Kept from the network by {isolation}.</p>" if isolation else ""
+    write_whole(output / _REPORT, pages.page("Grades", body))
+    kept = f"kept from the network by {isolation}" if isolation else "none of which could be executed"
+    print(f"{table['submission'].nunique()} submissions, {kept}.")
+    print(f"Written to {output / _TABLE}, {output / _OVERVIEW} and {output / _REPORT}.")
+
+
+def _overview(table: "pd.DataFrame") -> "pd.DataFrame":
+    """Return one row per submission: the status of each exercise, and how many are correct."""
+    statuses = table.pivot(index="submission", columns="exercise", values="status").fillna("")
+    return statuses.assign(correct=(statuses == "correct").sum(axis=1)).reset_index()
+
+
+def _section(number: str, table: "pd.DataFrame") -> str:
+    """Return the grades of one notebook as HTML, submission by exercise; no number is that of what was not graded."""
+    from workbook_tools.execution import pages
+
+    exercises = sorted(filter(None, set(table["exercise"])))
+    rows = []
+    for name, of_submission in table.groupby("submission", sort=False):
+        cells = {
+            one.exercise: f"<strong>{one.status}</strong>"
+            + ("" if one.status == "correct" else f"<br>{html.escape(one.message)}")
+            for one in of_submission.itertuples()
+        }
+        remarks = [cells[""]] if "" in cells else [html.escape(text) for text in of_submission["remarks"].unique()]
+        rows.append((html.escape(name), *(cells.get(exercise, "") for exercise in exercises), "<br>".join(remarks)))
+    title = f"Notebook {number}" if number else "Not graded"
+    return f"<h2>{title}</h2>\n{pages.table(('Submission', *exercises, 'Remarks'), rows)}\n"

@@ -1,0 +1,107 @@
+"""`fedlearn run`: the notebooks from a terminal, with parameters."""
+
+import html
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from fedlearn_helpers.errors import InputError
+from fedlearn_helpers.lessons.common import contents
+from workbook_tools.commands.arguments import errors_in_one_line, parse_parameters, refuse_same
+
+
+def run(
+    notebooks: Annotated[list[str] | None, typer.Argument(help="Numbers, such as 00 02; all of them if none.")] = None,
+    parameter: Annotated[
+        list[str] | None, typer.Option("-p", "--parameter", help="name=value, as in the notebook's parameters cell.")
+    ] = None,
+    folder: Annotated[Path, typer.Option(help="Where the notebooks are.")] = Path("notebooks"),
+    output: Annotated[Path, typer.Option(help="Where executed notebooks, HTML and results go.")] = Path("build"),
+    keep_going: Annotated[
+        bool, typer.Option("--keep-going/--stop", help="Whether the others run when one has failed.")
+    ] = True,
+    save_times: Annotated[bool, typer.Option(help="Store the measured times in the workbook's contents.")] = False,
+) -> None:
+    """Execute notebooks in order, render them to HTML and write an index with their headline numbers.
+
+    The exit code is 1 if a notebook failed.
+
+    Example: fedlearn run 01 02 -p dataset=cifar10 -p seed=1
+    """
+    from workbook_tools.execution.notebooks import GLOSSARY, choose, default_parameters, execute, refuse_unknown, render
+
+    with errors_in_one_line():
+        paths = choose(folder, notebooks or [])
+        parameters = parse_parameters(parameter or [])
+        refuse_unknown(paths, list(parameters))
+        refuse_same(output, folder)
+        if "output_dir" in parameters:
+            raise InputError("parameter must not be 'output_dir' in fedlearn run, use --output")
+        output.mkdir(parents=True, exist_ok=True)
+    seconds: dict[str, float] = {}
+    failed = 0
+    for path in paths:
+        print(f"{path.stem:<28}", end="", flush=True)
+        start = time.perf_counter()
+        results, executed = output / "results" / path.stem, output / path.name
+        (results / "results.json").unlink(missing_ok=True)  # never show an earlier run's numbers
+        own = {name: value for name, value in parameters.items() if name in default_parameters(path)}
+        problem = execute(path, executed, {"output_dir": str(results)} | own)
+        render(executed, executed.with_suffix(".html"))
+        seconds[path.stem] = time.perf_counter() - start
+        print(f"{seconds[path.stem]:6.1f} s  {'ok' if problem is None else 'FAILED'}", flush=True)
+        if problem is not None:
+            failed += 1
+            print(f"  {problem}", file=sys.stderr)
+            if not keep_going:
+                break
+    if (glossary := folder / GLOSSARY).exists():
+        render(glossary, (output / GLOSSARY).with_suffix(".html"))
+    index = _write_index(output)
+    print(f"{len(seconds) - failed} of {len(paths)} notebooks ran; see {index}")
+    if failed:
+        sys.exit(1)
+    if save_times:
+        contents.save_seconds(seconds)
+
+
+def _write_index(output: Path) -> Path:
+    """Write a page about all executed notebooks in `output`, those of earlier runs too."""
+    from fedlearn_helpers.files import write_whole
+    from workbook_tools.execution import pages
+    from workbook_tools.execution.notebooks import how_it_ran, numbered
+
+    titles = {entry.name: entry.title for entry in contents.entries()}
+    rows = []
+    for path in numbered(output):
+        name, ran = path.stem, how_it_ran(path)
+        if ran is None:  # somebody else's
+            continue
+        seconds, problem = ran
+        link = f'<a href="{name}.html">{name[:2]} {html.escape(titles.get(name, name))}</a>'
+        if problem is None:
+            summary = _headline(output / "results" / name / "results.json")
+        else:
+            summary = f"failed: {html.escape(problem)}"
+        rows.append((link, f"{seconds:.0f} s", summary))
+    body = "<p>Notebooks as they ran on this machine, and what they measured.</p>\n"
+    body += pages.table(("Notebook", "Time", "Measured"), rows)
+    index = output / "index.html"
+    write_whole(index, pages.page("Federated Learning Workbook", body))
+    return index
+
+
+def _headline(results: Path) -> str:
+    """Return the single numbers among a notebook's metrics, as HTML."""
+    metrics = json.loads(results.read_text())["metrics"] if results.exists() else {}
+    numbers = {name: value for name, value in metrics.items() if isinstance(value, int | float)}
+    return "<br>".join(
+        f"{html.escape(name.replace('_', ' '))}: {value:,.4g}"
+        if isinstance(value, float)
+        else f"{html.escape(name.replace('_', ' '))}: {value:,}"
+        for name, value in numbers.items()
+    )

@@ -1,0 +1,1 @@
+"""Editions of the notebooks: for Google Colab, and for graded work."""

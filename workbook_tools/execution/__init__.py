@@ -1,0 +1,1 @@
+"""Notebooks executed, rendered and repeated."""

@@ -1,0 +1,5 @@
+"""The same federation outside a notebook: Flower's own runtime, on one machine or on a cluster."""
+
+from workbook_tools.flower.flower_run import run_app
+
+__all__ = ["run_app"]
