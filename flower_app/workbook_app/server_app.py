@@ -8,7 +8,7 @@ from flwr.app import ArrayRecord, Context, MetricRecord
 from flwr.serverapp import Grid, ServerApp
 
 from fedlearn_helpers.errors import InputError, one_line
-from fedlearn_helpers.lessons.common.results import write_json
+from fedlearn_helpers.files import write_json
 from fedlearn_helpers.simulation import keep_result
 from fedlearn_helpers.training import evaluate
 from workbook_app.clients import find_clients
