@@ -1,9 +1,15 @@
 # Every target makes what it needs. `make run` and `make test` are all a new machine needs.
 # Asked by running them: a version manager's stand-in is on the path even where that version is not chosen.
 where = $(shell for name in $(1); do $$name -c 'import sys; print(sys.executable)' 2> /dev/null && break; done)
+ifeq ($(OS),Windows_NT)
+PYTHON ?= python
+SCRIPTS := Scripts
+else
 PYTHON ?= $(call where,python3.11 python3)
+SCRIPTS := bin
+endif
 PYTHON312 ?= $(call where,python3.12 python3.13)
-BIN := .venv/bin
+BIN := .venv/$(SCRIPTS)
 
 .PHONY: run test lab site colab bench bench-quick clean
 
@@ -41,7 +47,7 @@ clean:  ## remove everything that the targets above made
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "Python 3.11 or newer is needed, and $(PYTHON) is older; say which: make PYTHON=/path/to/python3.11"; exit 1; }
 	$(PYTHON) -m venv $(@D)
-	$(@D)/bin/python -m pip install --quiet --requirement $(filter %requirements.txt,$^) --editable .
+	$(@D)/$(SCRIPTS)/python -m pip install --quiet --requirement $(filter %requirements.txt,$^) --editable .
 	@touch $@
 
 # BlazeFL wants a newer Python; where there is none, the benchmark goes without it and says so.
