@@ -9,10 +9,12 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from fedlearn_helpers.errors import InputError
 from fedlearn_helpers.pooling import quickly_pooled
+from fedlearn_helpers.tasks import IMAGES, Task, normalize
+
+__all__ = ["Evaluation", "evaluate", "normalize", "pick_device", "train"]
 
 EVALUATION_BATCH = 250
 
@@ -22,8 +24,8 @@ class Evaluation:
     """How a model does on some examples.
 
     Attributes:
-        loss: mean cross-entropy in nats.
-        accuracy: share of right predictions, in [0, 1].
+        loss: mean loss: for images the cross-entropy in nats.
+        accuracy: mean of the task's metric: for images the share of right predictions, in [0, 1].
         num_examples: how many examples were looked at.
         predictions: (num_examples,) int64, the predicted class of each example, in order.
         confidences: (num_examples,) float32, the probability the model gives its prediction.
@@ -34,11 +36,6 @@ class Evaluation:
     num_examples: int
     predictions: Tensor
     confidences: Tensor
-
-
-def normalize(images: Tensor) -> Tensor:
-    """Turn uint8 pixels in [0, 255] into float32 numbers in [-1, 1]; same shape."""
-    return images.float().div_(127.5).sub_(1.0)
 
 
 @quickly_pooled
@@ -52,21 +49,23 @@ def train(
     epochs: int,
     batch_size: int,
     seed: int,
+    task: Task = IMAGES,
 ) -> float:
     """Train the model in place on `images[indices]` and return the mean loss over all its steps.
 
     Args:
         model: maps float images (n, channels, height, width) to scores (n, classes).
-        images: (N, channels, height, width) uint8, on the model's device.
-        labels: (N,) int64, on the model's device.
+        images: (N, channels, height, width) uint8, on the model's device; or the examples of another task.
+        labels: (N,) int64, on the model's device; or that task's targets.
         indices: (n,) int64, the examples to train on.
         optimizer: holds the model's parameters.
         epochs: passes over the examples, >= 1.
         batch_size: examples a step, >= 1; the last batch of an epoch may be smaller.
         seed: decides the order of the examples.
+        task: what inputs and loss are.
 
     Returns:
-        Mean cross-entropy per example over all steps, each measured before its update.
+        Mean loss per example over all steps, each measured before its update.
 
     Raises:
         InputError: no examples, or epochs or batch_size below 1.
@@ -84,7 +83,7 @@ def train(
         order = indices[torch.randperm(len(indices), generator=generator)]
         for batch in order.to(images.device).split(batch_size):
             optimizer.zero_grad()
-            loss = F.cross_entropy(model(normalize(images[batch])), labels[batch])
+            loss = task.loss(model(task.inputs(images[batch])), labels[batch])
             loss.backward()
             optimizer.step()
             total_loss += loss.detach() * len(batch)
@@ -94,15 +93,21 @@ def train(
 @quickly_pooled
 @torch.no_grad()
 def evaluate(
-    model: nn.Module, images: Tensor, labels: Tensor, indices: Tensor | np.ndarray | None = None
+    model: nn.Module,
+    images: Tensor,
+    labels: Tensor,
+    indices: Tensor | np.ndarray | None = None,
+    *,
+    task: Task = IMAGES,
 ) -> Evaluation:
     """Evaluate the model on `images[indices]`, or on all images.
 
     Args:
         model: maps float images (n, channels, height, width) to scores (n, classes).
-        images: (N, channels, height, width) uint8, on the model's device.
-        labels: (N,) int64, on the model's device.
+        images: (N, channels, height, width) uint8, on the model's device; or the examples of another task.
+        labels: (N,) int64, on the model's device; or that task's targets.
         indices: (n,) int64, the examples to look at; None means all.
+        task: what inputs, loss and metric are.
 
     Raises:
         InputError: no examples.
@@ -113,14 +118,15 @@ def evaluate(
     model.eval()
     total_loss, predictions, confidences = 0.0, [], []
     for batch in indices.to(images.device).split(EVALUATION_BATCH):
-        scores = model(normalize(images[batch]))
-        total_loss += F.cross_entropy(scores, labels[batch], reduction="sum").item()
-        confidence, prediction = scores.softmax(dim=1).max(dim=1)
+        outputs = model(task.inputs(images[batch]))
+        total_loss += task.loss(outputs, labels[batch], reduction="sum").item()
+        prediction, confidence = task.predict(outputs)
         predictions.append(prediction.cpu())
         confidences.append(confidence.cpu())
     predicted = torch.cat(predictions)
-    right = (predicted == labels[indices.to(labels.device)].cpu()).sum().item()
-    return Evaluation(total_loss / len(indices), right / len(indices), len(indices), predicted, torch.cat(confidences))
+    reached = task.metric(predicted, labels[indices.to(labels.device)].cpu()).double().sum().item()
+    size = len(indices)
+    return Evaluation(total_loss / size, reached / size, size, predicted, torch.cat(confidences))
 
 
 def pick_device(name: str = "auto") -> torch.device:

@@ -3,7 +3,7 @@
 import typer
 
 from workbook_tools.commands.colab import colab
-from workbook_tools.commands.compare import compare
+from workbook_tools.commands.compare import CompareCommand, compare
 from workbook_tools.commands.data import data
 from workbook_tools.commands.doctor import doctor
 from workbook_tools.commands.flower import flower
@@ -21,4 +21,4 @@ def _main() -> None:
 
 
 for _command in (run, sweep, compare, flower, student, grade, colab, data, doctor):
-    app.command()(_command)
+    app.command(cls=CompareCommand if _command is compare else None)(_command)

@@ -28,7 +28,7 @@ class Marks:
             file.write(line + "\n")
 
     def after_each_round(self, evaluate: Callable[[Any], dict[str, float]]) -> Callable[[int, Any], Any]:
-        """Turn an evaluation of the model into the strategy's `evaluate_fn`, which also marks the round's end."""
+        """ClientTask an evaluation of the model into the strategy's `evaluate_fn`, which also marks the round's end."""
         from flwr.app import MetricRecord  # here, so that reading marks does not import Flower
 
         def evaluate_and_mark(server_round: int, arrays: Any) -> MetricRecord:

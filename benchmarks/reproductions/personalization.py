@@ -6,7 +6,7 @@ Usage: python benchmarks/reproductions/personalization.py [--output FOLDER]
 import argparse
 from pathlib import Path
 
-from fedlearn_helpers.algorithms import Recipe
+from fedlearn_helpers.algorithms import LocalConfig
 from fedlearn_helpers.data import load_dataset
 from fedlearn_helpers.experiments.compare_personal import PersonalComparison, compare_personal, summarize_personal
 
@@ -17,7 +17,7 @@ PLAN = PersonalComparison(
     num_clients=20,
     num_newcomers=0,
     num_rounds=20,
-    recipe=Recipe(local_epochs=1, batch_size=10, learning_rate=0.02),
+    local_config=LocalConfig(local_epochs=1, batch_size=10, learning_rate=0.02),
     model="mlp",
     validation_fraction=0.25,
 )

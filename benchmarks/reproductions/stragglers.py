@@ -18,11 +18,11 @@ import torch
 from flwr.app import Error, Message
 from torch import nn
 
-from fedlearn_helpers.algorithms import Recipe
+from fedlearn_helpers.algorithms import LocalConfig
 from fedlearn_helpers.availability.mods import MAX_STEPS
 from fedlearn_helpers.data import load_dataset
 from fedlearn_helpers.experiments.federate import federate
-from fedlearn_helpers.experiments.parallel import side_by_side
+from fedlearn_helpers.experiments.parallel import run_in_parallel
 from fedlearn_helpers.partition import classes_per_client, split_train_validation
 from fedlearn_helpers.seeds import derive_seed, seeded
 
@@ -61,7 +61,7 @@ def run(dataset, rule, seed, share, clients, rounds):
         dataset,
         shards,
         num_rounds=rounds,
-        recipe=Recipe(EPOCHS, BATCH_SIZE, LEARNING_RATE),
+        local_config=LocalConfig(EPOCHS, BATCH_SIZE, LEARNING_RATE),
         settings={"mu": mu} if strategy == "fedprox" else None,
         fraction_train=10 / clients,
         seed=seed,
@@ -89,7 +89,7 @@ def main():
         name, seed = runs[number]
         return {"accuracy": list(run(dataset, RULES[name], seed, options.share, options.clients, options.rounds))}
 
-    results = side_by_side(do_run, len(runs), seed=0)
+    results = run_in_parallel(do_run, len(runs), seed=0)
     last = 10  # rounds: a single one depends on who happened to take part
     rows = [
         {"rule": name, "seed": seed, "accuracy": float(np.mean(result["accuracy"][-last:]))}

@@ -1,22 +1,160 @@
-"""What the strategies' servers share: the answers of a round, and averages of models."""
+"""How the server makes one model of the clients' models. FedAvg's weighting rule stands here, and nowhere else.
 
-from collections.abc import Iterable, Mapping, Sequence
+An aggregator is a function of the clients' models and weights. `weighted_mean` is the default; whatever else has its
+form (a median, a trimmed mean) can take its place: `federate("fedavg", …, aggregator=median)`.
+"""
 
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
 import torch
-from flwr.app import ArrayRecord, Message, RecordDict
+from flwr.app import Array, ArrayRecord, ConfigRecord, Message, MetricRecord, RecordDict
+from flwr.serverapp import Grid
+from flwr.serverapp.strategy import FedAvg
 from torch import Tensor
 
+State = Mapping[str, Tensor]
+"""The numbers of a model by name."""
+Aggregator = Callable[[Sequence[State], Sequence[float]], dict[str, Tensor]]
+"""Called with one state per client, all with the same names and shapes, and one weight per client, >= 0."""
 
-def answers(replies: Iterable[Message]) -> list[RecordDict]:
-    """Return the contents of the replies that are no errors."""
-    return [reply.content for reply in replies if not reply.has_error()]
+
+def weighted_mean(states: Sequence[State], weights: Sequence[float]) -> dict[str, Tensor]:
+    """Average models entry by entry: sum_k (n_k / n) w_k, the server's step of FedAvg.
+
+    Source: McMahan et al. 2017, https://arxiv.org/abs/1602.05629, algorithm 1.
+
+    Args:
+        states: w_k, one state per client, all with the same names and shapes.
+        weights: n_k, for FedAvg the number of training examples of each client; not all zero.
+
+    Returns:
+        An entry of the same dtype for each name; integers, such as BatchNorm's counter, are rounded down.
+
+    Raises:
+        ValueError: no states, or a different number of weights.
+    """
+    if not states or len(states) != len(weights):
+        raise ValueError(f"need one weight per model, got {len(weights)} for {len(states)} models")
+    total = sum(weights)
+    return weighted_sum(states, [weight / total for weight in weights])
+
+
+def weighted_sum(states: Sequence[State], factors: Sequence[float]) -> dict[str, Tensor]:
+    """Return sum_k factor_k state_k, entry by entry, summed in the order of the states."""
+    result = {}
+    for name, first in states[0].items():
+        exact = first.dtype if first.is_floating_point() else torch.float64
+        total = first.to(exact) * factors[0]
+        for state, factor in zip(states[1:], factors[1:], strict=True):
+            total += state[name].to(exact) * factor
+        result[name] = total.to(first.dtype)
+    return result
+
+
+def uniform_mean(states: Sequence[State], weights: Sequence[float] = ()) -> dict[str, Tensor]:
+    """Average models entry by entry, each counting the same, whatever its weight."""
+    return {name: torch.stack([state[name] for state in states]).mean(dim=0) for name in states[0]}
 
 
 def state_of(arrays: ArrayRecord) -> dict[str, Tensor]:
-    """Return the tensors of a model by name."""
+    """Return the tensors in a record by name."""
     return dict(arrays.to_torch_state_dict())
 
 
-def mean(states: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
-    """Average models entry by entry, each counting the same."""
-    return {name: torch.stack([state[name] for state in states]).mean(dim=0) for name in states[0]}
+@dataclass(frozen=True)
+class Answer:
+    """What a client sent back.
+
+    Attributes:
+        state: its model.
+        weight: its number of training examples.
+        metrics: its other numbers.
+        extras: further records by name, those that the server has announced in `extra_records`.
+    """
+
+    state: State
+    weight: float
+    metrics: Mapping[str, float]
+    extras: Mapping[str, State]
+
+
+class Averaging(FedAvg):
+    """Flower's FedAvg, whose models are combined by an aggregator. Takes Flower's options.
+
+    A server with another update rule overrides `combine`.
+
+    Attributes:
+        aggregator: how models are combined.
+        extra_records: names of the records that clients send beside their model.
+        extra_metrics: names of the metrics that are for the server alone; they are not averaged.
+        sent: the model that the clients of this round have received.
+        num_clients: how many clients there are, whether they take part in this round or not.
+    """
+
+    aggregator: Aggregator = staticmethod(weighted_mean)
+    extra_records: tuple[str, ...] = ()
+    extra_metrics: tuple[str, ...] = ()
+
+    def configure_train(
+        self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
+    ) -> Iterable[Message]:
+        """Send the model, and remember it."""
+        self.sent, self.num_clients = arrays, len(list(grid.get_node_ids()))
+        return super().configure_train(server_round, arrays, config, grid)
+
+    def aggregate_train(
+        self, server_round: int, replies: Iterable[Message]
+    ) -> tuple[ArrayRecord | None, MetricRecord | None]:
+        """Combine the models of the clients that answered, and average their metrics."""
+        replies = list(replies)
+        extras = {id(reply): self._take_extras(reply.content) for reply in replies if not reply.has_error()}
+        valid, _ = self._check_and_log_replies(replies, is_train=True)
+        if not valid:
+            return None, None
+        answers = [self._read(reply.content, *extras[id(reply)]) for reply in valid]
+        metrics = self.train_metrics_aggr_fn([reply.content for reply in valid], self.weighted_by_key)
+        return ArrayRecord(self.combine(answers)), metrics
+
+    def combine(self, answers: Sequence[Answer]) -> dict[str, Tensor]:
+        """Return the new model.
+
+        Args:
+            answers: of the clients that took part, at least one, in the order of their ids.
+        """
+        return self.aggregator([answer.state for answer in answers], [answer.weight for answer in answers])
+
+    def _take_extras(self, content: RecordDict) -> tuple[dict[str, State], dict[str, float]]:
+        """Take what Flower's check of replies does not know out of a reply."""
+        records = {name: state_of(content.array_records[name]) for name in self.extra_records}
+        for name in records:
+            del content[name]
+        metrics = content.metric_records["metrics"] if self.extra_metrics else {}
+        return records, {name: float(metrics.pop(name)) for name in self.extra_metrics}
+
+    def _read(self, content: RecordDict, extras: Mapping[str, State], metrics: Mapping[str, float]) -> Answer:
+        (arrays,), (numbers,) = content.array_records.values(), content.metric_records.values()
+        return Answer(state_of(arrays), float(numbers[self.weighted_by_key]), {**numbers, **metrics}, extras)
+
+
+def averaging(strategy: type[FedAvg]) -> type[FedAvg]:
+    """Return a strategy of Flower's that leaves averaging to an aggregator, and whose models keep their dtypes.
+
+    Flower's FedAdam and its kin take the average from `FedAvg` and go on from there; `Averaging` takes its place. Some
+    of them compute in float64, and would send it.
+    """
+
+    class OfAverages(strategy, Averaging):
+        def aggregate_train(
+            self, server_round: int, replies: Iterable[Message]
+        ) -> tuple[ArrayRecord | None, MetricRecord | None]:
+            arrays, metrics = super().aggregate_train(server_round, replies)
+            if arrays is not None:
+                dtypes = {name: array.dtype for name, array in self.sent.items()}
+                cast = {name: np.asarray(array.numpy(), dtypes[name]) for name, array in arrays.items()}
+                arrays = ArrayRecord({name: Array(values) for name, values in cast.items()})
+            return arrays, metrics
+
+    OfAverages.__name__ = OfAverages.__qualname__ = strategy.__name__
+    return OfAverages

@@ -13,7 +13,8 @@ Source: Deng et al. 2020, https://arxiv.org/abs/2003.13461, algorithm 1.
 from flwr.app import ArrayRecord, RecordDict
 from torch import Tensor
 
-from fedlearn_helpers.algorithms.arithmetic import Loss, Parameters, gradient, mixed, moved
+from fedlearn_helpers.algorithms.algorithm import Algorithm, Setting
+from fedlearn_helpers.algorithms.arithmetic import NO_BUFFERS, Loss, Parameters, gradient, mixed, moved
 from fedlearn_helpers.algorithms.local import LocalTraining, setting, tensors
 from fedlearn_helpers.algorithms.own_parts import OWN, adaptation_epochs
 
@@ -46,7 +47,7 @@ def train_client(local: LocalTraining) -> RecordDict:
 
 
 def adapt(local: LocalTraining) -> None:
-    """Mix the client's own model with the received one; a newcomer trains its own first."""
+    """Mix the client's own model with the received one; a client that never trained trains its own first."""
     if OWN in local.state:
         v = _own(local)
     else:
@@ -60,7 +61,19 @@ def _own(local: LocalTraining) -> Parameters:
 
 def _train(local: LocalTraining, epochs: int | None = None) -> tuple[Parameters, Parameters]:
     w, v = local.start, _own(local)
-    alpha, eta = setting(local.config, ALPHA), local.recipe.learning_rate
+    alpha, eta = setting(local.config, ALPHA), local.local_config.learning_rate
     for batch in local.batches(epochs):
         w, v = step(local.loss, w, v, batch, alpha=alpha, eta=eta)
     return w, v
+
+
+ALGORITHM = Algorithm(
+    "apfl",
+    "APFL",
+    train_client,
+    settings={ALPHA: Setting(0.5, most=1.0, may_be_most=True)},
+    adapt=adapt,
+    any_model=False,
+    why_no_buffers=NO_BUFFERS,
+    plain_steps=True,
+)

@@ -5,6 +5,8 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor
 
+NO_BUFFERS = "takes gradients at weights that are not the model's own"  # why such an algorithm cannot have any
+
 Parameters = dict[str, Tensor]
 Loss = Callable[[Mapping[str, Tensor], Tensor], Tensor]
 """The loss of a model with some parameters on a batch, a scalar: `LocalTraining.loss`, or a formula in a test."""

@@ -12,7 +12,8 @@ Source: Li et al. 2021, https://arxiv.org/abs/2012.04221, algorithm 1.
 
 from flwr.app import ArrayRecord, RecordDict
 
-from fedlearn_helpers.algorithms.local import LocalTraining, setting
+from fedlearn_helpers.algorithms.algorithm import Algorithm, Setting
+from fedlearn_helpers.algorithms.local import LocalTraining, gradient_of, setting
 from fedlearn_helpers.algorithms.own_parts import OWN, adaptation_epochs
 
 LAMBDA = "lambda"  # in a message's config
@@ -20,7 +21,7 @@ LAMBDA = "lambda"  # in a message's config
 
 def train_client(local: LocalTraining) -> RecordDict:
     """Train the global model, then the client's own."""
-    own = local.state[OWN] if OWN in local.state else local.content["arrays"]
+    own = local.state.array_records[OWN] if OWN in local.state else local.received
     local.train()
     reply = local.reply()
     local.load(own.to_torch_state_dict())
@@ -35,15 +36,18 @@ def train_own(local: LocalTraining, epochs: int | None = None) -> None:
 
     def add_pull() -> None:
         for name, v in local.model.named_parameters():
-            v.grad.add_(v.detach() - local.start[name], alpha=pull)
+            gradient_of(v).add_(v.detach() - local.start[name], alpha=pull)
 
     local.before_each_step(add_pull)
     local.train(epochs)
 
 
 def adapt(local: LocalTraining) -> None:
-    """Take the client's own model; a newcomer has none yet, and trains it from the received one."""
+    """Take the client's own model; a client that never trained has none yet, and trains it from the received one."""
     if OWN in local.state:
-        local.load(local.state[OWN].to_torch_state_dict())
+        local.load(local.state.array_records[OWN].to_torch_state_dict())
     else:
         train_own(local, adaptation_epochs(local))
+
+
+ALGORITHM = Algorithm("ditto", "Ditto", train_client, settings={LAMBDA: Setting(0.1)}, adapt=adapt)

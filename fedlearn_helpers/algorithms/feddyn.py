@@ -10,15 +10,17 @@ g_k and h start at zero; clients keep g_k in their state. A round sends as much 
 Source: Acar et al. 2021, https://arxiv.org/abs/2111.04263, algorithm 1.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import torch
-from flwr.app import ArrayRecord, ConfigRecord, Message, MetricRecord, RecordDict
+from flwr.app import ArrayRecord, ConfigRecord, Message, RecordDict
 from flwr.serverapp import Grid
-from flwr.serverapp.strategy import FedAvg
+from torch import Tensor
 
-from fedlearn_helpers.algorithms.aggregation import answers, mean, state_of
-from fedlearn_helpers.algorithms.local import LocalTraining, setting, tensors
+from fedlearn_helpers.algorithms.aggregation import Answer, Averaging, state_of, uniform_mean
+from fedlearn_helpers.algorithms.algorithm import Algorithm, Setting
+from fedlearn_helpers.algorithms.local import LocalTraining, gradient_of, setting, tensors
 from fedlearn_helpers.errors import InputError
 
 ALPHA = "feddyn-alpha"
@@ -32,7 +34,7 @@ def train_client(local: LocalTraining) -> RecordDict:
 
     def bend() -> None:
         for name, theta in local.model.named_parameters():
-            theta.grad.sub_(g[name]).add_(theta.detach() - local.start[name], alpha=alpha)
+            gradient_of(theta).sub_(g[name]).add_(theta.detach() - local.start[name], alpha=alpha)
 
     local.before_each_step(bend)
     local.train()
@@ -43,7 +45,7 @@ def train_client(local: LocalTraining) -> RecordDict:
     return local.reply()
 
 
-class FedDyn(FedAvg):
+class FedDyn(Averaging):
     """The server's side of FedDyn.
 
     Args:
@@ -54,32 +56,36 @@ class FedDyn(FedAvg):
         InputError: alpha not above 0.
     """
 
-    def __init__(self, *, alpha: float, **options: object) -> None:
+    aggregator = staticmethod(uniform_mean)
+
+    def __init__(self, *, alpha: float, **options: Any) -> None:
         if not alpha > 0:
             raise InputError(f"alpha must be > 0, got {alpha}")
         super().__init__(**options)
         self._alpha = alpha
-        self._h: dict[str, torch.Tensor] | None = None
+        self._h: dict[str, Tensor] | None = None
 
     def configure_train(
         self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
     ) -> Iterable[Message]:
         """Send the model and alpha."""
-        self._model, self._num_clients = arrays, len(list(grid.get_node_ids()))
         config[ALPHA] = self._alpha
         return super().configure_train(server_round, arrays, config, grid)
 
-    def aggregate_train(
-        self, server_round: int, replies: Iterable[Message]
-    ) -> tuple[ArrayRecord | None, MetricRecord | None]:
+    def combine(self, answers: Sequence[Answer]) -> dict[str, Tensor]:
         """Update h and the model."""
-        replies = list(replies)
-        _, metrics = super().aggregate_train(server_round, replies)  # checks the replies, averages the metrics
-        contents = answers(replies)
-        if not contents:
-            return None, None
-        w, theta_mean = state_of(self._model), mean([state_of(content["arrays"]) for content in contents])
-        share = len(contents) / self._num_clients
+        w, theta_mean = state_of(self.sent), super().combine(answers)
+        share = len(answers) / self.num_clients
         h = self._h or {name: torch.zeros_like(tensor) for name, tensor in w.items()}
         self._h = {name: h[name] - self._alpha * share * (theta_mean[name] - w[name]) for name in w}
-        return ArrayRecord({name: theta_mean[name] - self._h[name] / self._alpha for name in w}), metrics
+        return {name: theta_mean[name] - self._h[name] / self._alpha for name in w}
+
+
+ALGORITHM = Algorithm(
+    "feddyn",
+    "FedDyn",
+    train_client,
+    lambda local_config, settings, **options: FedDyn(**settings, **options),
+    {"alpha": Setting(0.1, may_be_least=False)},
+    any_model=False,
+)

@@ -11,13 +11,13 @@ weighs as n_i tau_i, and FedNova does not.
 Source: Wang et al. 2020, https://arxiv.org/abs/2007.07481, sections 4 and 5.
 """
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 
-from flwr.app import ArrayRecord, ConfigRecord, Message, MetricRecord, RecordDict
-from flwr.serverapp import Grid
-from flwr.serverapp.strategy import FedAvg
+from flwr.app import RecordDict
+from torch import Tensor
 
-from fedlearn_helpers.algorithms.aggregation import answers, state_of
+from fedlearn_helpers.algorithms.aggregation import Answer, Averaging, state_of
+from fedlearn_helpers.algorithms.algorithm import Algorithm
 from fedlearn_helpers.algorithms.local import LocalTraining
 
 NORM = "norm-of-steps"
@@ -26,7 +26,7 @@ NORM = "norm-of-steps"
 def train_client(local: LocalTraining) -> RecordDict:
     """Train, and say how much training it was."""
     local.train()
-    return local.reply(**{NORM: norm_of_steps(local.steps, local.recipe.momentum)})
+    return local.reply(**{NORM: norm_of_steps(local.steps, local.local_config.momentum)})
 
 
 def norm_of_steps(steps: int, momentum: float) -> float:
@@ -35,35 +35,22 @@ def norm_of_steps(steps: int, momentum: float) -> float:
     return (steps - rho * (1 - rho**steps) / (1 - rho)) / (1 - rho)
 
 
-class FedNova(FedAvg):
+class FedNova(Averaging):
     """The server's side of FedNova; takes the options of Flower's `FedAvg`."""
 
-    def configure_train(
-        self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
-    ) -> Iterable[Message]:
-        """Send the model, and remember it."""
-        self._model = arrays
-        return super().configure_train(server_round, arrays, config, grid)
-
-    def aggregate_train(
-        self, server_round: int, replies: Iterable[Message]
-    ) -> tuple[ArrayRecord | None, MetricRecord | None]:
+    def combine(self, answers: Sequence[Answer]) -> dict[str, Tensor]:
         """Average the clients' changes per step, then take as many steps as the clients did on average."""
-        replies = list(replies)
-        _, metrics = super().aggregate_train(server_round, replies)  # checks the replies, averages the metrics
-        contents = answers(replies)
-        if not contents:
-            return None, None
-        total = sum(content["metrics"][self.weighted_by_key] for content in contents)
-        shares = [content["metrics"][self.weighted_by_key] / total for content in contents]
-        norms = [content["metrics"][NORM] for content in contents]
-        models = [state_of(content["arrays"]) for content in contents]
-        tau_eff = sum(share * norm for share, norm in zip(shares, norms, strict=True))
-        w = state_of(self._model)
-        new = {}
-        for name in w:
-            direction = sum(
-                share / norm * (w[name] - w_i[name]) for share, norm, w_i in zip(shares, norms, models, strict=True)
-            )
-            new[name] = w[name] - tau_eff * direction
-        return ArrayRecord(new), metrics
+        w = state_of(self.sent)
+        norms, weights = [answer.metrics[NORM] for answer in answers], [answer.weight for answer in answers]
+        steps = [
+            {name: (w[name] - answer.state[name]) / norm for name in w}
+            for answer, norm in zip(answers, norms, strict=True)
+        ]
+        direction = self.aggregator(steps, weights)
+        tau_eff = sum(weight / sum(weights) * norm for weight, norm in zip(weights, norms, strict=True))
+        return {name: w[name] - tau_eff * direction[name] for name in w}
+
+
+ALGORITHM = Algorithm(
+    "fednova", "FedNova", train_client, lambda local_config, settings, **options: FedNova(**options), any_model=False
+)

@@ -12,10 +12,9 @@ Source: Arivazhagan et al. 2019, https://arxiv.org/abs/1912.00818.
 from flwr.app import RecordDict
 from torch import nn
 
+from fedlearn_helpers.algorithms.algorithm import Algorithm
 from fedlearn_helpers.algorithms.local import LocalTraining
-from fedlearn_helpers.algorithms.own_parts import adapt, keep, recall
-
-__all__ = ["adapt", "head_names", "train_client"]
+from fedlearn_helpers.algorithms.own_parts import adapt, keep, recall, without
 
 
 def head_names(model: nn.Module) -> list[str]:
@@ -30,3 +29,6 @@ def train_client(local: LocalTraining) -> RecordDict:
     local.train()
     keep(local)
     return local.reply()
+
+
+ALGORITHM = Algorithm("fedper", "FedPer", train_client, adapt=adapt, first=without(head_names))

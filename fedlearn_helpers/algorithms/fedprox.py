@@ -10,8 +10,11 @@ Source: Li et al. 2020, https://arxiv.org/abs/1812.06127, algorithm 2.
 """
 
 from flwr.app import RecordDict
+from flwr.serverapp.strategy import FedProx
 
-from fedlearn_helpers.algorithms.local import LocalTraining, setting
+from fedlearn_helpers.algorithms.aggregation import averaging
+from fedlearn_helpers.algorithms.algorithm import Algorithm, Setting
+from fedlearn_helpers.algorithms.local import LocalTraining, gradient_of, setting
 
 
 def train_client(local: LocalTraining) -> RecordDict:
@@ -20,8 +23,17 @@ def train_client(local: LocalTraining) -> RecordDict:
 
     def add_pull() -> None:
         for name, parameter in local.model.named_parameters():
-            parameter.grad.add_(parameter.detach() - local.start[name], alpha=mu)
+            gradient_of(parameter).add_(parameter.detach() - local.start[name], alpha=mu)
 
     local.before_each_step(add_pull)
     local.train()
     return local.reply()
+
+
+ALGORITHM = Algorithm(
+    "fedprox",
+    "FedProx",
+    train_client,
+    lambda local_config, settings, **options: averaging(FedProx)(proximal_mu=settings["mu"], **options),
+    {"mu": Setting(0.1)},
+)

@@ -11,10 +11,10 @@ Source: Collins et al. 2021, https://arxiv.org/abs/2102.07078, algorithm 1.
 
 from flwr.app import RecordDict
 
+from fedlearn_helpers.algorithms.algorithm import Algorithm, Setting
+from fedlearn_helpers.algorithms.fedper import head_names
 from fedlearn_helpers.algorithms.local import LocalTraining, setting
-from fedlearn_helpers.algorithms.own_parts import adapt, keep, own_names, recall
-
-__all__ = ["HEAD_EPOCHS", "adapt", "train_client"]
+from fedlearn_helpers.algorithms.own_parts import adapt, keep, own_names, recall, without
 
 HEAD_EPOCHS = "head-epochs"  # in a message's config
 
@@ -29,3 +29,13 @@ def train_client(local: LocalTraining) -> RecordDict:
         local.train()
     keep(local)
     return local.reply()
+
+
+ALGORITHM = Algorithm(
+    "fedrep",
+    "FedRep",
+    train_client,
+    settings={HEAD_EPOCHS: Setting(1, least=1, whole=True)},
+    adapt=adapt,
+    first=without(head_names),
+)

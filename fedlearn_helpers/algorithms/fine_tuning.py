@@ -5,13 +5,15 @@
 It costs no message and no change of the federation, so it is the baseline that every other method must beat.
 """
 
+from fedlearn_helpers.algorithms.algorithm import Algorithm
 from fedlearn_helpers.algorithms.fedavg import train_client
 from fedlearn_helpers.algorithms.local import LocalTraining
 from fedlearn_helpers.algorithms.own_parts import adaptation_epochs
-
-__all__ = ["adapt", "train_client"]
 
 
 def adapt(local: LocalTraining) -> None:
     """Train the received model on the client's data."""
     local.train(adaptation_epochs(local))
+
+
+ALGORITHM = Algorithm("finetune", "Fine-tuning", train_client, adapt=adapt)

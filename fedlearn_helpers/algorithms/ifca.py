@@ -10,24 +10,20 @@ clusters than kinds of clients do no harm but the bytes: a round sends all model
 Source: Ghosh et al. 2020, https://arxiv.org/abs/2006.04088, algorithm 1, option II.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
-from flwr.app import ArrayRecord, ConfigRecord, Message, MetricRecord, RecordDict
-from flwr.serverapp import Grid
-from flwr.serverapp.strategy import FedAvg
+from flwr.app import ArrayRecord, RecordDict
 from torch import Tensor, nn
 
-from fedlearn_helpers.algorithms.aggregation import answers, state_of
+from fedlearn_helpers.algorithms.aggregation import Answer, Averaging, State, state_of
+from fedlearn_helpers.algorithms.algorithm import Algorithm, Setting
 from fedlearn_helpers.algorithms.local import LocalTraining
-from fedlearn_helpers.models import average_models
 from fedlearn_helpers.seeds import derive_seed, seeded
-from fedlearn_helpers.training import evaluate
 
 CLUSTER = "cluster"  # in a reply's metrics: the number that the client chose
-State = Mapping[str, Tensor]
 
 
-def first_models(model: nn.Module, clusters: int, seed: int) -> list[State]:
+def first_models(model: nn.Module, clusters: int, seed: int) -> list[dict[str, Tensor]]:
     """Return so many models of this kind: the given one, and others with new random weights.
 
     Args:
@@ -61,13 +57,17 @@ def separate(joined: State) -> list[dict[str, Tensor]]:
     return [states[cluster] for cluster in sorted(states)]
 
 
+def first_of_clusters(model: nn.Module, settings: Mapping[str, float], seed: int) -> dict[str, Tensor]:
+    """Return what the server holds first: a model for each cluster."""
+    return join(first_models(model, int(settings["clusters"]), seed))
+
+
 def choose(local: LocalTraining) -> int:
     """Put the model into place that has the least loss on the client's training data; return its number."""
-    losses, states = [], separate(local.content["arrays"].to_torch_state_dict())
+    losses, states = [], separate(state_of(local.received))
     for state in states:
         local.model.load_state_dict(state)
-        images, labels = local.dataset.train_images, local.dataset.train_labels
-        losses.append(evaluate(local.model, images, labels, local.shard.train).loss)
+        losses.append(local.training_loss())
     best = min(range(len(losses)), key=losses.__getitem__)
     local.load(states[best])
     return best
@@ -83,38 +83,29 @@ def train_client(local: LocalTraining) -> RecordDict:
 
 
 def adapt(local: LocalTraining) -> None:
-    """Choose a model; a newcomer does the same."""
+    """Choose a model; a client that never trained does the same."""
     choose(local)
 
 
-class IFCA(FedAvg):
-    """The server's side of IFCA: FedAvg within each cluster.
+class IFCA(Averaging):
+    """The server's side of IFCA: FedAvg within each cluster. Takes the options of Flower's `FedAvg`."""
 
-    Args:
-        options: of Flower's `FedAvg`.
-    """
+    extra_metrics = (CLUSTER,)
 
-    def configure_train(
-        self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
-    ) -> Iterable[Message]:
-        """Send the models of all clusters."""
-        self._models = arrays
-        return super().configure_train(server_round, arrays, config, grid)
-
-    def aggregate_train(
-        self, server_round: int, replies: Iterable[Message]
-    ) -> tuple[ArrayRecord | None, MetricRecord | None]:
+    def combine(self, answers: Sequence[Answer]) -> dict[str, Tensor]:
         """Average the models of those that chose the same cluster."""
-        replies = list(replies)
-        contents = answers(replies)
-        chosen = [int(content["metrics"].pop(CLUSTER)) for content in contents]
-        _, metrics = super().aggregate_train(server_round, replies)  # checks the replies, averages the metrics
-        if not contents:
-            return None, None
-        states = separate(state_of(self._models))
-        for cluster in set(chosen):
-            members = [content for content, choice in zip(contents, chosen, strict=True) if choice == cluster]
-            examples = [member["metrics"][self.weighted_by_key] for member in members]
-            average = average_models([state_of(member["arrays"]) for member in members], examples)
-            states[cluster] = {name: tensor.to(states[cluster][name].dtype) for name, tensor in average.items()}
-        return ArrayRecord(join(states)), metrics
+        states = separate(state_of(self.sent))
+        for cluster in {int(answer.metrics[CLUSTER]) for answer in answers}:
+            states[cluster] = super().combine([a for a in answers if int(a.metrics[CLUSTER]) == cluster])
+        return join(states)
+
+
+ALGORITHM = Algorithm(
+    "ifca",
+    "IFCA",
+    train_client,
+    lambda local_config, settings, **options: IFCA(**options),
+    {"clusters": Setting(2, least=1, whole=True)},
+    adapt=adapt,
+    first=first_of_clusters,
+)

@@ -4,29 +4,30 @@ import math
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import cast
 
+import numpy as np
 import torch
 from flwr.app import ArrayRecord, ConfigRecord, Context, Message, MetricRecord, RecordDict
 from torch import Tensor, nn
 from torch.func import functional_call
-from torch.nn import functional as F
 
-from fedlearn_helpers.data import ImageDataset
+from fedlearn_helpers.data import Dataset
 from fedlearn_helpers.errors import InputError
 from fedlearn_helpers.partition import Shard
 from fedlearn_helpers.seeds import derive_seed
-from fedlearn_helpers.training import normalize, train
+from fedlearn_helpers.training import Evaluation, evaluate, train
 
 MAX_STEPS = "max-steps"  # in a message's config: the client takes so many steps and no more
 
 
 @dataclass(frozen=True)
-class Recipe:
-    """How a client trains: stochastic gradient descent (SGD), which the strategies' papers assume.
+class LocalConfig:
+    """The local training configuration: stochastic gradient descent (SGD), as the algorithms' papers assume.
 
     Attributes:
-        local_epochs: passes over the client's training images in a round, >= 1.
-        batch_size: images a step, >= 1.
+        local_epochs: passes over the client's training examples in a round, >= 1.
+        batch_size: examples a step, >= 1.
         learning_rate: > 0.
         momentum: of SGD, in [0, 1); starts anew in every round.
         weight_decay: >= 0.
@@ -64,18 +65,18 @@ class Recipe:
 
 
 class LocalTraining:
-    """One client in one round: the received model, about to be trained on the client's images.
+    """One client in one round: the received model, about to be trained on the client's examples.
 
     Args:
         message: has the model in "arrays" and settings in "config".
         context: of the client; its state outlives the round.
-        dataset: all images, on the model's device.
+        dataset: all examples, on the model's device.
         shard: the client's.
         model: gets the received weights.
-        recipe: how to train.
+        local_config: how to train.
         seed: of the run.
         first: the weights of what the server does not send, where it sends a part of the model only.
-        purpose: together with seed, round and client it decides the order of the images.
+        purpose: together with seed, round and client it decides the order of the examples.
 
     Attributes:
         content: all records of the message.
@@ -83,7 +84,7 @@ class LocalTraining:
         state: what the client keeps from round to round.
         model: trained in place.
         start: (by name) copies of the received parameters, w_t in the papers. Buffers are not in it.
-        recipe: as given.
+        dataset, shard, local_config: as given.
         steps: how many steps `train` took.
     """
 
@@ -91,26 +92,31 @@ class LocalTraining:
         self,
         message: Message,
         context: Context,
-        dataset: ImageDataset,
+        dataset: Dataset,
         shard: Shard,
         model: nn.Module,
-        recipe: Recipe,
+        local_config: LocalConfig,
         seed: int,
         *,
         first: Mapping[str, Tensor] | None = None,
         purpose: str = "train",
     ) -> None:
-        self.content, self.config, self.state = message.content, message.content["config"], context.state
-        self.model, self.recipe, self.steps = model, recipe, 0
+        self.content, self.config, self.state = message.content, message.content.config_records["config"], context.state
+        self.model, self.local_config, self.steps = model, local_config, 0
         self.dataset, self.shard = dataset, shard
-        client = context.node_config["partition-id"]
+        client = int(context.node_config["partition-id"])
         self._seed = derive_seed(seed, purpose, self.config["server-round"], client)
         self._loss: float | None = None
-        received = self.content["arrays"].to_torch_state_dict()
+        received: Mapping[str, Tensor] = self.received.to_torch_state_dict()
         if first is not None:
             received = dict(first) | {name: tensor for name, tensor in received.items() if name in first}
         self.load(received)
         self.start = self.parameters()
+
+    @property
+    def received(self) -> ArrayRecord:
+        """The arrays that the server has sent."""
+        return self.content.array_records["arrays"]
 
     def parameters(self) -> dict[str, Tensor]:
         """Return copies of the model's parameters by name. Buffers are not in it."""
@@ -119,7 +125,7 @@ class LocalTraining:
     def load(self, weights: Mapping[str, Tensor]) -> None:
         """Go on with other weights, with a new optimizer and without corrections."""
         self.model.load_state_dict(weights)
-        self._optimizer = self.recipe.new_optimizer(self.model)
+        self._optimizer = self.local_config.new_optimizer(self.model)
 
     def before_each_step(self, correct: Callable[[], None]) -> None:
         """Call `correct` when the gradients are there: what it adds to them counts as part of the local loss."""
@@ -133,39 +139,40 @@ class LocalTraining:
         """Train the model for the local epochs, or for the steps that the message allows, if those are fewer.
 
         Args:
-            epochs: in place of the recipe's; >= 1.
+            epochs: in place of the configuration's; >= 1.
         """
         seed = self._next_seed()
-        images, examples = self.shard.train, len(self.shard.train)
-        steps_an_epoch = -(-examples // self.recipe.batch_size)
-        all_steps = (epochs or self.recipe.local_epochs) * steps_an_epoch
-        self.steps = min(int(self.config.get(MAX_STEPS, all_steps)), all_steps)
+        indices, examples = self.shard.train, len(self.shard.train)
+        steps_an_epoch = -(-examples // self.local_config.batch_size)
+        all_steps = (epochs or self.local_config.local_epochs) * steps_an_epoch
+        self.steps = min(int(cast(int, self.config.get(MAX_STEPS, all_steps))), all_steps)
         whole, rest = divmod(self.steps, steps_an_epoch)
         seen, total = 0, 0.0
         if whole:
             seen += whole * examples
-            total += seen * self._take_steps(images, whole, seed)
+            total += seen * self._take_steps(indices, whole, seed)
         if rest:  # part of an epoch: so many batches from a random order
             order = torch.randperm(examples, generator=torch.Generator().manual_seed(seed)).numpy()
-            part = images[order[: rest * self.recipe.batch_size]]
+            part = indices[order[: rest * self.local_config.batch_size]]
             seen += len(part)
             total += len(part) * self._take_steps(part, 1, seed + 1)
         self._loss = total / seen
 
-    def _take_steps(self, indices: Tensor, epochs: int, seed: int) -> float:
+    def _take_steps(self, indices: np.ndarray, epochs: int, seed: int) -> float:
         return train(
             self.model,
-            self.dataset.train_images,
-            self.dataset.train_labels,
+            self.dataset.train_inputs,
+            self.dataset.train_targets,
             indices,
             self._optimizer,
             epochs=epochs,
-            batch_size=self.recipe.batch_size,
+            batch_size=self.local_config.batch_size,
             seed=seed,
+            task=self.dataset.task,
         )
 
     def _next_seed(self) -> int:
-        """Return a seed for every order of the images that this turn needs; one may need two for an epoch."""
+        """Return a seed for every order of the examples that this round needs; a part of an epoch needs two."""
         self._seed += 2
         return self._seed - 2
 
@@ -180,29 +187,38 @@ class LocalTraining:
             self.model.requires_grad_(True)
 
     def loss(self, parameters: Mapping[str, Tensor], batch: Tensor) -> Tensor:
-        """Return the mean cross-entropy in nats of the model with these parameters, to be differentiated by them.
+        """Return the mean loss of the model with these parameters on a batch, to be differentiated by them.
 
         Args:
             parameters: by name; the model itself stays as it is.
-            batch: (n,) int64, training images.
+            batch: (n,) int64, training examples.
         """
-        scores = functional_call(self.model, dict(parameters), (normalize(self.dataset.train_images[batch]),))
-        return F.cross_entropy(scores, self.dataset.train_labels[batch])
+        task, dataset = self.dataset.task, self.dataset
+        outputs = functional_call(self.model, dict(parameters), (task.inputs(dataset.train_inputs[batch]),))
+        return task.loss(outputs, dataset.train_targets[batch])
+
+    def training_loss(self) -> float:
+        """Return the mean loss of the model, as it is now, on all of the client's training examples."""
+        return self._evaluate(self.shard.train).loss
+
+    def _evaluate(self, indices: np.ndarray) -> Evaluation:
+        dataset = self.dataset
+        return evaluate(self.model, dataset.train_inputs, dataset.train_targets, indices, task=dataset.task)
 
     def batches(self, epochs: int | None = None) -> Iterator[Tensor]:
-        """Yield the client's training images, batch after batch, for algorithms with steps of their own.
+        """Yield the client's training examples, batch after batch, for algorithms with steps of their own.
 
         Every epoch is in another order. The message may allow fewer steps, as in `train`.
 
         Args:
-            epochs: in place of the recipe's; >= 1.
+            epochs: in place of the configuration's; >= 1.
         """
         generator = torch.Generator().manual_seed(self._next_seed())
-        images = torch.as_tensor(self.shard.train)
-        most, taken = self.config.get(MAX_STEPS, math.inf), 0
-        for _ in range(epochs or self.recipe.local_epochs):
-            order = images[torch.randperm(len(images), generator=generator)]
-            for batch in order.to(self.dataset.train_images.device).split(self.recipe.batch_size):
+        examples = torch.as_tensor(self.shard.train)
+        most, taken = float(cast(float, self.config.get(MAX_STEPS, math.inf))), 0
+        for _ in range(epochs or self.local_config.local_epochs):
+            order = examples[torch.randperm(len(examples), generator=generator)]
+            for batch in order.to(self.dataset.train_inputs.device).split(self.local_config.batch_size):
                 if taken >= most:
                     return
                 self.steps = taken = taken + 1
@@ -210,11 +226,11 @@ class LocalTraining:
 
     def reply(self, **metrics: float) -> RecordDict:
         """Return what the client answers: the weights that the server has sent, as they are now, and metrics."""
-        known = {"steps": self.steps, "num-examples": len(self.shard.train)}
+        known: dict[str, float] = {"steps": self.steps, "num-examples": len(self.shard.train)}
         if self._loss is not None:  # algorithms with steps of their own do not measure it
             known = {"loss": self._loss} | known
-        sent = self.content["arrays"]
-        weights = {name: tensor for name, tensor in self.model.state_dict().items() if name in sent}
+        received = self.received
+        weights = {name: tensor for name, tensor in self.model.state_dict().items() if name in received}
         return RecordDict({"arrays": ArrayRecord(weights), "metrics": MetricRecord(known | metrics)})
 
 
@@ -222,16 +238,22 @@ def tensors(record: RecordDict, key: str, like: Mapping[str, Tensor]) -> dict[st
     """Return the tensors under `key`, or zeros like those in `like` where there is no such key yet."""
     if key not in record:
         return {name: torch.zeros_like(tensor) for name, tensor in like.items()}
-    kept = record[key].to_torch_state_dict()
+    kept = record.array_records[key].to_torch_state_dict()
     return {name: kept[name].to(tensor.device) for name, tensor in like.items()}
 
 
 def setting(config: ConfigRecord, name: str) -> float:
-    """Return a setting that the server must have sent.
+    """Return a number that the server must have sent.
 
     Raises:
         InputError: it has not.
     """
     if name not in config:
         raise InputError(f"the server's message must have {name!r} in its config, got {sorted(config)}")
-    return float(config[name])
+    return float(cast(float, config[name]))
+
+
+def gradient_of(parameter: nn.Parameter) -> Tensor:
+    """Return the gradient that the last backward pass has left, to be changed in place."""
+    assert parameter.grad is not None, "every parameter of the model takes part in the loss"
+    return parameter.grad

@@ -17,12 +17,14 @@ https://arxiv.org/abs/1703.03400.
 """
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Literal, get_args
 
 from flwr.app import RecordDict
 from torch import Tensor
 
-from fedlearn_helpers.algorithms.arithmetic import Loss, Parameters, gradient, hessian_times, moved
+from fedlearn_helpers.algorithms.algorithm import Algorithm, Setting
+from fedlearn_helpers.algorithms.arithmetic import NO_BUFFERS, Loss, Parameters, gradient, hessian_times, moved
 from fedlearn_helpers.algorithms.local import LocalTraining, setting
 from fedlearn_helpers.algorithms.own_parts import adaptation_epochs
 from fedlearn_helpers.errors import check_one_of
@@ -72,7 +74,7 @@ def hessian_free_times(loss: Loss, w: Mapping[str, Tensor], batch: Tensor, vecto
 def train_client(local: LocalTraining, hessian: Hessian) -> RecordDict:
     """Take steps of the meta-gradient, each on three independent batches."""
     w = local.start
-    alpha, beta = setting(local.config, ALPHA), local.recipe.learning_rate
+    alpha, beta = setting(local.config, ALPHA), local.local_config.learning_rate
     for batches in zip(local.batches(), local.batches(), local.batches(), strict=True):
         w = moved(w, meta_gradient(local.loss, w, batches, alpha=alpha, hessian=hessian), -beta)
     local.load(w)
@@ -85,3 +87,21 @@ def adapt(local: LocalTraining) -> None:
     for batch in local.batches(adaptation_epochs(local)):
         w = moved(w, gradient(local.loss, w, batch), -alpha)
     local.load(w)
+
+
+def _entry(name: str, title: str, hessian: Hessian) -> Algorithm:
+    return Algorithm(
+        name,
+        title,
+        partial(train_client, hessian=hessian),
+        settings={ALPHA: Setting(0.05)},
+        adapt=adapt,
+        any_model=False,
+        why_no_buffers=NO_BUFFERS,
+        plain_steps=True,
+    )
+
+
+FIRST_ORDER = _entry("perfedavg", "Per-FedAvg", "first order")
+HESSIAN_FREE = _entry("perfedavg-hf", "Per-FedAvg (HF)", "hessian free")
+EXACT = _entry("perfedavg-exact", "Per-FedAvg (exact)", "exact")

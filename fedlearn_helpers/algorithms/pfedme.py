@@ -21,7 +21,8 @@ from collections.abc import Mapping
 from flwr.app import RecordDict
 from torch import Tensor
 
-from fedlearn_helpers.algorithms.arithmetic import Loss, Parameters, gradient, moved
+from fedlearn_helpers.algorithms.algorithm import Algorithm, Setting
+from fedlearn_helpers.algorithms.arithmetic import NO_BUFFERS, Loss, Parameters, gradient, moved
 from fedlearn_helpers.algorithms.local import LocalTraining, setting
 from fedlearn_helpers.algorithms.own_parts import adaptation_epochs
 
@@ -63,7 +64,7 @@ def train_client(local: LocalTraining) -> RecordDict:
     for batch in local.batches():
         theta = _step(local, theta, w, batch)
         back = {name: tensor - theta[name] for name, tensor in w.items()}
-        w = moved(w, back, -local.recipe.learning_rate * lambda_)
+        w = moved(w, back, -local.local_config.learning_rate * lambda_)
     local.load(w)
     return local.reply()
 
@@ -83,6 +84,18 @@ def _step(local: LocalTraining, theta: Parameters, w: Parameters, batch: Tensor)
         w,
         batch,
         lambda_=setting(local.config, LAMBDA),
-        rate=local.recipe.learning_rate,
+        rate=local.local_config.learning_rate,
         steps=int(setting(local.config, INNER_STEPS)),
     )
+
+
+ALGORITHM = Algorithm(
+    "pfedme",
+    "pFedMe",
+    train_client,
+    settings={LAMBDA: Setting(1.0, may_be_least=False), INNER_STEPS: Setting(3, least=1, whole=True)},
+    adapt=adapt,
+    any_model=False,
+    why_no_buffers=NO_BUFFERS,
+    plain_steps=True,
+)

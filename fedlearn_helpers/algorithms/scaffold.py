@@ -11,14 +11,16 @@ uniform mean. Clients keep c_i in their state, and a round sends twice as many n
 Source: Karimireddy et al. 2020, https://arxiv.org/abs/1910.06378, algorithm 1, option II.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import torch
-from flwr.app import ArrayRecord, ConfigRecord, Message, MetricRecord, RecordDict
+from flwr.app import ArrayRecord, ConfigRecord, Message, RecordDict
 from flwr.serverapp import Grid
-from flwr.serverapp.strategy import FedAvg
+from torch import Tensor
 
-from fedlearn_helpers.algorithms.aggregation import answers, mean, state_of
+from fedlearn_helpers.algorithms.aggregation import Answer, Averaging, state_of, uniform_mean
+from fedlearn_helpers.algorithms.algorithm import Algorithm, Setting
 from fedlearn_helpers.algorithms.local import LocalTraining, tensors
 
 CONTROL = "control"  # c, from the server
@@ -31,7 +33,7 @@ def train_client(local: LocalTraining) -> RecordDict:
 
     The correction is applied after the optimizer's step, so that it stays out of a momentum buffer.
     """
-    eta = local.recipe.learning_rate
+    eta = local.local_config.learning_rate
     c = tensors(local.content, CONTROL, like=local.start)
     c_i = tensors(local.state, OWN_CONTROL, like=local.start)
 
@@ -52,7 +54,7 @@ def train_client(local: LocalTraining) -> RecordDict:
     return content
 
 
-class Scaffold(FedAvg):
+class Scaffold(Averaging):
     """The server's side of SCAFFOLD.
 
     Args:
@@ -60,16 +62,18 @@ class Scaffold(FedAvg):
         options: of Flower's `FedAvg`. Models are averaged uniformly, metrics by examples.
     """
 
-    def __init__(self, *, server_learning_rate: float = 1.0, **options: object) -> None:
+    aggregator = staticmethod(uniform_mean)
+    extra_records = (CHANGE,)
+
+    def __init__(self, *, server_learning_rate: float = 1.0, **options: Any) -> None:
         super().__init__(**options)
         self._eta_g = server_learning_rate
-        self._control: dict[str, torch.Tensor] | None = None
+        self._control: dict[str, Tensor] | None = None
 
     def configure_train(
         self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
     ) -> Iterable[Message]:
         """Send the model, and the server's control variate from the second round on: before that it is zero."""
-        self._model, self._num_clients = arrays, len(list(grid.get_node_ids()))
         messages = list(super().configure_train(server_round, arrays, config, grid))
         if self._control is not None:
             control = ArrayRecord(self._control)
@@ -77,18 +81,21 @@ class Scaffold(FedAvg):
                 message.content[CONTROL] = control
         return messages
 
-    def aggregate_train(
-        self, server_round: int, replies: Iterable[Message]
-    ) -> tuple[ArrayRecord | None, MetricRecord | None]:
+    def combine(self, answers: Sequence[Answer]) -> dict[str, Tensor]:
         """Update the model and the control variate."""
-        replies = list(replies)
-        changes = [answer.pop(CHANGE).to_torch_state_dict() for answer in answers(replies)]
-        _, metrics = super().aggregate_train(server_round, replies)  # checks the replies, averages the metrics
-        if not changes:
-            return None, None
-        w, y_mean = state_of(self._model), mean([state_of(answer["arrays"]) for answer in answers(replies)])
-        share = len(changes) / self._num_clients
-        change = mean(changes)
+        w, y_mean = state_of(self.sent), super().combine(answers)
+        change = uniform_mean([answer.extras[CHANGE] for answer in answers])
+        share = len(answers) / self.num_clients
         c = self._control or {name: torch.zeros_like(tensor) for name, tensor in change.items()}
         self._control = {name: c[name] + share * change[name] for name in c}
-        return ArrayRecord({name: w[name] + self._eta_g * (y_mean[name] - w[name]) for name in w}), metrics
+        return {name: w[name] + self._eta_g * (y_mean[name] - w[name]) for name in w}
+
+
+ALGORITHM = Algorithm(
+    "scaffold",
+    "SCAFFOLD",
+    train_client,
+    lambda local_config, settings, **options: Scaffold(**settings, **options),
+    {"server_learning_rate": Setting(1.0, may_be_least=False)},
+    any_model=False,
+)

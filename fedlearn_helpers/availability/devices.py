@@ -14,7 +14,7 @@ from fedlearn_helpers.errors import InputError
 from fedlearn_helpers.seeds import derive_seed
 
 Late = Literal["drop", "partial"]
-Fate = Literal["in time", "partial", "late", "away"]
+Status = Literal["in time", "partial", "late", "away"]
 
 
 @dataclass(frozen=True)
@@ -22,12 +22,12 @@ class Answer:
     """What a device makes of one round.
 
     Attributes:
-        fate: "in time" with all its steps; "partial": fewer steps, to be in time; "late": cut off; "away": not there.
+        status: "in time" with all its steps; "partial": fewer steps, to be in time; "late": cut off; "away": not there.
         steps: training steps that it takes and sends; 0 if it is late or away.
         seconds: simulated time from the server's question to the answer; for a late device, when it would have come.
     """
 
-    fate: Fate
+    status: Status
     steps: int
     seconds: float
 
@@ -79,7 +79,7 @@ class Devices:
         Args:
             client, server_round: who and when.
             steps: the work it is given, >= 1.
-            deadline: simulated seconds after which the server goes on; None means that it waits for everybody.
+            deadline: simulated seconds after which the server goes on; None means that it waits for all.
             late: what a device does that cannot make it: "drop" sends nothing in time (FedAvg); "partial" takes as
                 many steps as it can and sends the result (FedProx).
 
@@ -113,7 +113,7 @@ def check_deadline(deadline: float | None, late: str) -> None:
         InputError: a deadline not above 0, or an unknown `late`.
     """
     if deadline is not None and not deadline > 0:
-        raise InputError(f"deadline must be > 0 seconds, or None to wait for everybody, got {deadline}")
+        raise InputError(f"deadline must be > 0 seconds, or None to wait for all, got {deadline}")
     if late not in get_args(Late):
         raise InputError(f"late must be 'drop' or 'partial', got {late!r}")
 
@@ -165,6 +165,6 @@ def round_seconds(answers: Sequence[Answer], deadline: float | None) -> float:
     Until the last answer, or until the deadline if somebody was late or away: the server cannot know that nothing more
     will come. Without a deadline it waits for all that are there, and knows at once who is away.
     """
-    if deadline is not None and any(answer.fate in ("late", "away") for answer in answers):
+    if deadline is not None and any(answer.status in ("late", "away") for answer in answers):
         return float(deadline)
     return max((answer.seconds for answer in answers), default=0.0)

@@ -41,9 +41,9 @@ def device_mod(devices: Devices, steps: Sequence[int], *, deadline: float | None
     def take_part(message: Message, context: Context, call_next: ClientAppCallable) -> Message:
         client, server_round = context.node_config["partition-id"], message.content["config"]["server-round"]
         answer = devices.answer(client, server_round, steps[client], deadline=deadline, late=late)
-        if answer.fate == "away":
+        if answer.status == "away":
             return Message(Error(_NO_ANSWER, "away"), reply_to=message)
-        if answer.fate == "late":
+        if answer.status == "late":
             reason = f"late: after {answer.seconds:.0f} s, and the deadline is {deadline:g} s"
             return Message(Error(_NO_ANSWER, reason), reply_to=message)
         message.content["config"][MAX_STEPS] = answer.steps
@@ -74,13 +74,13 @@ def timeline(
             devices.answer(client, server_round, steps[client], deadline=deadline, late=late)
             for client in messages["client"]
         ]
-        fates = [answer.fate for answer in answers]
+        statuses = [answer.status for answer in answers]
         seconds = round_seconds(answers, deadline)
         clock += seconds
-        nobody = not {"in time", "partial"} & set(fates)
+        nobody = not {"in time", "partial"} & set(statuses)
         rows.append(
             {"round": server_round, "asked": len(answers)}
-            | {fate: fates.count(fate) for fate in ("in time", "partial", "late", "away")}
+            | {status: statuses.count(status) for status in ("in time", "partial", "late", "away")}
             | {
                 "seconds": seconds,
                 "clock": clock,

@@ -1,9 +1,65 @@
-"""What every loader returns: images and labels in tensors, split into train and test."""
+"""What every loader returns: examples and targets in tensors, split into train and test."""
 
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 import torch
 from torch import Tensor
+
+from fedlearn_helpers.tasks import IMAGES, Task
+
+
+class Dataset(Protocol):
+    """What a federation learns from: `ImageDataset`, `Examples`, or whatever has these attributes.
+
+    Attributes:
+        name: how it was asked for.
+        task: how its examples become a model's inputs, and how outputs are judged.
+        train_inputs, test_inputs: (N, ...) and (M, ...) examples as they are stored.
+        train_targets, test_targets: (N, ...) and (M, ...) what is to be learned of each.
+    """
+
+    @property
+    def name(self) -> str:
+        """How it was asked for."""
+        ...
+
+    @property
+    def task(self) -> Task:
+        """What is learned."""
+        ...
+
+    @property
+    def train_inputs(self) -> Tensor:
+        """Training examples."""
+        ...
+
+    @property
+    def train_targets(self) -> Tensor:
+        """Their targets."""
+        ...
+
+    @property
+    def test_inputs(self) -> Tensor:
+        """Test examples."""
+        ...
+
+    @property
+    def test_targets(self) -> Tensor:
+        """Their targets."""
+        ...
+
+
+@dataclass(frozen=True)
+class Examples:
+    """A data set for any task, such as the rows of a table; its attributes are those of `Dataset`."""
+
+    name: str
+    task: Task
+    train_inputs: Tensor
+    train_targets: Tensor
+    test_inputs: Tensor
+    test_targets: Tensor
 
 
 @dataclass(frozen=True)
@@ -30,6 +86,31 @@ class ImageDataset:
     test_labels: Tensor
     class_names: tuple[str, ...]
     origin: str
+
+    @property
+    def task(self) -> Task:
+        """Images with a class each."""
+        return IMAGES
+
+    @property
+    def train_inputs(self) -> Tensor:
+        """The training images."""
+        return self.train_images
+
+    @property
+    def train_targets(self) -> Tensor:
+        """Their labels."""
+        return self.train_labels
+
+    @property
+    def test_inputs(self) -> Tensor:
+        """The test images."""
+        return self.test_images
+
+    @property
+    def test_targets(self) -> Tensor:
+        """Their labels."""
+        return self.test_labels
 
     @property
     def num_classes(self) -> int:

@@ -13,61 +13,73 @@ from flwr.serverapp.strategy import Strategy
 from fedlearn_helpers.errors import InputError
 from fedlearn_helpers.experiments.run_key import refuse_others
 from fedlearn_helpers.files import write_whole
-from fedlearn_helpers.simulation.packing import Parcel, pack, unpack
+from fedlearn_helpers.simulation.packing import PackedRecords, pack, unpack
 
 
 class Checkpoint:
-    """What is needed to go on after a round: the server's arrays, all clients' states, and who is drawn next.
+    """What is needed to go on after a round.
 
-    A round that was stopped half-way is repeated from its beginning: some of its clients had changed their states by
-    then, and the file knows nothing of that. Hence the same bits as without a stop. This holds for strategies whose
-    server keeps nothing but the arrays.
+    That is the server's arrays, whatever else its strategy keeps (momentum, control variates), all clients' states,
+    what was measured so far, and who is drawn next. A round that was stopped half-way is repeated from its beginning:
+    some of its clients had changed their states by then, and the file knows nothing of that. Hence the same bits as
+    without a stop.
 
     Args:
         path: of the file; None keeps nothing. Only open files that you have made yourself: they are pickles.
-        facts: what decides the run. A file with other facts is refused.
+        key: what decides the run. A file with another key is refused.
 
     Attributes:
         arrays: the server's, after the last finished round; None before the first.
         states: of the clients, for `simulate(..., states=…)`, which goes on changing them.
+        measured: the server's own measurements by round; whoever measures adds to them.
         finished: how many rounds were finished when this object was made.
 
     Raises:
         InputError: a file of another run, or one that cannot be read.
     """
 
-    def __init__(self, path: Path | str | None, facts: Mapping[str, Any]) -> None:
-        self._path, self._facts = None if path is None else Path(path), dict(facts)
+    def __init__(self, path: Path | str | None, key: Mapping[str, Any]) -> None:
+        self._path, self._key = None if path is None else Path(path), dict(key)
         self.arrays: ArrayRecord | None = None
-        self.states: dict[int, Parcel] = {}
+        self.states: dict[int, PackedRecords] = {}
+        self.measured: dict[int, dict[str, float]] = {}
         self.finished = 0
         self._random: Any = None
+        self._strategy: dict[str, Any] = {}
         if self._path is None or not self._path.exists():
             return
         try:
             saved = pickle.loads(self._path.read_bytes())
-            facts_then = saved["facts"]
-            self.finished, self.states, self._random = saved["round"], saved["states"], saved["random"]
-            self.arrays = unpack(saved["arrays"])["arrays"]
-        except (OSError, KeyError, TypeError, ValueError, EOFError, AttributeError, pickle.UnpicklingError):
-            raise InputError(f"checkpoint must be a file of an earlier run, and {self._path} is damaged") from None
-        refuse_others("checkpoint must be of the same run", self._path, facts_then, self._facts)
+            key_then = dict(saved["key"])
+            refuse_others("checkpoint must be of the same run", self._path, key_then, self._key)
+            self.finished, self.states, self.measured = saved["round"], saved["states"], saved["measured"]
+            self._random, self._strategy = saved["random"], saved["strategy"]
+            self.arrays = unpack(saved["arrays"]).array_records["arrays"]
+        except InputError:
+            raise
+        except Exception:  # what a pickle of other code or half a file raises has many names
+            raise InputError(
+                f"checkpoint must be a file of an earlier run, and {self._path} is damaged or of another version"
+            ) from None
 
-    def keep(self, server_round: int, arrays: ArrayRecord) -> None:
+    def keep(self, server_round: int, arrays: ArrayRecord, strategy: Strategy) -> None:
         """Keep a finished round; the file is replaced completely or not at all."""
         if self._path is None:
             return
         content = {
-            "facts": self._facts,
+            "key": self._key,
             "round": server_round,
             "arrays": pack(RecordDict({"arrays": arrays})),
             "states": dict(self.states),
+            "measured": dict(self.measured),
+            "strategy": {name: value for name, value in vars(strategy).items() if not callable(value)},
             "random": random.getstate(),
         }
         write_whole(self._path, pickle.dumps(content, pickle.HIGHEST_PROTOCOL))
 
-    def restore_sampling(self) -> None:
-        """Let Flower's strategies draw the clients that they would have drawn without a stop."""
+    def restore(self, strategy: Strategy) -> None:
+        """Let a new strategy go on as the one that was stopped, and draw the clients that it would have drawn."""
+        vars(strategy).update(self._strategy)
         if self._random is not None:
             random.setstate(self._random)
 

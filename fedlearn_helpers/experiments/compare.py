@@ -1,6 +1,6 @@
-"""Strategies x partitions x seeds: one table, made run by run, which goes on where it was interrupted."""
+"""Algorithms x scenarios x seeds: tables made run by run, which go on where they were interrupted."""
 
-from __future__ import annotations  # the table's type is imported when the first table is made
+from __future__ import annotations  # the tables' type is imported when the first table is made
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -11,54 +11,58 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from torch import nn
 
-from fedlearn_helpers.algorithms.local import Recipe
-from fedlearn_helpers.algorithms.registry import complete_settings
+from fedlearn_helpers.algorithms.local import LocalConfig
+from fedlearn_helpers.algorithms.registry import find_algorithm
 from fedlearn_helpers.data import ImageDataset
-from fedlearn_helpers.errors import InputError
+from fedlearn_helpers.errors import InputError, check_one_of
 from fedlearn_helpers.experiments.federate import federate
+from fedlearn_helpers.experiments.parallel import Numbers
 from fedlearn_helpers.experiments.reference_lines import reference_lines
-from fedlearn_helpers.experiments.runs import Rows, check_plan, run_all
-from fedlearn_helpers.models import MODELS
-from fedlearn_helpers.partition import Shard, make_partition, parse_partition, split_train_validation
+from fedlearn_helpers.experiments.runs import run_all
+from fedlearn_helpers.experiments.scenarios import Scenario, check_scenario, make_scenario
+from fedlearn_helpers.models import MODELS, NORMALIZED_MODELS
 from fedlearn_helpers.partition.heterogeneity import class_counts, heterogeneity
-from fedlearn_helpers.seeds import derive_seed
 from fedlearn_helpers.simulation.workers import Workers
 
 if TYPE_CHECKING:
     import pandas as pd
 
-REFERENCES = ("local only", "centralized")
-_REFERENCE = "reference lines"  # stands for the strategy in a run that trains both
+LOCAL_ONLY, CENTRALIZED, GLOBAL = "local only", "centralized", "global"
+_REFERENCE = "reference lines"  # stands for the algorithm in a run that trains both
+NORMALIZED = " + BatchNorm"  # behind an algorithm's name: with the model that has BatchNorm
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """What is compared: every strategy on every partition with every seed, and the reference lines beside them.
+    """What is compared: every algorithm in every scenario with every seed, and the reference lines beside them.
 
     Attributes:
-        strategies: keys of `METHODS`.
-        partitions: as `parse_partition` reads them, such as "iid" or "dirichlet:0.1".
-        seeds: each decides partition, first model and the order of images.
-        num_clients, num_rounds, fraction_train: of every federation.
-        recipe: how clients train.
+        algorithms: keys of `ALGORITHMS`; with `NORMALIZED` behind it, one trains the model with BatchNorm.
+        scenarios: as `make_scenario` reads them, such as "iid", "dirichlet:0.1" or "turned:2".
+        seeds: each decides who has what, the first model and the order of images.
+        num_clients, num_unseen, num_rounds, fraction_train: of every federation.
+        local_config: how clients train.
+        adaptation_epochs: as in `federate`.
         model: a key of `MODELS`.
-        settings: by strategy, what differs from its default settings.
-        max_images: of the training images, so many are used; None means all.
-        validation_fraction: share of each client's images that it keeps for validation, in (0, 1).
+        settings: by algorithm, what differs from its default settings.
+        max_images, validation_fraction: as in `make_scenario`.
         with_references: whether local-only and centralized training are run, too.
 
     Raises:
         InputError: an unknown name, a value out of range, or an empty list.
     """
 
-    strategies: Sequence[str]
-    partitions: Sequence[str]
+    algorithms: Sequence[str]
+    scenarios: Sequence[str]
     seeds: Sequence[int]
     num_clients: int = 10
+    num_unseen: int = 0
     num_rounds: int = 10
     fraction_train: float = 1.0
-    recipe: Recipe = Recipe()
+    local_config: LocalConfig = LocalConfig()
+    adaptation_epochs: int = 1
     model: str = "cnn"
     settings: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     max_images: int | None = None
@@ -66,13 +70,75 @@ class Comparison:
     with_references: bool = True
 
     def __post_init__(self) -> None:
-        check_plan(self, lists=("strategies", "partitions", "seeds"), least={"num_clients": 1, "num_rounds": 1})
+        for name in ("algorithms", "scenarios", "seeds"):
+            if len(getattr(self, name)) == 0:
+                raise InputError(f"{name} must name at least one, got none")
+        for name, limit in {"num_clients": 1, "num_unseen": 0, "num_rounds": 1, "adaptation_epochs": 1}.items():
+            if getattr(self, name) < limit:
+                raise InputError(f"{name} must be >= {limit}, got {getattr(self, name)}")
+        if self.max_images is not None and self.max_images < 1:
+            raise InputError(f"max_images must be >= 1, got {self.max_images}")
         if not 0 < self.fraction_train <= 1:
             raise InputError(f"fraction_train must be > 0 and <= 1, got {self.fraction_train}")
-        for strategy in {*self.strategies, *self.settings}:
-            complete_settings(strategy, self.settings.get(strategy))
-        for partition in self.partitions:
-            parse_partition(partition)
+        if not 0 < self.validation_fraction < 1:
+            raise InputError(f"validation_fraction must be > 0 and < 1, got {self.validation_fraction}")
+        check_one_of("model", self.model, MODELS)
+        if bad := [seed for seed in self.seeds if seed < 0]:
+            raise InputError(f"seeds must be >= 0, got {bad[0]}")
+        for algorithm in {*self.algorithms, *self.settings}:
+            self.settings_of(algorithm)
+        for scenario in self.scenarios:
+            check_scenario(scenario)
+
+    def settings_of(self, algorithm: str) -> dict[str, float]:
+        """Return all settings of an algorithm.
+
+        Raises:
+            InputError: an unknown algorithm or setting, or a value out of range.
+        """
+        return find_algorithm(algorithm.removesuffix(NORMALIZED)).complete_settings(self.settings.get(algorithm))
+
+    def scenario(self, text: str, dataset: ImageDataset, seed: int) -> Scenario:
+        """Return who has what in the runs of one scenario with one seed.
+
+        Raises:
+            InputError: the scenario cannot be made.
+        """
+        return make_scenario(
+            text,
+            dataset,
+            num_clients=self.num_clients,
+            num_unseen=self.num_unseen,
+            max_images=self.max_images,
+            validation_fraction=self.validation_fraction,
+            seed=seed,
+        )
+
+
+@dataclass(frozen=True)
+class ComparisonTables:
+    """What came of a comparison; "local only" and "centralized" are among the algorithms.
+
+    Attributes:
+        runs: one row per algorithm, scenario and seed. Columns: `algorithm`, `scenario`, `seed`, `test_accuracy` (of
+            the final model; the mean of the members' models where each has its own), `best_test_accuracy` (of all
+            rounds; empty where there is no such number), `mean_client_accuracy` and `worst_client_accuracy` (of the
+            members, on their own validation images), `heterogeneity` (the members' mean total variation distance),
+            `megabytes` sent in training.
+        clients: one row per algorithm, scenario, seed and client. Columns: `algorithm`, `scenario`, `seed`, `client`,
+            `unseen` (whether it took no part in training), `accuracy` (of the model that the client uses, on its own
+            validation images), `test_accuracy` (of the same model, on the test images), `megabytes`.
+    """
+
+    runs: pd.DataFrame
+    clients: pd.DataFrame
+
+
+@dataclass(frozen=True)
+class _Run:
+    algorithm: str
+    scenario: str
+    seed: int
 
 
 def compare(
@@ -82,8 +148,8 @@ def compare(
     folder: Path | str | None = None,
     workers: Workers = "auto",
     label: str | None = "Runs",
-) -> pd.DataFrame:
-    """Run a comparison and return its table.
+) -> ComparisonTables:
+    """Run a comparison and return its tables.
 
     Runs are independent and spread over workers. Each is the same as a call of `federate` with its seed.
 
@@ -95,159 +161,205 @@ def compare(
         workers: as in `simulate`.
         label: what the progress line counts; None for no such line.
 
-    Returns:
-        One row per strategy (and reference line), partition and seed. Columns: `strategy`, `partition`, `seed`,
-        `test_accuracy` (of the final model; "local only": the mean of the clients' models), `best_test_accuracy` (of
-        all rounds; empty for reference lines), `mean_client_accuracy` and `worst_client_accuracy` (on the clients' own
-        validation images), `heterogeneity` (mean total variation distance), `megabytes` sent.
-
     Raises:
-        InputError: a partition that cannot be made, or a folder with the results of another comparison.
+        InputError: a scenario that cannot be made, or a folder with the results of another comparison.
     """
-    strategies = (*([_REFERENCE] if comparison.with_references else []), *comparison.strategies)
-    runs = [_Run(*names) for names in product(strategies, comparison.partitions, comparison.seeds)]
-    shards = {
-        (partition, seed): make_shards(comparison, dataset, partition, seed)
-        for partition, seed in product(comparison.partitions, comparison.seeds)
+    algorithms = (*([_REFERENCE] if comparison.with_references else []), *comparison.algorithms)
+    runs = [_Run(*names) for names in product(algorithms, comparison.scenarios, comparison.seeds)]
+    scenarios = {
+        (scenario, seed): comparison.scenario(scenario, dataset, seed)
+        for scenario, seed in product(comparison.scenarios, comparison.seeds)
     }
     done = run_all(
         runs,
-        lambda run: _rows(comparison, dataset, shards[run.partition, run.seed], run),
-        facts=lambda run: _facts(comparison, dataset.name, run),
+        lambda run: _numbers(comparison, scenarios[run.scenario, run.seed], run),
+        key=lambda run: _key(comparison, dataset.name, run),
         folder=folder,
         workers=workers,
         label=label,
     )
-    return _table(runs, done, {of: _distance(dataset, of_run) for of, of_run in shards.items()})
+    return _tables(
+        comparison,
+        {run: done[run] for run in runs},
+        {names: _distance(scenario) for names, scenario in scenarios.items()},
+    )
 
 
-def _distance(dataset: ImageDataset, shards: Sequence[Shard]) -> float:
-    """Return the clients' mean total variation distance to everybody's mixture of classes."""
-    labels = dataset.train_labels.cpu().numpy()
-    counts = class_counts(labels, [shard.train for shard in shards], dataset.num_classes)
+def _distance(scenario: Scenario) -> float:
+    """Return the members' mean total variation distance to the mixture of classes of all of them."""
+    labels = scenario.dataset.train_labels.cpu().numpy()
+    counts = class_counts(labels, [shard.train for shard in scenario.members], scenario.dataset.num_classes)
     return heterogeneity(counts).mean_total_variation
 
 
-@dataclass(frozen=True)
-class _Run:
-    strategy: str
-    partition: str
-    seed: int
-
-
-def _facts(plan: Comparison, dataset: str, run: _Run) -> dict[str, Any]:
+def _key(plan: Comparison, dataset: str, run: _Run) -> dict[str, Any]:
     """Return all that decides what a run gives."""
-    own = {} if run.strategy == _REFERENCE else complete_settings(run.strategy, plan.settings.get(run.strategy))
-    return asdict(run) | {
-        "dataset": dataset,
-        "num_clients": plan.num_clients,
-        "num_rounds": plan.num_rounds,
-        "fraction_train": plan.fraction_train,
-        "recipe": asdict(plan.recipe),
-        "model": plan.model,
-        "max_images": plan.max_images,
-        "validation_fraction": plan.validation_fraction,
-        "settings": own,
-    }
+    lists = ("algorithms", "scenarios", "seeds", "settings", "with_references")
+    common = {name: value for name, value in asdict(plan).items() if name not in lists}
+    settings = {} if run.algorithm == _REFERENCE else plan.settings_of(run.algorithm)
+    return asdict(run) | {"dataset": dataset} | common | {"settings": settings}
 
 
-def make_shards(comparison: Comparison, dataset: ImageDataset, partition: str, seed: int) -> list[Shard]:
-    """Return what each client holds in the runs of a comparison on one partition with one seed.
-
-    Raises:
-        InputError: the partition cannot be made.
-    """
-    labels = dataset.train_labels.cpu().numpy()
-    chosen = np.arange(len(labels))
-    if comparison.max_images is not None and comparison.max_images < len(labels):
-        rng = np.random.default_rng(derive_seed(seed, "chosen images"))
-        chosen = np.sort(rng.permutation(len(labels))[: comparison.max_images])
-    parts = make_partition(
-        labels=labels[chosen], num_clients=comparison.num_clients, seed=seed, **parse_partition(partition)
-    )
-    return split_train_validation(
-        [chosen[part] for part in parts], validation_fraction=comparison.validation_fraction, seed=seed, labels=labels
-    )
-
-
-def _rows(comparison: Comparison, dataset: ImageDataset, shards: Sequence[Shard], run: _Run) -> Rows:
-    """Train, and return the numbers of the run's rows in the table: one, or two for the reference lines."""
+def _numbers(plan: Comparison, scenario: Scenario, run: _Run) -> Numbers:
+    """Train, and return numbers: of the run, and in lists of its clients, unseen ones last."""
     torch.set_num_threads(1)  # whatever the process: the same bits, and no more threads than workers
-    recipe = comparison.recipe
-    model = MODELS[comparison.model](dataset.image_shape, dataset.num_classes, run.seed)
+    dataset = scenario.dataset
+    models = NORMALIZED_MODELS if run.algorithm.endswith(NORMALIZED) else MODELS
+    model = models[plan.model](dataset.image_shape, dataset.num_classes, run.seed)
     model.to(dataset.train_images.device)
-    if run.strategy == _REFERENCE:
-        lines = reference_lines(
-            dataset,
-            shards,
-            epochs=comparison.num_rounds * recipe.local_epochs,
-            batch_size=recipe.batch_size,
-            learning_rate=recipe.learning_rate,
-            seed=run.seed,
-            workers=1,
-            model=model,
-            optimizer=partial(torch.optim.SGD, momentum=recipe.momentum, weight_decay=recipe.weight_decay),
-            label=None,
-        )
-        return [
-            _row(lines.local_test_mean, lines.local_validation),
-            _row(lines.centralized_test, lines.centralized_validation),
-        ]
-    outcome = federate(
-        run.strategy,
+    if run.algorithm == _REFERENCE:
+        return _reference_numbers(plan, scenario, run.seed, model)
+    result = federate(
+        run.algorithm.removesuffix(NORMALIZED),
         dataset,
-        shards,
-        num_rounds=comparison.num_rounds,
-        recipe=recipe,
-        settings=comparison.settings.get(run.strategy),
-        fraction_train=comparison.fraction_train,
+        scenario.members,
+        unseen=scenario.unseen,
+        num_rounds=plan.num_rounds,
+        local_config=plan.local_config,
+        settings=plan.settings.get(run.algorithm),
+        adaptation_epochs=plan.adaptation_epochs,
+        fraction_train=plan.fraction_train,
         seed=run.seed,
         workers=1,
         model=model,
         label=None,
     )
-    sent = (outcome.history.bytes_down + outcome.history.bytes_up) / 1e6
-    best = max(outcome.test_accuracy[1:])
-    return [_row(outcome.test_accuracy[-1], outcome.client_accuracy) | {"best_test_accuracy": best, "megabytes": sent}]
-
-
-def _row(test_accuracy: float, client_accuracy: Sequence[float]) -> dict[str, float]:
-    return {
-        "test_accuracy": test_accuracy,
-        "mean_client_accuracy": float(np.mean(client_accuracy)),
-        "worst_client_accuracy": float(np.min(client_accuracy)),
+    training = [entry for entry in result.history.exchanges if entry.phase == "train"]
+    numbers = {
+        "accuracy": [*result.members.own.tolist(), *result.unseen.own.tolist()],
+        "client_test_accuracy": [*result.members.test.tolist(), *result.unseen.test.tolist()],
+        "megabytes": sum(entry.bytes_down + entry.bytes_up for entry in training) / 1e6,
+    }
+    if not result.test_accuracy:
+        return numbers | {"test_accuracy": float(result.members.test.mean())}
+    return numbers | {
+        "test_accuracy": result.test_accuracy[-1],
+        "best_test_accuracy": max(result.test_accuracy[1:]),
     }
 
 
-def _table(
-    runs: Sequence[_Run], done: Mapping[_Run, list[dict[str, float]]], distances: Mapping[tuple[str, int], float]
-) -> pd.DataFrame:
+def _reference_numbers(plan: Comparison, scenario: Scenario, seed: int, model: nn.Module) -> Numbers:
+    config = plan.local_config
+    lines = reference_lines(
+        scenario.dataset,
+        scenario.members,
+        unseen=scenario.unseen,
+        epochs=plan.num_rounds * config.local_epochs,
+        batch_size=config.batch_size,
+        learning_rate=config.learning_rate,
+        seed=seed,
+        workers=1,
+        model=model,
+        optimizer=partial(torch.optim.SGD, momentum=config.momentum, weight_decay=config.weight_decay),
+        label=None,
+    )
+    of_members = lines.local_test[: len(scenario.members)]
+    return {
+        f"{LOCAL_ONLY} accuracy": list(lines.local_validation),
+        f"{LOCAL_ONLY} client_test_accuracy": list(lines.local_test),
+        f"{LOCAL_ONLY} test_accuracy": float(np.mean(of_members)),
+        f"{CENTRALIZED} accuracy": list(lines.centralized_validation),
+        f"{CENTRALIZED} client_test_accuracy": [lines.centralized_test] * len(lines.local_test),
+        f"{CENTRALIZED} test_accuracy": lines.centralized_test,
+    }
+
+
+def _tables(
+    plan: Comparison, done: Mapping[_Run, Numbers], distances: Mapping[tuple[str, int], float]
+) -> ComparisonTables:
     import pandas as pd  # a third of a second
 
-    rows = []
-    for run in runs:
-        names = REFERENCES if run.strategy == _REFERENCE else (run.strategy,)
-        for name, numbers in zip(names, done[run], strict=True):
-            distance = distances[run.partition, run.seed]
-            rows.append(asdict(run) | {"strategy": name} | numbers | {"heterogeneity": distance})
-    columns = ["test_accuracy", "best_test_accuracy", "mean_client_accuracy", "worst_client_accuracy"]
-    return pd.DataFrame(rows)[["strategy", "partition", "seed", *columns, "heterogeneity", "megabytes"]]
+    runs, clients = [], []
+    for run, numbers in done.items():
+        for name in (LOCAL_ONLY, CENTRALIZED) if run.algorithm == _REFERENCE else (run.algorithm,):
+            prefix = f"{name} " if run.algorithm == _REFERENCE else ""
+            own = numbers[f"{prefix}accuracy"]
+            of_members = own[: plan.num_clients]
+            names = asdict(run) | {"algorithm": name}
+            runs.append(
+                names
+                | {
+                    "test_accuracy": numbers[f"{prefix}test_accuracy"],
+                    "best_test_accuracy": numbers.get(f"{prefix}best_test_accuracy", np.nan),
+                    "mean_client_accuracy": float(np.mean(of_members)),
+                    "worst_client_accuracy": float(np.min(of_members)),
+                    "heterogeneity": distances[run.scenario, run.seed],
+                    "megabytes": numbers.get("megabytes", np.nan),
+                }
+            )
+            for client, (accuracy, on_test) in enumerate(
+                zip(own, numbers[f"{prefix}client_test_accuracy"], strict=True)
+            ):
+                clients.append(
+                    names
+                    | {
+                        "client": client,
+                        "unseen": client >= plan.num_clients,
+                        "accuracy": accuracy,
+                        "test_accuracy": on_test,
+                        "megabytes": numbers.get("megabytes", 0.0),
+                    }
+                )
+    return ComparisonTables(pd.DataFrame(runs), pd.DataFrame(clients))
 
 
-def summarize(table: pd.DataFrame) -> pd.DataFrame:
-    """Return mean and standard deviation over seeds, one row per strategy and partition.
+def summarize_runs(runs: pd.DataFrame) -> pd.DataFrame:
+    """Return mean and standard deviation over seeds, one row per algorithm and scenario.
 
     Args:
-        table: from `compare`.
+        runs: of `ComparisonTables`.
 
     Returns:
         Columns: `test_accuracy`, `best_test_accuracy`, `mean_client_accuracy`, `worst_client_accuracy`, each as mean
-        and standard deviation (0 for a single seed), and `seeds`, how many there are. Rows in the table's order.
+        and standard deviation (0 for a single seed), and `seeds`, how many there are. Rows by `scenario` and
+        `algorithm`, in the table's order.
     """
-    names = [name for name in table.columns if name.endswith("accuracy")]
-    groups = table.groupby(["partition", "strategy"], sort=False)
+    names = [name for name in runs.columns if name.endswith("accuracy")]
+    groups = runs.groupby(["scenario", "algorithm"], sort=False)
     summary = groups[names].agg(["mean", "std"])
     summary.columns = [name if kind == "mean" else f"{name}_std" for name, kind in summary.columns]
     alone = groups.size() == 1  # one value has no standard deviation
     summary.loc[alone] = summary[alone].fillna({f"{name}_std": 0.0 for name in names})
     return summary.assign(seeds=groups.size())
+
+
+def summarize_clients(clients: pd.DataFrame) -> pd.DataFrame:
+    """Return what each algorithm gives its clients, one row per scenario and algorithm.
+
+    Args:
+        clients: of `ComparisonTables`.
+
+    Returns:
+        Columns, over the members of all seeds: `mean` and `std` accuracy, `worst_tenth` (mean of the worst 10 % of
+        members, at least one a seed), `better_than_alone` and `better_than_global` (shares of members whose accuracy is
+        strictly higher; the second compares with FedAvg on the same kind of model), `unseen` (mean accuracy of clients
+        that took no part; nan without any), `test` (mean accuracy of members' models on all classes). Rows in the
+        table's order.
+    """
+    import pandas as pd
+
+    keys = ["scenario", "seed", "client"]
+    members = clients[~clients["unseen"]]
+    accuracy = members.set_index(["algorithm", *keys])["accuracy"]
+    rows = []
+    for (scenario, algorithm), own in members.groupby(["scenario", "algorithm"], sort=False):
+        mine = own.set_index(keys)["accuracy"]
+        base = GLOBAL + (NORMALIZED if algorithm.endswith(NORMALIZED) else "")
+        others = {"alone": LOCAL_ONLY, "global": base}
+        better = {
+            f"better_than_{name}": float((mine > accuracy[other].reindex(mine.index)).mean())
+            for name, other in others.items()
+            if other in accuracy.index.get_level_values("algorithm")
+        }
+        strangers = clients[clients["unseen"] & (clients["scenario"] == scenario) & (clients["algorithm"] == algorithm)]
+        rows.append(
+            {"scenario": scenario, "algorithm": algorithm, "mean": mine.mean(), "std": mine.std(ddof=0)}
+            | {"worst_tenth": mine.groupby("seed").apply(_worst_tenth).mean()}
+            | better
+            | {"unseen": strangers["accuracy"].mean(), "test": own["test_accuracy"].mean()}
+        )
+    return pd.DataFrame(rows).set_index(["scenario", "algorithm"])
+
+
+def _worst_tenth(accuracy: pd.Series) -> float:
+    return float(np.sort(accuracy)[: max(1, len(accuracy) // 10)].mean())

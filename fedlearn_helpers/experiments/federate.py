@@ -1,23 +1,28 @@
-"""One experiment for all strategies: the same data, model and clients, and a strategy by name."""
+"""`federate`: one federation with any algorithm, on any data, and every client measured with the model that it uses."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 
-import numpy as np
-from flwr.app import ArrayRecord, Context, Message, MetricRecord
-from flwr.clientapp import ClientApp
+from flwr.app import ArrayRecord, ConfigRecord, Context, Message, MetricRecord, RecordDict
 from flwr.clientapp.typing import Mod
 from flwr.serverapp import Grid, ServerApp
 from flwr.serverapp.strategy import Strategy
 from torch import nn
 
-from fedlearn_helpers.algorithms.local import LocalTraining, Recipe
-from fedlearn_helpers.algorithms.registry import Method, find_method, new_strategy
-from fedlearn_helpers.data import ImageDataset
+from fedlearn_helpers.algorithms.aggregation import Aggregator
+from fedlearn_helpers.algorithms.algorithm import Adapt, Algorithm
+from fedlearn_helpers.algorithms.local import LocalConfig
+from fedlearn_helpers.algorithms.own_parts import ADAPTATION_EPOCHS
+from fedlearn_helpers.algorithms.registry import find_algorithm, new_strategy
+from fedlearn_helpers.data import Dataset
 from fedlearn_helpers.errors import InputError
-from fedlearn_helpers.experiments.basic_client import add_evaluation
-from fedlearn_helpers.models import new_cnn
-from fedlearn_helpers.partition import Shard
+from fedlearn_helpers.experiments.checkpoint import Checkpoint, Continued
+from fedlearn_helpers.experiments.client_app import new_client_app
+from fedlearn_helpers.experiments.measures import ClientMeasures, accuracy_of_each, of_one_model, of_replies
+from fedlearn_helpers.experiments.reference_lines import default_model
+from fedlearn_helpers.experiments.run_key import code_key, model_key
+from fedlearn_helpers.partition.split import Shard
 from fedlearn_helpers.simulation import History, keep_result, simulate
 from fedlearn_helpers.simulation.grid import OnError
 from fedlearn_helpers.simulation.simulate import quiet_flower
@@ -26,144 +31,217 @@ from fedlearn_helpers.training import evaluate
 
 
 @dataclass(frozen=True)
-class Outcome:
+class FederationResult:
     """What a federation reached; accuracies in [0, 1].
 
     Attributes:
-        test_accuracy: on the test images, of the initial model and after every round.
-        client_accuracy: (clients,) of the final model, on each client's validation images.
-        model: the final model.
-        history: all messages.
+        test_accuracy: of the server's model on the test examples, before the first round and after every round; empty
+            where every client has a model of its own.
+        members: the clients that trained, each with the model that it uses.
+        unseen: clients that did not train, and get the final model.
+        model: what the server holds in the end; without the parts that clients keep, and with one model per cluster
+            for IFCA.
+        history: all messages; where clients have models of their own, the last question to every member included.
     """
 
     test_accuracy: tuple[float, ...]
-    client_accuracy: np.ndarray
+    members: ClientMeasures
+    unseen: ClientMeasures
     model: ArrayRecord
     history: History
 
 
 def federate(
-    strategy: str | Callable[[], Strategy],
-    dataset: ImageDataset,
+    algorithm: str | Algorithm | Callable[[], Strategy],
+    dataset: Dataset,
     shards: Sequence[Shard],
     *,
     num_rounds: int,
-    recipe: Recipe = Recipe(),  # noqa: B008 - frozen
+    local_config: LocalConfig = LocalConfig(),  # noqa: B008 - frozen
     settings: Mapping[str, float] | None = None,
+    aggregator: Aggregator | None = None,
+    mods: Sequence[Mod] = (),
+    adapt: Adapt | None = None,
+    adaptation_epochs: int = 1,
+    unseen: Sequence[Shard] = (),
     fraction_train: float = 1.0,
     seed: int,
     workers: Workers = "auto",
     model: nn.Module | None = None,
-    mods: Sequence[Mod] = (),
     on_error: OnError = "raise",
+    checkpoint: Path | str | None = None,
     label: str | None = "Round",
-) -> Outcome:
-    """Run a federation with a strategy.
+) -> FederationResult:
+    """Run a federation, and measure every client with the model that it uses.
 
     Args:
-        strategy: a key of `METHODS`; or what returns a new Flower strategy, whose clients then train as FedAvg's do.
-        dataset: all images, on the device to compute on.
-        shards: one per client.
+        algorithm: one, or a key of `ALGORITHMS`; or what returns a new Flower strategy, whose clients then train as
+            FedAvg's do.
+        dataset: all examples, on the device to compute on.
+        shards: one per client that trains.
         num_rounds: >= 1.
-        recipe: how clients train.
-        settings: the strategy's own; defaults for those that are missing.
-        fraction_train: share of the clients that train in a round, in (0, 1].
-        seed: decides the first model, the order of images, and who takes part.
-        workers, on_error, label: as in `simulate`.
-        model: has the first weights; None means the workbook's CNN, made from the seed.
+        local_config: how clients train.
+        settings: the algorithm's own; defaults for those that are missing.
+        aggregator: how the server combines the clients' models; None as the algorithm does it, for most by
+            `weighted_mean`.
         mods: Flower's client mods, around the clients' training alone.
+        adapt: what a client does before it uses the model, such as `fine_tuning.adapt`; None as the algorithm does it.
+        adaptation_epochs: passes over its training examples in which a client may adapt what it received before it is
+            measured, where it adapts; >= 1.
+        unseen: one shard per client that never trains; each gets the final model.
+        fraction_train: share of the clients that train in a round, in (0, 1].
+        seed: decides the first model, the order of examples, and who takes part.
+        workers, on_error, label: as in `simulate`.
+        model: has the first weights; None means the workbook's CNN for images, made from the seed.
+        checkpoint: a file in which every finished round is kept. If it exists, the run goes on after its last round,
+            and gives the same as one that was never stopped. None keeps nothing.
 
     Raises:
-        InputError: an unknown strategy or setting, or an argument out of range.
+        InputError: an unknown algorithm or setting, an argument out of range, a model or configuration that the
+            algorithm cannot use, or a checkpoint of another run.
     """
-    if num_rounds < 1:
-        raise InputError(f"num_rounds must be >= 1, got {num_rounds}")
+    for name, value in (("num_rounds", num_rounds), ("adaptation_epochs", adaptation_epochs)):
+        if value < 1:
+            raise InputError(f"{name} must be >= 1, got {value}")
     if not 0 < fraction_train <= 1:
         raise InputError(f"fraction_train must be > 0 and <= 1, got {fraction_train}")
-    options = {
-        "fraction_train": fraction_train,
-        "fraction_evaluate": 0.0,
-        "min_train_nodes": 1,
-        "min_available_nodes": 1,
-    }
+    chosen = _find(algorithm)
+    complete = chosen.complete_settings(settings)
+    adapt = adapt or chosen.adapt
+    model = model or default_model(dataset, seed)
+    chosen.check(local_config, model)
+    options = {"fraction_train": fraction_train, "fraction_evaluate": 0.0, "min_train_nodes": 1}
     with quiet_flower():
-        if isinstance(strategy, str):
-            method = find_method(strategy)
-            rules = new_strategy(strategy, recipe, settings, **options)
+        if callable(algorithm):
+            strategy = algorithm()
+            if aggregator is not None:
+                raise InputError("aggregator must be None with a strategy of your own, which has its own")
         else:
-            method, rules = find_method("fedavg"), strategy()
-    if model is None:
-        model = new_cnn(dataset.image_shape, dataset.num_classes, seed).to(dataset.train_images.device)
-    first = ArrayRecord(model.state_dict())
-    client_app = make_client_app(method, dataset, shards, model, recipe=recipe, seed=seed, mods=mods)
+            strategy = new_strategy(
+                chosen, local_config, complete, aggregator=aggregator, min_available_nodes=1, **options
+            )
+    saved = Checkpoint(
+        checkpoint,
+        {
+            "algorithm": chosen.name,
+            "server": type(strategy).__name__,
+            "settings": complete,
+            "aggregator": _name_of(aggregator),
+            "mods": [_name_of(mod) for mod in mods],
+            "adapt": _name_of(adapt),
+            "adaptation_epochs": adaptation_epochs,
+            "local_config": asdict(local_config),
+            "fraction_train": fraction_train,
+            "seed": seed,
+            "dataset": dataset.name,
+            "clients": [len(shard.train) for shard in shards],
+        }
+        # hashes of all code and all weights: only where there is a file to compare them with
+        | ({} if checkpoint is None else {"model": model_key(model), **code_key()}),
+    )
+    if saved.finished > num_rounds:
+        raise InputError(f"num_rounds must be >= {saved.finished}, the rounds in {checkpoint}, got {num_rounds}")
+    first = ArrayRecord(dict(chosen.first(model, complete, seed)))
+    initial = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    config = {**complete, ADAPTATION_EPOCHS: float(adaptation_epochs)}
+    app = {"local_config": local_config, "seed": seed, "initial": initial, "members": shards, "adapt": adapt}
+    replies: list[Message] = []
     server_app = ServerApp()
 
-    def evaluate_on_test(server_round: int, arrays: ArrayRecord) -> MetricRecord:
-        model.load_state_dict(arrays.to_torch_state_dict())
-        result = evaluate(model, dataset.test_images, dataset.test_labels)
-        return MetricRecord({"loss": result.loss, "accuracy": result.accuracy})
+    def after_round(server_round: int, arrays: ArrayRecord) -> MetricRecord | None:
+        server_round += saved.finished
+        measured = None
+        if adapt is None:
+            if server_round not in saved.measured:
+                model.load_state_dict(arrays.to_torch_state_dict())
+                result = evaluate(model, dataset.test_inputs, dataset.test_targets, task=dataset.task)
+                saved.measured[server_round] = {"loss": result.loss, "accuracy": result.accuracy}
+            measured = MetricRecord(dict(saved.measured[server_round]))
+        if server_round > saved.finished:
+            saved.keep(server_round, arrays, strategy)
+        return measured
 
     @server_app.main()
     def main(grid: Grid, context: Context) -> None:
-        keep_result(rules.start(grid, first, num_rounds=num_rounds, evaluate_fn=evaluate_on_test), context)
+        saved.restore(strategy)
+        result = Continued(strategy, saved.finished).start(
+            grid,
+            saved.arrays or first,
+            num_rounds=num_rounds - saved.finished,
+            train_config=ConfigRecord(dict(config)),
+            evaluate_fn=after_round,
+        )
+        keep_result(result, context)
+        if adapt is not None:
+            replies.extend(_ask_all(grid, result.arrays or saved.arrays or first, config, num_rounds))
 
     history = simulate(
         server_app,
-        client_app,
+        new_client_app(chosen, dataset, shards, model, mods=mods, **app),
         num_clients=len(shards),
         seed=seed,
         run_config={"num-server-rounds": num_rounds},
         workers=workers,
         on_error=on_error,
+        states=saved.states,
         label=label,
     )
-    final = history.arrays or first  # no client ever answered: the model stays as it was
-    model.load_state_dict(final.to_torch_state_dict())
-    images, labels = dataset.train_images, dataset.train_labels
-    return Outcome(
-        test_accuracy=tuple(history.server_metrics[number]["accuracy"] for number in range(num_rounds + 1)),
-        client_accuracy=np.array([evaluate(model, images, labels, shard.validation).accuracy for shard in shards]),
-        model=final,
-        history=history,
-    )
+    history = _numbered_from(saved.finished, history)
+    final = history.arrays or saved.arrays or first  # no client ever answered: the model stays as it was
+    test_accuracy = tuple(saved.measured[number]["accuracy"] for number in sorted(saved.measured))
+    if adapt is None:
+        model.load_state_dict(final.to_torch_state_dict())
+        own = accuracy_of_each(model, dataset, shards)
+        members = of_one_model(own, own, test_accuracy[-1])
+        strangers = of_one_model(accuracy_of_each(model, dataset, unseen), own, test_accuracy[-1])
+    else:
+        members = of_replies(replies, len(shards))
+        asked: list[Message] = []
+        if unseen:
+            visit = ServerApp()
+
+            @visit.main()
+            def ask(grid: Grid, context: Context) -> None:
+                asked.extend(_ask_all(grid, final, config, num_rounds))
+
+            simulate(
+                visit,
+                new_client_app(chosen, dataset, unseen, model, **app),
+                num_clients=len(unseen),
+                seed=seed,
+                workers=workers,
+                on_error=on_error,
+                label=None,
+            )
+        strangers = of_replies(asked, len(shards))
+        model.load_state_dict(initial)
+    return FederationResult(test_accuracy, members, strangers, final, history)
 
 
-def make_client_app(
-    method: Method,
-    dataset: ImageDataset,
-    shards: Sequence[Shard],
-    model: nn.Module,
-    *,
-    recipe: Recipe,
-    seed: int,
-    mods: Sequence[Mod] = (),
-) -> ClientApp:
-    """Return the ClientApp of a strategy; it runs on any Flower grid.
+def _find(algorithm: str | Algorithm | Callable[[], Strategy]) -> Algorithm:
+    """Return the algorithm whose client half is used."""
+    if isinstance(algorithm, Algorithm):
+        return algorithm
+    return find_algorithm(algorithm if isinstance(algorithm, str) else "fedavg")
 
-    Args:
-        method: the strategy.
-        dataset: all images, on the device to compute on.
-        shards: one per client.
-        model: one model for all clients; each message overwrites its weights.
-        recipe: how clients train.
-        seed: of the run.
-        mods: Flower's client mods, around the clients' training alone.
 
-    Raises:
-        InputError: a model with buffers, where the strategy would treat them as weights.
-    """
-    if not method.any_model and (buffers := [name for name, _ in model.named_buffers()]):
-        raise InputError(
-            f"model must have no buffers, since {method.title} treats all its numbers as weights, got {buffers[0]!r}; "
-            "use GroupNorm in place of BatchNorm, or fedavg or fedprox"
-        )
-    client_app = ClientApp()
+def _name_of(function: object) -> str:
+    return str(getattr(function, "__qualname__", function))
 
-    @client_app.train(mods=list(mods))
-    def train_client(message: Message, context: Context) -> Message:
-        shard = shards[context.node_config["partition-id"]]
-        local = LocalTraining(message, context, dataset, shard, model, recipe, seed)
-        return Message(method.train_client(local), reply_to=message)
 
-    add_evaluation(client_app, dataset, shards, model)
-    return client_app
+def _numbered_from(finished: int, history: History) -> History:
+    """Number the rounds in which the server measured and averaged as the clients' messages are numbered."""
+    if finished == 0:
+        return history
+    aggregated = {
+        phase: {finished + number: metrics for number, metrics in by_round.items()}
+        for phase, by_round in history.aggregated.items()
+    }
+    return replace(history, aggregated=aggregated)
+
+
+def _ask_all(grid: Grid, arrays: ArrayRecord, config: Mapping[str, float], server_round: int) -> list[Message]:
+    """Let every client measure the model that it makes of these arrays."""
+    content = RecordDict({"arrays": arrays, "config": ConfigRecord({**config, "server-round": server_round})})
+    messages = [grid.create_message(content, "evaluate", node, group_id="") for node in grid.get_node_ids()]
+    return list(grid.send_and_receive(messages))

@@ -1,6 +1,7 @@
 """Independent tasks spread over workers: each is a "client" of a federation that never averages."""
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 from flwr.app import Context, Message, MetricRecord, RecordDict
 from flwr.clientapp import ClientApp
@@ -9,10 +10,11 @@ from flwr.serverapp import Grid, ServerApp
 from fedlearn_helpers.simulation.simulate import simulate
 from fedlearn_helpers.simulation.workers import Workers
 
-Numbers = Mapping[str, float | int | list[float] | list[int]]
+Numbers = Mapping[str, Any]
+"""Numbers, or lists of numbers, by name."""
 
 
-def side_by_side(
+def run_in_parallel(
     task: Callable[[int], Numbers], count: int, *, seed: int, workers: Workers = "auto", label: str | None = "Tasks"
 ) -> list[Numbers]:
     """Return `[task(0), …, task(count - 1)]`, computed in the workers of `simulate`.
@@ -32,13 +34,13 @@ def side_by_side(
 
     @client_app.query()
     def do_task(message: Message, context: Context) -> Message:
-        numbers = task(context.node_config["partition-id"])
+        numbers = task(int(context.node_config["partition-id"]))
         return Message(RecordDict({"numbers": MetricRecord(dict(numbers))}), reply_to=message)
 
     @server_app.main()
-    def ask_everyone(grid: Grid, context: Context) -> None:
+    def ask_all(grid: Grid, context: Context) -> None:
         messages = [grid.create_message(RecordDict(), "query", node, group_id="") for node in grid.get_node_ids()]
         replies.extend(grid.send_and_receive(messages))
 
     simulate(server_app, client_app, num_clients=count, seed=seed, workers=workers, label=label)
-    return [dict(reply.content["numbers"]) for reply in replies]
+    return [dict(reply.content.metric_records["numbers"]) for reply in replies]

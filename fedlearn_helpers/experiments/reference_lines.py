@@ -11,8 +11,9 @@ import numpy as np
 import torch
 from torch import nn
 
-from fedlearn_helpers.data import ImageDataset
-from fedlearn_helpers.experiments.parallel import Numbers, side_by_side
+from fedlearn_helpers.data import Dataset, ImageDataset
+from fedlearn_helpers.errors import InputError
+from fedlearn_helpers.experiments.parallel import Numbers, run_in_parallel
 from fedlearn_helpers.models import new_cnn
 from fedlearn_helpers.partition import Shard
 from fedlearn_helpers.seeds import derive_seed
@@ -45,7 +46,7 @@ class ReferenceLines:
 
 
 def reference_lines(
-    dataset: ImageDataset,
+    dataset: Dataset,
     shards: Sequence[Shard],
     *,
     epochs: int,
@@ -55,46 +56,51 @@ def reference_lines(
     workers: Workers = "auto",
     optimizer: Callable[..., torch.optim.Optimizer] = torch.optim.Adam,
     model: nn.Module | None = None,
-    newcomers: Sequence[Shard] = (),
+    unseen: Sequence[Shard] = (),
     label: str | None = "Learning alone",
 ) -> ReferenceLines:
     """Train one model on all clients' training examples together, and one on each client's alone.
 
     Args:
-        dataset: all images, on the device to compute on.
+        dataset: all examples, on the device to compute on.
         shards: one per client.
         epochs: passes over the examples, >= 1: rounds x local epochs of the federation.
-        batch_size: images a step.
+        batch_size: examples a step.
         learning_rate: of the optimizer, which keeps its state from epoch to epoch.
         seed: the start and the order of the examples.
         workers: as in `simulate`.
         optimizer: called with the parameters, `lr` and `fused`.
-        model: with the weights to start from; None means the workbook's CNN.
-        newcomers: further clients, last in the results. They learn alone, too, but their images are not in the pool.
+        model: with the weights to start from; None means the workbook's CNN, for images.
+        unseen: further clients, last in the results. They learn alone, too, but their examples are not pooled.
         label: what the progress line counts; None for no such line.
+
+    Raises:
+        InputError: no model, and the data are no images.
     """
     begin = time.perf_counter()
     pooled = np.concatenate([shard.train for shard in shards])
-    everyone = [*shards, *newcomers]
-    learners = [pooled, *(shard.train for shard in everyone)]  # the longest first, so that no worker ends alone
+    clients = [*shards, *unseen]
+    learners = [pooled, *(shard.train for shard in clients)]  # the longest first, so that no worker ends alone
     if model is None:
-        model = new_cnn(dataset.image_shape, dataset.num_classes, seed).to(dataset.train_images.device)
+        model = default_model(dataset, seed)
     start = {name: tensor.clone() for name, tensor in model.state_dict().items()}
 
     def learn_alone(learner: int) -> Numbers:
         model.load_state_dict(start)
         steps = optimizer(model.parameters(), lr=learning_rate, fused=True)
-        images, labels = dataset.train_images, dataset.train_labels
+        inputs, targets, task = dataset.train_inputs, dataset.train_targets, dataset.task
         for epoch in range(epochs):
             order = derive_seed(seed, "alone", learner, epoch)
-            train(model, images, labels, learners[learner], steps, epochs=1, batch_size=batch_size, seed=order)
-        own = everyone if learner == 0 else [everyone[learner - 1]]
+            train(
+                model, inputs, targets, learners[learner], steps, epochs=1, batch_size=batch_size, seed=order, task=task
+            )
+        own = clients if learner == 0 else [clients[learner - 1]]
         return {
-            "test": evaluate(model, dataset.test_images, dataset.test_labels).accuracy,
-            "validation": [evaluate(model, images, labels, shard.validation).accuracy for shard in own],
+            "test": evaluate(model, dataset.test_inputs, dataset.test_targets, task=task).accuracy,
+            "validation": [evaluate(model, inputs, targets, shard.validation, task=task).accuracy for shard in own],
         }
 
-    central, *alone = side_by_side(learn_alone, len(learners), seed=seed, workers=workers, label=label)
+    central, *alone = run_in_parallel(learn_alone, len(learners), seed=seed, workers=workers, label=label)
     return ReferenceLines(
         centralized_test=central["test"],
         centralized_validation=tuple(central["validation"]),
@@ -102,3 +108,14 @@ def reference_lines(
         local_validation=tuple(client["validation"][0] for client in alone),
         seconds=time.perf_counter() - begin,
     )
+
+
+def default_model(dataset: Dataset, seed: int) -> nn.Module:
+    """Return the workbook's CNN for a data set of images, on its device; its weights depend on the seed alone.
+
+    Raises:
+        InputError: the data are no images.
+    """
+    if not isinstance(dataset, ImageDataset):
+        raise InputError(f"model must be given for {dataset.task.name}, since the CNN is for images, got None")
+    return new_cnn(dataset.image_shape, dataset.num_classes, seed).to(dataset.train_images.device)

@@ -1,4 +1,4 @@
-"""Situations in which personalization is tried: who has which images, and who comes later."""
+"""Scenarios: who has which examples, and who comes when the training is over."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -8,32 +8,35 @@ import torch
 
 from fedlearn_helpers.data import ImageDataset
 from fedlearn_helpers.errors import InputError
-from fedlearn_helpers.partition import Shard, make_partition, parse_partition, split_train_validation
 from fedlearn_helpers.partition.feature_skew import feature_skew
+from fedlearn_helpers.partition.registry import PATTERNS, parse_partition
+from fedlearn_helpers.partition.split import Shard, split_train_validation
 from fedlearn_helpers.seeds import derive_seed
 
 _QUARTER_TURNS = {2: 2, 4: 1}  # by number of kinds: between one kind and the next
+SCENARIOS = f"{PATTERNS}, turned:KINDS, darker:SHARE"
+"""How scenarios are written, for help texts."""
 
 
 @dataclass(frozen=True)
-class Situation:
+class Scenario:
     """Clients and their images.
 
     Attributes:
-        dataset: the images that clients have, changed as the situation wants it.
-        members: one shard per client that trains, of indices into this dataset.
-        newcomers: one shard per client that never trains.
+        dataset: the images that clients have, changed as the scenario wants it.
+        members: one shard per client that trains, of indices into this data set.
+        unseen: one shard per client that never trains.
         kinds: of each member, the number of its kind; all 0 where there are no kinds.
     """
 
     dataset: ImageDataset
     members: list[Shard]
-    newcomers: list[Shard]
+    unseen: list[Shard]
     kinds: list[int]
 
 
-def check_situation(text: str) -> None:
-    """Check the name of a situation.
+def check_scenario(text: str) -> None:
+    """Check the name of a scenario.
 
     Raises:
         InputError: an unknown one, or a number out of range.
@@ -41,13 +44,13 @@ def check_situation(text: str) -> None:
     name, _, number = text.partition(":")
     if name == "turned":
         if number not in ("2", "4"):
-            raise InputError(f"situation turned must be turned:2 or turned:4, got {text!r}")
+            raise InputError(f"scenario turned must be turned:2 or turned:4, got {text!r}")
     elif name == "darker":
         try:
             if not 0 < float(number) <= 1:
                 raise ValueError
         except ValueError:
-            raise InputError(f"situation darker needs a number > 0 and <= 1, as in darker:0.9, got {text!r}") from None
+            raise InputError(f"scenario darker needs a number > 0 and <= 1, as in darker:0.9, got {text!r}") from None
     else:
         try:
             parse_partition(text)
@@ -55,17 +58,17 @@ def check_situation(text: str) -> None:
             raise InputError(f"{error}; or turned:KINDS, darker:SHARE") from None
 
 
-def make_situation(
+def make_scenario(
     text: str,
     dataset: ImageDataset,
     *,
     num_clients: int,
-    num_newcomers: int,
+    num_unseen: int = 0,
     max_images: int | None = None,
-    validation_fraction: float = 0.25,
+    validation_fraction: float = 0.2,
     seed: int,
-) -> Situation:
-    """Deal images out to clients and newcomers.
+) -> Scenario:
+    """Deal images out to clients that train and to unseen ones.
 
     Args:
         text: a partition as `parse_partition` reads it, such as "dirichlet:0.1"; "turned:2" or "turned:4" for so many
@@ -73,24 +76,29 @@ def make_situation(
             "darker:0.9": the same mixture, and images that are darker from client to client, the last one's by 90 %.
         dataset: all images; stays as it is.
         num_clients: that train, >= 1.
-        num_newcomers: that do not, >= 0; drawn from all clients, so they are like the others.
+        num_unseen: that do not, >= 0; drawn from all clients, so they are like the others.
         max_images: of the training images, so many are used; None means all.
         validation_fraction: share of each client's images that it keeps for validation, in (0, 1).
-        seed: decides who gets what, and who comes later.
+        seed: decides who gets what, and who is unseen.
 
     Raises:
-        InputError: an unknown situation, or one that cannot be made.
+        InputError: an unknown scenario, or one that cannot be made.
     """
-    check_situation(text)
-    if max_images is not None and max_images < len(dataset.train_labels):
-        order = np.random.default_rng(derive_seed(seed, "chosen images")).permutation(len(dataset.train_labels))
-        chosen = torch.as_tensor(np.sort(order[:max_images]))
-        dataset = replace(dataset, train_images=dataset.train_images[chosen], train_labels=dataset.train_labels[chosen])
-    labels = dataset.train_labels.cpu().numpy()
+    check_scenario(text)
     name, _, number = text.partition(":")
-    partition = "iid" if name in ("turned", "darker") else text
-    count, kinds = num_clients + num_newcomers, 1
-    parts = make_partition(labels=labels, num_clients=count, seed=seed, **parse_partition(partition))
+    changes_images = name in ("turned", "darker")
+    chosen = np.arange(len(dataset.train_labels))
+    if max_images is not None and max_images < len(chosen):
+        order = np.random.default_rng(derive_seed(seed, "chosen images")).permutation(len(chosen))
+        chosen = np.sort(order[:max_images])
+        if changes_images:  # so that no more than these are copied
+            of = torch.as_tensor(chosen)
+            dataset = replace(dataset, train_images=dataset.train_images[of], train_labels=dataset.train_labels[of])
+            chosen = np.arange(max_images)
+    labels = dataset.train_labels.cpu().numpy()
+    count, kinds = num_clients + num_unseen, 1
+    partition = parse_partition("iid" if changes_images else text)
+    parts = [chosen[part] for part in partition.make(labels[chosen], count, seed=seed)]
     if name == "turned":
         kinds = int(number)
         dataset = _turned(dataset, parts, kinds)
@@ -99,12 +107,12 @@ def make_situation(
         dataset = replace(dataset, train_images=darker)
     order = np.random.default_rng(derive_seed(seed, "newcomers")).permutation(count)
     shards = split_train_validation(parts, validation_fraction=validation_fraction, seed=seed, labels=labels)
-    late = sorted(order[:num_newcomers])
-    members = [client for client in range(count) if client not in late]
-    return Situation(
+    unseen = sorted(order[:num_unseen])
+    members = [client for client in range(count) if client not in unseen]
+    return Scenario(
         dataset,
         members=[shards[client] for client in members],
-        newcomers=[shards[client] for client in late],
+        unseen=[shards[client] for client in unseen],
         kinds=[client % kinds for client in members],
     )
 
@@ -113,7 +121,7 @@ def _turned(dataset: ImageDataset, parts: Sequence[np.ndarray], kinds: int) -> I
     """Turn the images of every client by the angle of its kind; client i is of kind i mod `kinds`."""
     images = dataset.train_images.clone()
     if images.shape[-1] != images.shape[-2]:
-        raise InputError(f"situation turned needs square images, got {images.shape[-2]}x{images.shape[-1]} pixels")
+        raise InputError(f"scenario turned needs square images, got {images.shape[-2]}x{images.shape[-1]} pixels")
     for client, part in enumerate(parts):
         indices = torch.as_tensor(part)
         turns = _QUARTER_TURNS[kinds] * (client % kinds)

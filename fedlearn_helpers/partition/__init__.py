@@ -6,6 +6,7 @@ seed alone.
 
 from fedlearn_helpers.partition.dirichlet import dirichlet
 from fedlearn_helpers.partition.feature_skew import FEATURE_SKEWS, feature_skew
+from fedlearn_helpers.partition.heterogeneity import Heterogeneity, class_counts, heterogeneity
 from fedlearn_helpers.partition.iid import iid
 from fedlearn_helpers.partition.natural import by_group
 from fedlearn_helpers.partition.pathological import classes_per_client
@@ -16,11 +17,14 @@ from fedlearn_helpers.partition.split import Shard, split_train_validation
 __all__ = [
     "FEATURE_SKEWS",
     "PARTITIONS",
+    "Heterogeneity",
     "Shard",
     "by_group",
+    "class_counts",
     "classes_per_client",
     "dirichlet",
     "feature_skew",
+    "heterogeneity",
     "iid",
     "make_partition",
     "parse_partition",

@@ -3,6 +3,7 @@
 import numpy as np
 
 from fedlearn_helpers.partition.checks import check_alpha, check_clients, cut, draw_until_large_enough, whole_sizes
+from fedlearn_helpers.partition.rule import PartitionRule
 
 
 def dirichlet(labels: np.ndarray, num_clients: int, *, alpha: float, seed: int, min_size: int = 10) -> list[np.ndarray]:
@@ -53,3 +54,14 @@ def _draw_counts(rng: np.random.Generator, class_sizes: np.ndarray, num_clients:
         counts[row] = whole_sizes(shares / shares.sum(), size)
         held += counts[row]
     return counts
+
+
+RULE = PartitionRule(
+    "dirichlet",
+    "classes in proportions drawn with alpha",
+    lambda labels, num_clients, alpha, min_size, seed: dirichlet(
+        labels, num_clients, alpha=alpha, seed=seed, min_size=min_size
+    ),
+    argument="alpha",
+    default=0.5,
+)

@@ -1,4 +1,4 @@
-"""How different the clients are: distances between their mixtures of classes and that of everybody."""
+"""How different the clients are: distances between their mixtures of classes and that of all clients."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -60,11 +60,11 @@ def heterogeneity(counts: np.ndarray) -> Heterogeneity:
     if (sizes == 0).any():
         raise InputError(f"every client needs examples, got none for client {int(np.argmin(sizes))}")
     clients = counts / sizes[:, None]
-    everybody = counts.sum(axis=0) / counts.sum()
-    middle = (clients + everybody) / 2
-    divergence = (_relative_entropy(clients, middle) + _relative_entropy(everybody, middle)) / 2
+    all_clients = counts.sum(axis=0) / counts.sum()
+    middle = (clients + all_clients) / 2
+    divergence = (_relative_entropy(clients, middle) + _relative_entropy(all_clients, middle)) / 2
     return Heterogeneity(
-        total_variation=np.abs(clients - everybody).sum(axis=1) / 2,
+        total_variation=np.abs(clients - all_clients).sum(axis=1) / 2,
         jensen_shannon=np.sqrt(np.maximum(divergence, 0)),  # rounding can leave -1e-17
         sizes=sizes,
     )

@@ -3,6 +3,7 @@
 import numpy as np
 
 from fedlearn_helpers.partition.checks import check_clients
+from fedlearn_helpers.partition.rule import PartitionRule
 
 
 def iid(num_examples: int, num_clients: int, *, seed: int) -> list[np.ndarray]:
@@ -25,3 +26,10 @@ def iid(num_examples: int, num_clients: int, *, seed: int) -> list[np.ndarray]:
     check_clients(num_clients, num_examples)
     order = np.random.default_rng(seed).permutation(num_examples)
     return [np.sort(part) for part in np.array_split(order, num_clients)]
+
+
+RULE = PartitionRule(
+    "iid",
+    "every client has the same mixture",
+    lambda labels, num_clients, number, min_size, seed: iid(len(labels), num_clients, seed=seed),
+)

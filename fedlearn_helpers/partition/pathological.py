@@ -4,6 +4,7 @@ import numpy as np
 
 from fedlearn_helpers.errors import InputError
 from fedlearn_helpers.partition.checks import check_clients
+from fedlearn_helpers.partition.rule import PartitionRule
 
 
 def classes_per_client(labels: np.ndarray, num_clients: int, *, num_classes_each: int, seed: int) -> list[np.ndarray]:
@@ -64,3 +65,15 @@ def _choose_owners(
         for k in without_owner_first[: num_classes_each - 1]:
             owners[k].append(client)
     return owners
+
+
+RULE = PartitionRule(
+    "pathological",
+    "classes_per_client classes a client",
+    lambda labels, num_clients, number, min_size, seed: classes_per_client(
+        labels, num_clients, num_classes_each=int(number), seed=seed
+    ),
+    argument="classes_per_client",
+    default=2,
+    whole=True,
+)

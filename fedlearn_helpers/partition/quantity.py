@@ -3,6 +3,7 @@
 import numpy as np
 
 from fedlearn_helpers.partition.checks import check_alpha, check_clients, cut, draw_until_large_enough, whole_sizes
+from fedlearn_helpers.partition.rule import PartitionRule
 
 
 def quantity_skew(
@@ -32,3 +33,14 @@ def quantity_skew(
         alpha=alpha,
     )
     return [np.sort(part) for part in cut(rng.permutation(num_examples), sizes)]
+
+
+RULE = PartitionRule(
+    "quantity",
+    "the same mixture, in sizes drawn with alpha",
+    lambda labels, num_clients, alpha, min_size, seed: quantity_skew(
+        len(labels), num_clients, alpha=alpha, seed=seed, min_size=min_size
+    ),
+    argument="alpha",
+    default=0.5,
+)

@@ -1,82 +1,83 @@
-"""Partitions by name, for parameters of notebooks and for the command line."""
+"""All partition rules by name. A new one is a file beside this one, and a line here."""
 
-import math
+from dataclasses import dataclass
 
 import numpy as np
 
 from fedlearn_helpers.errors import InputError
-from fedlearn_helpers.partition.dirichlet import dirichlet
-from fedlearn_helpers.partition.iid import iid
-from fedlearn_helpers.partition.pathological import classes_per_client
-from fedlearn_helpers.partition.quantity import quantity_skew
+from fedlearn_helpers.partition.dirichlet import RULE as DIRICHLET
+from fedlearn_helpers.partition.iid import RULE as IID
+from fedlearn_helpers.partition.pathological import RULE as PATHOLOGICAL
+from fedlearn_helpers.partition.quantity import RULE as QUANTITY
+from fedlearn_helpers.partition.rule import PartitionRule
 
-PARTITIONS = {
-    "iid": "every client has the same mixture",
-    "dirichlet": "classes in proportions drawn with alpha",
-    "pathological": "classes_per_client classes a client",
-    "quantity": "the same mixture, in sizes drawn with alpha",
-}
-_NUMBER = {"dirichlet": "alpha", "pathological": "classes_per_client", "quantity": "alpha"}
+PARTITIONS: dict[str, PartitionRule] = {rule.name: rule for rule in (IID, DIRICHLET, PATHOLOGICAL, QUANTITY)}
+PATTERNS = ", ".join(rule.pattern for rule in PARTITIONS.values())
+"""How partitions are written, for help texts and messages."""
 
 
-def make_partition(
-    name: str,
-    labels: np.ndarray,
-    num_clients: int,
-    *,
-    alpha: float = 0.5,
-    classes_per_client: int = 2,
-    min_size: int = 10,
-    seed: int,
-) -> list[np.ndarray]:
-    """Make a partition by name.
+@dataclass(frozen=True)
+class Partition:
+    """A partition rule with its number.
 
-    Args:
-        name: a key of `PARTITIONS`.
-        labels: (n,) integers, the class of each example.
-        num_clients: number of parts, >= 1.
-        alpha: for "dirichlet" and "quantity", > 0.
-        classes_per_client: for "pathological", >= 1.
-        min_size: for "dirichlet" and "quantity": examples that every client gets at least.
-        seed: decides who gets what.
-
-    Raises:
-        InputError: an unknown name, or what the partition's own function raises.
+    Attributes:
+        rule: a value of `PARTITIONS`.
+        number: of the rule; 0 for one that takes none.
     """
-    labels = np.asarray(labels)
-    if name == "iid":
-        return iid(len(labels), num_clients, seed=seed)
-    if name == "dirichlet":
-        return dirichlet(labels, num_clients, alpha=alpha, seed=seed, min_size=min_size)
-    if name == "pathological":
-        return _pathological(labels, num_clients, classes_per_client, seed)
-    if name == "quantity":
-        return quantity_skew(len(labels), num_clients, alpha=alpha, seed=seed, min_size=min_size)
-    raise InputError(f"partition must be {', '.join(map(repr, PARTITIONS))}, got {name!r}")
+
+    rule: PartitionRule
+    number: float
+
+    def make(self, labels: np.ndarray, num_clients: int, *, min_size: int = 10, seed: int) -> list[np.ndarray]:
+        """Deal examples out to clients.
+
+        Args:
+            labels: (n,) integers, the class of each example.
+            num_clients: number of parts, >= 1.
+            min_size: examples that every client gets at least, where sizes are drawn.
+            seed: decides who gets what.
+
+        Returns:
+            One sorted int64 array of indices per client.
+
+        Raises:
+            InputError: the partition cannot be made.
+        """
+        return self.rule.make(np.asarray(labels), num_clients, self.number, min_size, seed)
 
 
-def _pathological(labels: np.ndarray, num_clients: int, number: int, seed: int) -> list[np.ndarray]:
-    return classes_per_client(labels, num_clients, num_classes_each=number, seed=seed)
-
-
-def parse_partition(text: str) -> dict[str, str | float | int]:
-    """Turn "iid", "dirichlet:0.1", "pathological:2" or "quantity:0.5" into arguments of `make_partition`.
+def parse_partition(text: str) -> Partition:
+    """Read a partition such as "iid", "dirichlet:0.1", "pathological:2" or "quantity:0.5".
 
     Raises:
         InputError: an unknown name, or no number where one belongs.
     """
-    name, colon, number = text.partition(":")
+    name = text.partition(":")[0]
     if name not in PARTITIONS:
         raise InputError(f"partition must be one of {', '.join(PARTITIONS)}, got {text!r}")
-    if name not in _NUMBER:
-        if colon:
-            raise InputError(f"partition {name} takes no number, got {text!r}")
-        return {"name": name}
-    argument = _NUMBER[name]
-    try:
-        value = int(number) if argument == "classes_per_client" else float(number)
-        if not math.isfinite(value) or value <= 0:
-            raise ValueError
-    except ValueError:
-        raise InputError(f"partition must look like {name}:{argument}, with a number > 0, got {text!r}") from None
-    return {"name": name, argument: value}
+    rule = PARTITIONS[name]
+    return Partition(rule, rule.read_number(text))
+
+
+def make_partition(
+    name: str, labels: np.ndarray, num_clients: int, *, min_size: int = 10, seed: int, **numbers: float
+) -> list[np.ndarray]:
+    """Make a partition by name, with whatever number its rule takes.
+
+    Args:
+        name: a key of `PARTITIONS`.
+        labels, num_clients, min_size, seed: as in `Partition.make`.
+        numbers: by the rules' arguments, such as `alpha=0.5, classes_per_client=2`; those of other rules are left out,
+            and a missing one is the rule's default.
+
+    Raises:
+        InputError: an unknown name, a number that no rule takes, or what the rule itself raises.
+    """
+    if name not in PARTITIONS:
+        raise InputError(f"partition must be {', '.join(map(repr, PARTITIONS))}, got {name!r}")
+    known = {rule.argument for rule in PARTITIONS.values()}
+    if unknown := [argument for argument in numbers if argument not in known]:
+        raise InputError(f"numbers must be among {', '.join(sorted(filter(None, known)))}, got {unknown[0]!r}")
+    rule = PARTITIONS[name]
+    number = rule.default if rule.argument is None else numbers.get(rule.argument, rule.default)
+    return Partition(rule, number).make(labels, num_clients, min_size=min_size, seed=seed)

@@ -12,9 +12,9 @@ _LARGE = 16_384  # bytes; below that a pipe is as fast
 class Channel:
     """One end of a pipe; large byte strings take a short cut through a file in memory that both ends have open.
 
-    A pipe is a bucket of 200 kB that the two processes fill and empty in turns: a model of 44 MB takes 200 of
-    them. The file takes a byte string at once, and has room for one thing at a time, so the ends must take
-    turns: what was sent has to be received before either end sends again. Linux only.
+    A pipe is a bucket of 200 kB that the two processes fill and empty alternately: a model of 44 MB takes 200 of
+    them. The file takes a byte string at once, and has room for one thing at a time, so the ends must
+    alternate: what was sent has to be received before either end sends again. Linux only.
     """
 
     def __init__(self, pipe: Connection, memory: int) -> None:

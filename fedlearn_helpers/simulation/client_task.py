@@ -1,4 +1,4 @@
-"""One client's turn: a message goes in, a reply comes out. The same code for every engine in this package."""
+"""One client's task: a message goes in, a reply comes out. The same code for every engine in this package."""
 
 import time
 from dataclasses import dataclass, field
@@ -9,28 +9,28 @@ from flwr.app import Context, Message, Metadata, RecordDict
 from flwr.clientapp import ClientApp
 
 from fedlearn_helpers.seeds import seeded
-from fedlearn_helpers.simulation.packing import Parcel, pack, unpack
+from fedlearn_helpers.simulation.packing import PackedRecords, pack, unpack
 
 
 @dataclass(frozen=True)
-class Turn:
+class ClientTask:
     """What one client needs to answer one message.
 
     Attributes:
         metadata, content: the message.
         bytes_down: size of the arrays in the message.
         node_config, run_config: for the client's context.
-        state: what the client kept from earlier turns; None if nothing.
+        state: what the client kept from earlier tasks; None if nothing.
         round, phase, client: where in the run this is.
         seed: for the global random generators.
     """
 
     metadata: Metadata
-    content: Parcel
+    content: PackedRecords
     bytes_down: int
     node_config: dict[str, Any]
     run_config: dict[str, Any]
-    state: Parcel | None
+    state: PackedRecords | None
     round: int
     phase: str
     client: int
@@ -38,8 +38,8 @@ class Turn:
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """What came of a turn.
+class ClientResult:
+    """What came of a task.
 
     Attributes:
         seconds: time the client's code took.
@@ -52,41 +52,41 @@ class Outcome:
 
     seconds: float
     metadata: Metadata | None = None
-    content: Parcel | None = None
-    state: Parcel | None = None
+    content: PackedRecords | None = None
+    state: PackedRecords | None = None
     metrics: dict[str, float] = field(default_factory=dict)
     bytes_up: int = 0
     exception: Exception | None = None
 
 
-def take_turn(client_app: ClientApp, turn: Turn) -> Outcome:
+def do_client_task(client_app: ClientApp, task: ClientTask) -> ClientResult:
     """Call the client's code with its own random seed and its own copy of message and state, on one thread.
 
     An answer that is no message, or an error message (Flower's mods send such), counts as raised.
 
     One thread, because floating-point sums depend on how they are split over threads: so the bits
-    are the same however many clients run side by side.
+    are the same however many clients run in parallel.
     """
-    message = Message(unpack(turn.content), metadata=turn.metadata)
+    message = Message(unpack(task.content), metadata=task.metadata)
     context = Context(
-        run_id=turn.metadata.run_id,
-        node_id=turn.metadata.dst_node_id,
-        node_config=dict(turn.node_config),
-        state=RecordDict() if turn.state is None else unpack(turn.state),
-        run_config=dict(turn.run_config),
+        run_id=task.metadata.run_id,
+        node_id=task.metadata.dst_node_id,
+        node_config=dict(task.node_config),
+        state=RecordDict() if task.state is None else unpack(task.state),
+        run_config=dict(task.run_config),
     )
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     start = time.perf_counter()
     try:
-        with seeded(turn.seed):
+        with seeded(task.seed):
             reply = client_app(message, context)
         seconds = time.perf_counter() - start
         if not isinstance(reply, Message):
             raise TypeError(f"a client's function must return a Message, got {reply!r}")
         if reply.has_error():
             raise RuntimeError(f"the client answered with an error: {reply.error.reason}")
-        return Outcome(
+        return ClientResult(
             seconds,
             reply.metadata,
             pack(reply.content),
@@ -95,9 +95,9 @@ def take_turn(client_app: ClientApp, turn: Turn) -> Outcome:
             array_bytes(reply.content),
         )
     except Exception as exception:
-        where = f"client {turn.client} in round {turn.round}, phase {turn.phase!r}"
+        where = f"client {task.client} in round {task.round}, phase {task.phase!r}"
         exception.add_note(f"(raised by {where})")
-        return Outcome(time.perf_counter() - start, exception=exception)
+        return ClientResult(time.perf_counter() - start, exception=exception)
     finally:
         torch.set_num_threads(threads)
 

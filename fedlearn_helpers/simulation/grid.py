@@ -18,9 +18,9 @@ from flwr.serverapp import Grid
 
 from fedlearn_helpers.errors import InputError
 from fedlearn_helpers.seeds import derive_seed
-from fedlearn_helpers.simulation.client_task import Outcome, Turn, array_bytes
+from fedlearn_helpers.simulation.client_task import ClientResult, ClientTask, array_bytes
 from fedlearn_helpers.simulation.history import Exchange
-from fedlearn_helpers.simulation.packing import Parcel, pack, unpack
+from fedlearn_helpers.simulation.packing import PackedRecords, pack, unpack
 from fedlearn_helpers.simulation.workers import Executor
 
 try:  # the one private import: `Message(...)` reads who sends it from here
@@ -47,8 +47,8 @@ class InProcessGrid(Grid):
     persistent `Context.state`, which is kept only when the call succeeds.
 
     Args:
-        executor: takes the clients' turns.
-        states: what each client keeps between its turns; clients that keep nothing are not in it.
+        executor: does the client tasks.
+        states: what each client keeps between its tasks; clients that keep nothing are not in it.
         num_clients: clients have `partition-id` 0 … num_clients - 1 in their `node_config`.
         run_config: what apps find in `context.run_config`.
         seed: seeds every call together with round, phase and client.
@@ -64,7 +64,7 @@ class InProcessGrid(Grid):
     def __init__(
         self,
         executor: Executor,
-        states: MutableMapping[int, Parcel],
+        states: MutableMapping[int, PackedRecords],
         num_clients: int,
         *,
         run_config: dict[str, Any],
@@ -116,15 +116,15 @@ class InProcessGrid(Grid):
     def push_messages(self, messages: Iterable[Message]) -> list[str]:
         """Deliver the messages in the order of the clients' ids, keep the replies, and return the messages' ids."""
         self._pauses = 0
-        packed: dict[int, tuple[RecordDict, Parcel]] = {}
-        turns = [self._prepare(message, packed) for message in messages]
-        in_order = sorted(turns, key=lambda turn: turn.client)
-        outcomes = self._executor.run(
-            in_order, lambda turn, outcome: self._on_answer(_exchange(turn, outcome), len(turns))
+        packed: dict[int, tuple[RecordDict, PackedRecords]] = {}
+        tasks = [self._prepare(message, packed) for message in messages]
+        in_order = sorted(tasks, key=lambda task: task.client)
+        results = self._executor.run(
+            in_order, lambda task, result: self._on_answer(_exchange(task, result), len(tasks))
         )
-        for turn, outcome in zip(in_order, outcomes, strict=True):
-            self._accept(turn, outcome)
-        return [turn.metadata.message_id for turn in turns]
+        for task, result in zip(in_order, results, strict=True):
+            self._accept(task, result)
+        return [task.metadata.message_id for task in tasks]
 
     def pull_messages(self, message_ids: Iterable[str]) -> list[Message]:
         """Return the replies to these messages; each reply can be pulled once."""
@@ -135,9 +135,9 @@ class InProcessGrid(Grid):
         in_order = sorted(messages, key=lambda message: message.metadata.dst_node_id)
         return self.pull_messages(self.push_messages(in_order))
 
-    # One client's turn -------------------------------------------------------------------
+    # One client task ---------------------------------------------------------------------
 
-    def _prepare(self, message: Message, packed: dict[int, tuple[RecordDict, Parcel]]) -> Turn:
+    def _prepare(self, message: Message, packed: dict[int, tuple[RecordDict, PackedRecords]]) -> ClientTask:
         """Pack the message; FedAvg puts one RecordDict into the messages of all clients, which is packed once."""
         node_id = message.metadata.dst_node_id
         client = node_id - _FIRST_CLIENT_NODE_ID
@@ -147,7 +147,7 @@ class InProcessGrid(Grid):
         if id(content) not in packed:
             packed[id(content)] = (content, pack(content))
         server_round, phase = _round_of(message), message.metadata.message_type
-        return Turn(
+        return ClientTask(
             metadata=_delivered(message.metadata),
             content=packed[id(content)][1],
             bytes_down=array_bytes(content),
@@ -160,21 +160,21 @@ class InProcessGrid(Grid):
             seed=derive_seed(self._seed, "client", server_round, phase, client),
         )
 
-    def _accept(self, turn: Turn, outcome: Outcome) -> None:
+    def _accept(self, task: ClientTask, result: ClientResult) -> None:
         """Keep reply, state and a record of the exchange."""
-        exchange = _exchange(turn, outcome)
+        exchange = _exchange(task, result)
         if exchange.error is None:
-            reply = Message(unpack(outcome.content), metadata=outcome.metadata)
-            self._keep_state(turn.client, outcome.state)
+            reply = Message(unpack(result.content), metadata=result.metadata)
+            self._keep_state(task.client, result.state)
         elif self._on_error == "raise":
-            raise outcome.exception
+            raise result.exception
         else:
-            sent = Message(RecordDict(), metadata=turn.metadata)  # a reply takes nothing but the metadata from it
+            sent = Message(RecordDict(), metadata=task.metadata)  # a reply takes nothing but the metadata from it
             reply = Message(Error(code=_CLIENT_RAISED, reason=exchange.error), reply_to=sent)
-        self._replies[turn.metadata.message_id] = reply
+        self._replies[task.metadata.message_id] = reply
         self.exchanges.append(exchange)
 
-    def _keep_state(self, client: int, state: Parcel | None) -> None:
+    def _keep_state(self, client: int, state: PackedRecords | None) -> None:
         if state is None:
             self._states.pop(client, None)
         else:
@@ -192,17 +192,17 @@ def server_identity() -> Iterator[None]:
         TaskIdentity._task_id, TaskIdentity._run_id, TaskIdentity._node_id = before
 
 
-def _exchange(turn: Turn, outcome: Outcome) -> Exchange:
-    failure, metrics = outcome.exception, dict(outcome.metrics)
+def _exchange(task: ClientTask, result: ClientResult) -> Exchange:
+    failure, metrics = result.exception, dict(result.metrics)
     return Exchange(
-        round=turn.round,
-        phase=turn.phase,
-        client=turn.client,
+        round=task.round,
+        phase=task.phase,
+        client=task.client,
         examples=metrics.pop(_NUM_EXAMPLES, None),
         metrics=metrics,
-        bytes_down=turn.bytes_down,
-        bytes_up=outcome.bytes_up,
-        seconds=outcome.seconds,
+        bytes_down=task.bytes_down,
+        bytes_up=result.bytes_up,
+        seconds=result.seconds,
         error=None if failure is None else f"{type(failure).__name__}: {failure}",
     )
 

@@ -10,7 +10,7 @@ from flwr.app import RecordDict
 
 
 @dataclass(frozen=True)
-class Parcel:
+class PackedRecords:
     """A packed RecordDict.
 
     Attributes:
@@ -22,7 +22,7 @@ class Parcel:
     arrays: tuple[bytes, ...]
 
 
-def pack(content: RecordDict) -> Parcel:
+def pack(content: RecordDict) -> PackedRecords:
     """Return what `unpack` needs to make a copy."""
     arrays: list[bytes] = []
 
@@ -30,12 +30,12 @@ def pack(content: RecordDict) -> Parcel:
         arrays.append(data)
         return len(arrays) - 1
 
-    return Parcel(dump(content, set_aside), tuple(arrays))
+    return PackedRecords(dump(content, set_aside), tuple(arrays))
 
 
-def unpack(parcel: Parcel) -> RecordDict:
+def unpack(packed: PackedRecords) -> RecordDict:
     """Return a new copy of what was packed; it may be changed without a trace elsewhere."""
-    return load(parcel.frame, parcel.arrays.__getitem__)
+    return load(packed.frame, packed.arrays.__getitem__)
 
 
 def dump(thing: object, set_aside: Callable[[bytes], Any]) -> bytes:

@@ -16,7 +16,7 @@ from fedlearn_helpers.progress import Progress
 from fedlearn_helpers.seeds import derive_seed, seeded
 from fedlearn_helpers.simulation.grid import InProcessGrid, OnError, server_identity
 from fedlearn_helpers.simulation.history import Exchange, History, read_result
-from fedlearn_helpers.simulation.packing import Parcel
+from fedlearn_helpers.simulation.packing import PackedRecords
 from fedlearn_helpers.simulation.states import StatesOnDisk
 from fedlearn_helpers.simulation.workers import Workers, make_executor, short_collections
 
@@ -31,7 +31,7 @@ def simulate(
     workers: Workers = "auto",
     on_error: OnError = "raise",
     state_folder: Path | str | None = None,
-    states: MutableMapping[int, Parcel] | None = None,
+    states: MutableMapping[int, PackedRecords] | None = None,
     label: str | None = "Round",
 ) -> History:
     """Run a federation in this process and return its history.

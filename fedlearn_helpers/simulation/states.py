@@ -1,4 +1,4 @@
-"""What clients keep between their turns: in memory, or on disk where there are more clients than memory for them."""
+"""What clients keep between their tasks: in memory, or on disk where there are more clients than memory for them."""
 
 import os
 import pickle
@@ -6,10 +6,10 @@ from collections.abc import Iterator, MutableMapping
 from pathlib import Path
 
 from fedlearn_helpers.errors import InputError
-from fedlearn_helpers.simulation.packing import Parcel
+from fedlearn_helpers.simulation.packing import PackedRecords
 
 
-class StatesOnDisk(MutableMapping[int, Parcel]):
+class StatesOnDisk(MutableMapping[int, PackedRecords]):
     """Client states by client number, one file each; a file is there completely or not at all.
 
     Args:
@@ -29,13 +29,13 @@ class StatesOnDisk(MutableMapping[int, Parcel]):
         if first is not None:
             raise InputError(f"state_folder must be empty, got {str(folder)!r} with {first.name!r} in it")
 
-    def __getitem__(self, client: int) -> Parcel:
+    def __getitem__(self, client: int) -> PackedRecords:
         try:
             return pickle.loads(self._path(client).read_bytes())
         except FileNotFoundError:
             raise KeyError(client) from None
 
-    def __setitem__(self, client: int, state: Parcel) -> None:
+    def __setitem__(self, client: int, state: PackedRecords) -> None:
         unfinished = self._folder / "unfinished"
         unfinished.write_bytes(pickle.dumps(state, pickle.HIGHEST_PROTOCOL))
         os.replace(unfinished, self._path(client))

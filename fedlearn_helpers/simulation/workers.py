@@ -1,4 +1,4 @@
-"""Where clients take their turns: one after the other here, or side by side in forked processes.
+"""Where client tasks are done: one after the other here, or in parallel in forked processes.
 
 A forked process starts in milliseconds, sees the data set, the model and the notebook's own
 functions as they are, and shares their memory with this process until it writes to them. Models
@@ -26,18 +26,18 @@ from flwr.clientapp import ClientApp
 
 from fedlearn_helpers.errors import InputError
 from fedlearn_helpers.simulation.channel import Channel
-from fedlearn_helpers.simulation.client_task import Outcome, Turn, take_turn
+from fedlearn_helpers.simulation.client_task import ClientResult, ClientTask, do_client_task
 
 Workers = int | Literal["auto"]
 _QUOTA = Path("/sys/fs/cgroup/cpu.max")  # of the container this process runs in (Linux, control groups 2)
-OnFinished = Callable[[Turn, Outcome], None]
+OnFinished = Callable[[ClientTask, ClientResult], None]
 
 
 class Executor(Protocol):
-    """Takes turns for clients; a context manager that cleans up after itself."""
+    """Does client tasks; a context manager that cleans up after itself."""
 
-    def run(self, turns: Sequence[Turn], on_finished: OnFinished) -> Iterator[Outcome]:
-        """Yield one outcome per turn, in the order of the turns; tell `on_finished` as soon as each is there."""
+    def run(self, tasks: Sequence[ClientTask], on_finished: OnFinished) -> Iterator[ClientResult]:
+        """Yield one result per task, in the order of the tasks; tell `on_finished` as soon as each is there."""
         ...
 
     def __enter__(self) -> Self: ...
@@ -105,17 +105,17 @@ def short_collections() -> Iterator[None]:
 
 
 class ThisProcess:
-    """Takes one turn after the other in this process."""
+    """Does one task after the other in this process."""
 
     def __init__(self, client_app: ClientApp) -> None:
         self._client_app = client_app
 
-    def run(self, turns: Sequence[Turn], on_finished: OnFinished) -> Iterator[Outcome]:
-        """Yield one outcome per turn, in the order of the turns; tell `on_finished` as soon as each is there."""
-        for turn in turns:
-            outcome = take_turn(self._client_app, turn)
-            on_finished(turn, outcome)
-            yield outcome
+    def run(self, tasks: Sequence[ClientTask], on_finished: OnFinished) -> Iterator[ClientResult]:
+        """Yield one result per task, in the order of the tasks; tell `on_finished` as soon as each is there."""
+        for task in tasks:
+            result = do_client_task(self._client_app, task)
+            on_finished(task, result)
+            yield result
 
     def __enter__(self) -> Self:
         return self
@@ -125,16 +125,16 @@ class ThisProcess:
 
 
 class ForkedWorkers:
-    """Takes turns side by side in processes forked from this one when the first turn comes.
+    """Does tasks in parallel in processes forked from this one when the first task comes.
 
-    The outcomes are the same bits as those of `ThisProcess`. Whatever ends the run (its end, an
+    The results are the same bits as those of `ThisProcess`. Whatever ends the run (its end, an
     exception, an interrupt, the death of this process) ends the workers.
     """
 
     def __init__(self, client_app: ClientApp, count: int) -> None:
         self._client_app, self._count = client_app, count
         self._channels: list[Channel] = []
-        self._busy: dict[Channel, int] = {}  # which turn each worker that has one is at
+        self._busy: dict[Channel, int] = {}  # which task each worker that has one is at
         self._pids: list[int] = []
 
     def __enter__(self) -> Self:
@@ -154,8 +154,8 @@ class ForkedWorkers:
                 os.waitpid(pid, 0)
         self._channels, self._busy, self._pids = [], {}, []
 
-    def run(self, turns: Sequence[Turn], on_finished: OnFinished) -> Iterator[Outcome]:
-        """Yield one outcome per turn, in the order of the turns; tell `on_finished` as soon as each is there."""
+    def run(self, tasks: Sequence[ClientTask], on_finished: OnFinished) -> Iterator[ClientResult]:
+        """Yield one result per task, in the order of the tasks; tell `on_finished` as soon as each is there."""
         if self._busy:  # an earlier batch was given up; its answers must not be taken for those of this one
             self._stop()
         if not self._pids:
@@ -163,38 +163,38 @@ class ForkedWorkers:
             gc.freeze()  # what has come since the run began, too: see `short_collections`
             for _ in range(self._count):
                 self._start_worker()
-        waiting, finished = deque(range(len(turns))), {}
+        waiting, finished = deque(range(len(tasks))), {}
         for channel in self._channels:
-            self._hand_out(channel, turns, waiting)
-        for position, turn in enumerate(turns):
+            self._hand_out(channel, tasks, waiting)
+        for position, task in enumerate(tasks):
             while position not in finished:
                 for channel in wait(list(self._busy)):
                     done = self._busy[channel]
-                    with _death_explained(turns[done]):
+                    with _death_explained(tasks[done]):
                         finished[done] = channel.receive()
                     del self._busy[channel]
-                    self._hand_out(channel, turns, waiting)
-                    on_finished(turns[done], finished[done][0])
-            outcome, printed, complained = finished.pop(position)
+                    self._hand_out(channel, tasks, waiting)
+                    on_finished(tasks[done], finished[done][0])
+            result, printed, complained = finished.pop(position)
             print(printed, end="")
             print(complained, end="", file=sys.stderr)
-            yield outcome if outcome.exception is None else self._repeat_here(turn, outcome)
+            yield result if result.exception is None else self._repeat_here(task, result)
 
-    def _hand_out(self, channel: Channel, turns: Sequence[Turn], waiting: deque[int]) -> None:
+    def _hand_out(self, channel: Channel, tasks: Sequence[ClientTask], waiting: deque[int]) -> None:
         if waiting:
             position = self._busy[channel] = waiting.popleft()
-            with _death_explained(turns[position]):
-                channel.send(turns[position])
+            with _death_explained(tasks[position]):
+                channel.send(tasks[position])
 
-    def _repeat_here(self, turn: Turn, outcome: Outcome) -> Outcome:
-        """Take the failed turn again in this process: a traceback cannot travel between processes.
+    def _repeat_here(self, task: ClientTask, result: ClientResult) -> ClientResult:
+        """Do the failed task again in this process: a traceback cannot travel between processes.
 
         With the same message, state and seed the client fails in the same way, and this time the
         traceback, and `%debug`, are real. Should it succeed, the worker's own exception stands.
         """
         with _captured():  # its output was printed already
-            again = take_turn(self._client_app, turn)
-        return again if again.exception is not None else outcome
+            again = do_client_task(self._client_app, task)
+        return again if again.exception is not None else result
 
     def _start_worker(self) -> None:
         ours, theirs = Channel.pair()
@@ -234,19 +234,19 @@ def _warm_up() -> None:
 
 
 def _serve(client_app: ClientApp, channel: Channel) -> None:
-    """Answer turns until the other end closes."""
+    """Answer tasks until the other end closes."""
     while True:
         try:
-            turn = channel.receive()
+            task = channel.receive()
         except EOFError:
             return
         with _captured() as (printed, complained):
-            outcome = take_turn(client_app, turn)
-        if (exception := outcome.exception) is not None:  # not every exception can be pickled; its words always can
+            result = do_client_task(client_app, task)
+        if (exception := result.exception) is not None:  # not every exception can be pickled; its words always can
             summary = RuntimeError(f"{type(exception).__name__}: {exception}")
             summary.__notes__ = exception.__notes__
-            outcome = replace(outcome, exception=summary)
-        channel.send((outcome, printed.getvalue(), complained.getvalue()))
+            result = replace(result, exception=summary)
+        channel.send((result, printed.getvalue(), complained.getvalue()))
 
 
 @contextlib.contextmanager
@@ -258,13 +258,13 @@ def _captured() -> Iterator[tuple[io.StringIO, io.StringIO]]:
 
 
 @contextlib.contextmanager
-def _death_explained(turn: Turn) -> Iterator[None]:
+def _death_explained(task: ClientTask) -> Iterator[None]:
     """Say which client's worker is gone when its channel is."""
     try:
         yield
     except (EOFError, OSError):
         raise RuntimeError(
-            f"the worker process of client {turn.client} died in round {turn.round}, phase {turn.phase!r}; "
+            f"the worker process of client {task.client} died in round {task.round}, phase {task.phase!r}; "
             "the machine may be out of memory: try fewer workers"
         ) from None
 

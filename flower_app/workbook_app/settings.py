@@ -8,7 +8,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict
 
 from fedlearn_helpers.errors import InputError
 from fedlearn_helpers.lessons.common.parameters import Count, DatasetName, Rate, Seed, Share, check_parameters
-from fedlearn_helpers.partition import parse_partition
+from fedlearn_helpers.partition.registry import PATTERNS, parse_partition
 from workbook_app.strategy import STRATEGIES
 
 
@@ -25,7 +25,7 @@ def _known_partition(value: str) -> str:
     try:
         parse_partition(value)
     except InputError:
-        raise ValueError("must be iid, dirichlet:ALPHA, pathological:CLASSES or quantity:ALPHA, numbers > 0") from None
+        raise ValueError(f"must be one of {PATTERNS}, numbers > 0") from None
     return value
 
 

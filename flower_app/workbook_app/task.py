@@ -4,7 +4,7 @@ from functools import lru_cache
 
 from fedlearn_helpers.data import ImageDataset, load_dataset
 from fedlearn_helpers.models import TutorialCNN, new_cnn
-from fedlearn_helpers.partition import Shard, make_partition, parse_partition, split_train_validation
+from fedlearn_helpers.partition import Shard, parse_partition, split_train_validation
 from workbook_app.settings import RunConfig
 
 VALIDATION_FRACTION = 0.2
@@ -29,7 +29,5 @@ def new_shards(config: RunConfig, num_clients: int) -> list[Shard]:
         InputError: the partition cannot be made, or a client would have fewer than 2 images.
     """
     labels = load_images(config.dataset).train_labels.numpy()
-    shares = make_partition(
-        labels=labels, num_clients=num_clients, seed=config.seed, **parse_partition(config.partition)
-    )
+    shares = parse_partition(config.partition).make(labels, num_clients, seed=config.seed)
     return split_train_validation(shares, validation_fraction=VALIDATION_FRACTION, seed=config.seed)

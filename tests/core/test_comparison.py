@@ -1,25 +1,26 @@
-"""Strategies x partitions x seeds: one table, which an interruption does not change."""
+"""Algorithms x scenarios x seeds: one table, which an interruption does not change."""
 
 import json
+import sys
 
 import numpy as np
 import pytest
 from noise import noise_images
 
-from fedlearn_helpers.algorithms import Recipe
+from fedlearn_helpers.algorithms import LocalConfig
 from fedlearn_helpers.errors import InputError
-from fedlearn_helpers.experiments import compare as comparison
-from fedlearn_helpers.experiments.compare import Comparison, compare, summarize
-from fedlearn_helpers.experiments.federate import federate
+from fedlearn_helpers.experiments import Comparison, compare, federate, summarize_runs
 from fedlearn_helpers.partition import dirichlet, split_train_validation
 
+MODULE = sys.modules["fedlearn_helpers.experiments.compare"]  # the package has the function of this name
+NUMBERS = MODULE._numbers
 PLAN = {
-    "strategies": ("fedavg", "scaffold"),
-    "partitions": ("iid", "dirichlet:0.5"),
+    "algorithms": ("fedavg", "scaffold"),
+    "scenarios": ("iid", "dirichlet:0.5"),
     "seeds": (0, 1),
     "num_clients": 3,
     "num_rounds": 2,
-    "recipe": Recipe(batch_size=20),
+    "local_config": LocalConfig(batch_size=20),
 }
 
 
@@ -29,32 +30,34 @@ def noise():
 
 
 def run(noise, folder=None, workers=1, **change):
-    return compare(Comparison(**(PLAN | change)), noise, folder=folder, workers=workers, label=None)
+    return compare(Comparison(**(PLAN | change)), noise, folder=folder, workers=workers, label=None).runs
 
 
 def test_the_table_has_a_row_for_every_strategy_partition_and_seed_and_for_both_reference_lines(noise):
     table = run(noise)
     assert len(table) == (2 + 2) * 2 * 2
-    assert set(table["strategy"]) == {"local only", "centralized", "fedavg", "scaffold"}
-    assert table.groupby(["strategy", "partition"])["seed"].apply(list).tolist() == [[0, 1]] * 8
-    federated = table[table["strategy"].isin(["fedavg", "scaffold"])]
+    assert set(table["algorithm"]) == {"local only", "centralized", "fedavg", "scaffold"}
+    assert table.groupby(["algorithm", "scenario"])["seed"].apply(list).tolist() == [[0, 1]] * 8
+    federated = table[table["algorithm"].isin(["fedavg", "scaffold"])]
     accuracies = federated[[name for name in table.columns if "accuracy" in name]]
     assert accuracies.notna().all(axis=None) and accuracies.stack().between(0, 1).all()
     assert (federated["best_test_accuracy"] >= federated["test_accuracy"]).all()
     assert (table["worst_client_accuracy"] <= table["mean_client_accuracy"]).all()
-    megabytes = federated.groupby("strategy")["megabytes"].mean()
+    megabytes = federated.groupby("algorithm")["megabytes"].mean()
     assert megabytes["scaffold"] > 1.4 * megabytes["fedavg"], "controls travel, too"
 
 
 def test_a_run_is_the_federation_that_its_names_say(noise):
-    table = run(noise).set_index(["strategy", "partition", "seed"])
+    table = run(noise).set_index(["algorithm", "scenario", "seed"])
     labels = noise.train_labels.numpy()
     parts = dirichlet(labels, 3, alpha=0.5, seed=1)
     shards = split_train_validation(parts, validation_fraction=0.2, seed=1, labels=labels)
-    outcome = federate("scaffold", noise, shards, num_rounds=2, recipe=Recipe(batch_size=20), seed=1, workers=1)
+    outcome = federate(
+        "scaffold", noise, shards, num_rounds=2, local_config=LocalConfig(batch_size=20), seed=1, workers=1
+    )
     row = table.loc["scaffold", "dirichlet:0.5", 1]
     assert row["test_accuracy"] == outcome.test_accuracy[-1]
-    assert row["worst_client_accuracy"] == outcome.client_accuracy.min()
+    assert row["worst_client_accuracy"] == outcome.members.own.min()
 
 
 def test_workers_change_nothing(noise):
@@ -63,21 +66,21 @@ def test_workers_change_nothing(noise):
 
 def test_an_interrupted_comparison_goes_on_and_gives_the_same_table(noise, tmp_path, monkeypatch):
     whole = run(noise)
-    real, started = comparison._rows, []
+    started = []
 
-    def interrupted(plan, dataset, shards, of):
+    def interrupted(plan, scenario, of):
         started.append(of)
         if len(started) == 6:
             raise KeyboardInterrupt
-        return real(plan, dataset, shards, of)
+        return NUMBERS(plan, scenario, of)
 
-    monkeypatch.setattr(comparison, "_rows", interrupted)
+    monkeypatch.setattr(MODULE, "_numbers", interrupted)
     with pytest.raises(KeyboardInterrupt):
         run(noise, tmp_path)
     assert len(list(tmp_path.iterdir())) == 5
 
     repeated = []
-    monkeypatch.setattr(comparison, "_rows", lambda *details: repeated.append(details[-1]) or real(*details))
+    monkeypatch.setattr(MODULE, "_numbers", lambda *details: repeated.append(details[-1]) or NUMBERS(*details))
     assert run(noise, tmp_path).equals(whole)
     assert len(repeated) == 12 - 5
     repeated.clear()
@@ -85,18 +88,18 @@ def test_an_interrupted_comparison_goes_on_and_gives_the_same_table(noise, tmp_p
 
 
 def test_a_comparison_can_grow(noise, tmp_path, monkeypatch):
-    run(noise, tmp_path, strategies=("fedavg",), seeds=(0,))
-    real, repeated = comparison._rows, []
-    monkeypatch.setattr(comparison, "_rows", lambda *details: repeated.append(details[-1]) or real(*details))
+    run(noise, tmp_path, algorithms=("fedavg",), seeds=(0,))
+    repeated = []
+    monkeypatch.setattr(MODULE, "_numbers", lambda *details: repeated.append(details[-1]) or NUMBERS(*details))
     assert run(noise, tmp_path).equals(run(noise))
-    assert len([of for of in repeated if of.seed == 0 and of.strategy == "fedavg"]) == 2, "those of the second run"
+    assert len([of for of in repeated if of.seed == 0 and of.algorithm == "fedavg"]) == 2, "those of the second run"
 
 
 @pytest.mark.parametrize(
     ("change", "name"),
     [
         ({"num_rounds": 3}, "num_rounds"),
-        ({"recipe": Recipe(batch_size=10)}, "recipe"),
+        ({"local_config": LocalConfig(batch_size=10)}, "local_config"),
         ({"max_images": 60}, "max_images"),
         ({"fraction_train": 0.5}, "fraction_train"),
     ],
@@ -110,10 +113,10 @@ def test_results_of_another_comparison_are_not_taken_for_those_of_this_one(noise
 
 
 def test_other_settings_of_one_strategy_concern_its_runs_alone(noise, tmp_path):
-    run(noise, tmp_path, strategies=("fedavg",))
-    run(noise, tmp_path, strategies=("fedavg", "fedprox"), settings={"fedprox": {"mu": 1.0}})
+    run(noise, tmp_path, algorithms=("fedavg",))
+    run(noise, tmp_path, algorithms=("fedavg", "fedprox"), settings={"fedprox": {"mu": 1.0}})
     with pytest.raises(InputError, match="fedprox.* settings is {'mu': 1.0}, not {'mu': 2.0}"):
-        run(noise, tmp_path, strategies=("fedavg", "fedprox"), settings={"fedprox": {"mu": 2.0}})
+        run(noise, tmp_path, algorithms=("fedavg", "fedprox"), settings={"fedprox": {"mu": 2.0}})
 
 
 @pytest.mark.parametrize("content", ["", "[]", '{"run": {}}', "{"])
@@ -128,12 +131,13 @@ def test_a_damaged_file_is_named(noise, tmp_path, content):
 def test_files_say_what_they_are_of(noise, tmp_path):
     run(noise, tmp_path)
     kept = json.loads((tmp_path / "scaffold_dirichlet-0.5_1.json").read_text())
-    assert kept["run"]["strategy"] == "scaffold" and kept["run"]["recipe"]["batch_size"] == 20
+    assert kept["run"]["algorithm"] == "scaffold" and kept["run"]["local_config"]["batch_size"] == 20
     assert kept["run"]["dataset"] == "noise"
 
 
 def test_max_images_are_chosen_at_random_and_each_seed_chooses_its_own(noise):
-    shards = [comparison.make_shards(Comparison(**PLAN, max_images=30), noise, "iid", seed) for seed in (0, 1)]
+    plan = Comparison(**PLAN, max_images=30)
+    shards = [plan.scenario("iid", noise, seed).members for seed in (0, 1)]
     chosen = [np.concatenate([part for shard in of for part in (shard.train, shard.validation)]) for of in shards]
     assert [len(set(images.tolist())) for images in chosen] == [30, 30]
     assert set(chosen[0].tolist()) != set(chosen[1].tolist())
@@ -142,20 +146,20 @@ def test_max_images_are_chosen_at_random_and_each_seed_chooses_its_own(noise):
 
 def test_the_summary_has_mean_and_spread_over_seeds(noise):
     table = run(noise)
-    row = summarize(table).loc["dirichlet:0.5", "scaffold"]
-    values = table.query("strategy == 'scaffold' and partition == 'dirichlet:0.5'")["test_accuracy"]
+    row = summarize_runs(table).loc["dirichlet:0.5", "scaffold"]
+    values = table.query("algorithm == 'scaffold' and scenario == 'dirichlet:0.5'")["test_accuracy"]
     assert row["test_accuracy"] == pytest.approx(values.mean())
     assert row["test_accuracy_std"] == pytest.approx(values.std()) and row["seeds"] == 2
-    alone = summarize(table[table["seed"] == 0]).loc["iid", "fedavg"]
+    alone = summarize_runs(table[table["seed"] == 0]).loc["iid", "fedavg"]
     assert alone["test_accuracy_std"] == 0 and alone["seeds"] == 1
 
 
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        ({"strategies": ()}, "strategies must name at least one, got none"),
-        ({"strategies": ("fedsgd",)}, "strategy must be 'fedavg', .*, got 'fedsgd'"),
-        ({"partitions": ("even",)}, "partition must be one of iid, .*, got 'even'"),
+        ({"algorithms": ()}, "algorithms must name at least one, got none"),
+        ({"algorithms": ("fedsgd",)}, "algorithm must be 'fedavg', .*, got 'fedsgd'"),
+        ({"scenarios": ("even",)}, "partition must be one of iid, .*, got 'even'"),
         ({"seeds": (0, -1)}, "seeds must be >= 0, got -1"),
         ({"num_rounds": 0}, "num_rounds must be >= 1, got 0"),
         ({"num_clients": 0}, "num_clients must be >= 1, got 0"),

@@ -27,7 +27,7 @@ def test_a_late_device_is_dropped_or_does_part_of_the_work():
     assert FAST_AND_SLOW.answer(1, 1, 10, deadline=6, late="partial") == Answer("partial", 4, 6.0)
     assert FAST_AND_SLOW.answer(1, 1, 10, deadline=12) == Answer("in time", 10, 12.0)
     assert FAST_AND_SLOW.answer(1, 1, 10, deadline=2.5, late="partial") == Answer("late", 0, 12.0), "no whole step"
-    assert FAST_AND_SLOW.answer(1, 1, 10, deadline=1, late="partial").fate == "late", "not even the transfer"
+    assert FAST_AND_SLOW.answer(1, 1, 10, deadline=1, late="partial").status == "late", "not even the transfer"
 
 
 def test_a_device_is_there_as_often_as_its_availability_says_and_the_same_when_asked_again():

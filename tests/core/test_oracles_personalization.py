@@ -4,6 +4,8 @@ As for the strategies there are real clients, which train a small network on ima
 k has the loss (a_k / 2) ||w - b_k||^2, so that its training and its fixed points have closed forms.
 """
 
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -15,15 +17,15 @@ from torch import nn
 from torch.func import functional_call
 from torch.nn import functional as F
 
-from fedlearn_helpers.algorithms import Recipe, apfl, fedbn, fedper, ifca, per_fedavg, pfedme
+from fedlearn_helpers.algorithms import LocalConfig, apfl, fedbn, fedper, ifca, per_fedavg, pfedme
 from fedlearn_helpers.algorithms.arithmetic import gradient, hessian_times
 from fedlearn_helpers.algorithms.local import LocalTraining
 from fedlearn_helpers.algorithms.own_parts import OWN
-from fedlearn_helpers.algorithms.personal_registry import PERSONALIZATIONS, complete_personal_settings
+from fedlearn_helpers.algorithms.registry import ALGORITHMS, PERSONALIZATIONS, new_strategy
 from fedlearn_helpers.data import ImageDataset
 from fedlearn_helpers.errors import InputError
+from fedlearn_helpers.experiments import federate
 from fedlearn_helpers.experiments.checkpoint import Checkpoint
-from fedlearn_helpers.experiments.personalize import personalize
 from fedlearn_helpers.models import NORMALIZED_MODELS, new_mlp
 from fedlearn_helpers.partition import Shard
 from fedlearn_helpers.simulation import keep_result, simulate
@@ -198,16 +200,16 @@ def at_rest(name, *, steps=1, rounds=110, rate=RATE, settings=None, own=()):
 
     own: names of the part that clients keep, for FedPer and FedRep.
     """
-    method, model, recipe = PERSONALIZATIONS[name], Point(), Recipe(batch_size=1, learning_rate=rate)
+    method, model, local_config = ALGORITHMS[name], Point(), LocalConfig(batch_size=1, learning_rate=rate)
     initial = {key: tensor.clone() for key, tensor in model.state_dict().items()}
     first = ArrayRecord({key: tensor for key, tensor in initial.items() if key not in own})
-    config = {**complete_personal_settings(name, settings), "adaptation-epochs": 4}
+    config = {**method.complete_settings(settings), "adaptation-epochs": 4}
     client_app, server_app, points = ClientApp(), ServerApp(), {}
 
     def local_training(message, context):
         k = context.node_config["partition-id"]
         shard = Shard(np.arange(steps), np.arange(0))
-        local = QuadraticTraining(message, context, None, shard, model, recipe, 0, first=initial)
+        local = QuadraticTraining(message, context, None, shard, model, local_config, 0, first=initial)
         local.a, local.b = A[k], B[k]
         return k, local
 
@@ -223,7 +225,7 @@ def at_rest(name, *, steps=1, rounds=110, rate=RATE, settings=None, own=()):
 
     @server_app.main()
     def main(grid, context):
-        strategy = method.new_strategy(fraction_evaluate=0.0)
+        strategy = new_strategy(method, local_config, settings, fraction_evaluate=0.0)
         result = strategy.start(grid, first, num_rounds=rounds, train_config=ConfigRecord(config))
         keep_result(result, context)
 
@@ -304,7 +306,7 @@ def test_without_an_own_part_it_is_fedavg(name):
 # Real clients -----------------------------------------------------------------------------
 
 SIZES = (12, 20, 40)
-METHODS = list(PERSONALIZATIONS)
+METHODS = PERSONALIZATIONS
 KEEPING = ("fedper", "fedrep", "fedbn", "ditto", "apfl")  # methods whose clients keep something
 
 
@@ -313,7 +315,7 @@ def noise():
     return noise_images(90, 10)
 
 
-NEWCOMER = Shard(np.arange(80, 86), np.arange(86, 90))
+UNSEEN = Shard(np.arange(80, 86), np.arange(86, 90))
 
 
 def new_model(method, noise, seed=0):
@@ -321,9 +323,9 @@ def new_model(method, noise, seed=0):
 
 
 def run(method, noise, **options):
-    recipe = Recipe(**({"batch_size": 4, "learning_rate": 0.05} | options.pop("recipe", {})))
+    local_config = LocalConfig(**({"batch_size": 4, "learning_rate": 0.05} | options.pop("local_config", {})))
     plain = {"num_rounds": 3, "seed": 0, "workers": 1, "label": None, "model": new_model(method, noise)}
-    return personalize(method, noise, options.pop("shards", shards(SIZES)), recipe=recipe, **(plain | options))
+    return federate(method, noise, options.pop("shards", shards(SIZES)), local_config=local_config, **(plain | options))
 
 
 def weights(outcome):
@@ -335,7 +337,7 @@ def same(first, second):
     arrays = all(torch.equal(tensor, weights(second)[name]) for name, tensor in weights(first).items())
     measured = [
         np.array_equal(getattr(getattr(first, who), what), getattr(getattr(second, who), what))
-        for who in ("members", "newcomers")
+        for who in ("members", "unseen")
         for what in ("own", "elsewhere", "test")
     ]
     return arrays and all(measured)
@@ -343,17 +345,19 @@ def same(first, second):
 
 def test_per_fedavg_without_adaptation_is_fedavg_in_a_federation(noise):
     """With one batch per epoch all three batches are all images, and a step is FedAvg's."""
-    recipe = {"batch_size": 100, "local_epochs": 2}
-    plain = weights(run("global", noise, recipe=recipe))
+    local_config = {"batch_size": 100, "local_epochs": 2}
+    plain = weights(run("global", noise, local_config=local_config))
     for name in ("perfedavg", "perfedavg-hf", "perfedavg-exact"):
-        assert distance(weights(run(name, noise, recipe=recipe, settings={"alpha": 0})), plain) < 1e-6
-        assert distance(weights(run(name, noise, recipe=recipe, settings={"alpha": 0.1})), plain) > 1e-5, "control"
+        assert distance(weights(run(name, noise, local_config=local_config, settings={"alpha": 0})), plain) < 1e-6
+        assert distance(weights(run(name, noise, local_config=local_config, settings={"alpha": 0.1})), plain) > 1e-5, (
+            "control"
+        )
 
 
 def test_apfl_shares_what_fedavg_would_and_alpha_0_uses_it(noise):
-    recipe = {"batch_size": 100, "local_epochs": 2}
-    plain = run("global", noise, recipe=recipe)
-    mixed = run("apfl", noise, recipe=recipe, settings={"alpha": 0})
+    local_config = {"batch_size": 100, "local_epochs": 2}
+    plain = run("global", noise, local_config=local_config)
+    mixed = run("apfl", noise, local_config=local_config, settings={"alpha": 0})
     assert distance(weights(mixed), weights(plain)) < 1e-6
     assert np.array_equal(mixed.members.elsewhere, plain.members.elsewhere)
 
@@ -361,15 +365,15 @@ def test_apfl_shares_what_fedavg_would_and_alpha_0_uses_it(noise):
 @pytest.mark.parametrize(("method", "settings"), [("ditto", {"lambda": 0}), ("apfl", {"alpha": 1})])
 def test_at_one_end_it_is_training_alone(noise, method, settings):
     """Without a pull, or with nothing of the global model, the own model is what the client would have had alone."""
-    outcome = run(method, noise, settings=settings, num_rounds=2, recipe={"batch_size": 100})
+    outcome = run(method, noise, settings=settings, num_rounds=2, local_config={"batch_size": 100})
     for client, shard in enumerate(shards(SIZES)):
         model = new_mlp(noise.image_shape, noise.num_classes, 0)
-        alone = Recipe(batch_size=100, learning_rate=0.05).new_optimizer(model)
+        alone = LocalConfig(batch_size=100, learning_rate=0.05).new_optimizer(model)
         train(model, noise.train_images, noise.train_labels, shard.train, alone, epochs=2, batch_size=100, seed=0)
         expected = evaluate(model, noise.train_images, noise.train_labels, shard.validation)
         last = [e for e in outcome.history.exchanges if e.phase == "evaluate" and e.client == client]
         assert last[0].metrics["loss"] == pytest.approx(expected.loss, rel=1e-5)
-    pulled = run("ditto", noise, settings={"lambda": 10}, num_rounds=2, recipe={"batch_size": 100})
+    pulled = run("ditto", noise, settings={"lambda": 10}, num_rounds=2, local_config={"batch_size": 100})
     losses = [[e.metrics["loss"] for e in o.history.exchanges if e.phase == "evaluate"] for o in (outcome, pulled)]
     assert np.abs(np.subtract(*losses)).max() > 1e-3, "control"
 
@@ -412,20 +416,34 @@ def choices(outcome, server_round):
 def test_ifca_finds_the_two_kinds_of_clients_and_one_model_cannot_serve_both():
     dataset, kinds = two_kinds()
     model = new_mlp(dataset.image_shape, 2, 0)
-    options = {"num_rounds": 8, "recipe": Recipe(3, 10, 0.1), "seed": 1, "workers": 1, "label": None, "model": model}
-    found = personalize("ifca", dataset, kinds, settings={"clusters": 2}, **options)
+    options = {
+        "num_rounds": 8,
+        "local_config": LocalConfig(3, 10, 0.1),
+        "seed": 1,
+        "workers": 1,
+        "label": None,
+        "model": model,
+    }
+    found = federate("ifca", dataset, kinds, settings={"clusters": 2}, **options)
     last = choices(found, 8)
     assert len(set(last[:4])) == len(set(last[4:])) == 1 and last[0] != last[4]
     assert found.members.own.min() > 0.95
-    assert personalize("global", dataset, kinds, **options).members.own.mean() < 0.7, "control"
+    assert federate("global", dataset, kinds, **options).members.own.mean() < 0.7, "control"
 
 
 def test_from_equal_models_all_clients_choose_the_same(monkeypatch):
     dataset, kinds = two_kinds()
     model = new_mlp(dataset.image_shape, 2, 0)
     monkeypatch.setattr(ifca, "first_models", lambda model, clusters, seed: [model.state_dict()] * clusters)
-    options = {"num_rounds": 1, "recipe": Recipe(3, 10, 0.1), "seed": 1, "workers": 1, "label": None, "model": model}
-    assert set(choices(personalize("ifca", dataset, kinds, settings={"clusters": 2}, **options), 1)) == {0}
+    options = {
+        "num_rounds": 1,
+        "local_config": LocalConfig(3, 10, 0.1),
+        "seed": 1,
+        "workers": 1,
+        "label": None,
+        "model": model,
+    }
+    assert set(choices(federate("ifca", dataset, kinds, settings={"clusters": 2}, **options), 1)) == {0}
 
 
 def test_ifca_keeps_a_cluster_that_nobody_chooses(monkeypatch, noise):
@@ -463,27 +481,30 @@ def test_own_parts_are_never_sent(noise, method):
 @pytest.mark.parametrize("method", METHODS)
 def test_the_same_bits_with_workers_and_in_a_second_run(noise, method):
     """Clients' states travel with them, whichever worker they come to."""
-    first = run(method, noise, newcomers=[NEWCOMER])
-    assert same(first, run(method, noise, newcomers=[NEWCOMER], workers=2))
-    assert same(first, run(method, noise, newcomers=[NEWCOMER]))
+    first = run(method, noise, unseen=[UNSEEN])
+    assert same(first, run(method, noise, unseen=[UNSEEN], workers=2))
+    assert same(first, run(method, noise, unseen=[UNSEEN]))
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", ALGORITHMS)
 def test_a_run_that_was_stopped_goes_on_as_if_it_had_not_been(noise, method, tmp_path):
     """Stopped in the middle of round 3, when client 0 has changed its state and client 1 raises."""
 
+    file, stops = tmp_path / "run.checkpoint", True
+
     def stop(message, context, call_next):
-        if (context.node_config["partition-id"], message.content["config"]["server-round"]) == (1, 3):
+        place = context.node_config["partition-id"], message.content["config"]["server-round"]
+        if stops and file.exists() and place == (1, 3):
             raise RuntimeError("stopped")
         return call_next(message, context)
 
-    file = tmp_path / "run.checkpoint"
-    options = {"num_rounds": 4, "newcomers": [NEWCOMER], "fraction_train": 0.7}
+    options = {"num_rounds": 4, "unseen": [UNSEEN], "fraction_train": 0.7, "mods": [stop]}
     whole = run(method, noise, **options)
     participants = [(e.round, e.client) for e in whole.history.exchanges if e.phase == "train"]
     assert (3, 1) in participants
     with pytest.raises(RuntimeError, match="stopped"):
-        run(method, noise, **options, checkpoint=file, mods=[stop])
+        run(method, noise, **options, checkpoint=file)
+    stops = False
     resumed = run(method, noise, **options, checkpoint=file)
     assert same(whole, resumed)
     again = [(e.round, e.client) for e in resumed.history.exchanges if e.phase == "train"]
@@ -498,7 +519,7 @@ def test_without_its_clients_states_a_resumed_run_would_be_another(noise, method
     file = tmp_path / "run.checkpoint"
     run(method, noise, num_rounds=2, checkpoint=file)
     whole = run(method, noise, num_rounds=4)
-    monkeypatch.setattr("fedlearn_helpers.experiments.personalize.Checkpoint", _Forgetful)
+    monkeypatch.setattr(sys.modules["fedlearn_helpers.experiments.federate"], "Checkpoint", _Forgetful)
     assert not np.array_equal(_losses(run(method, noise, num_rounds=4, checkpoint=file)), _losses(whole))
 
 
@@ -544,17 +565,17 @@ def test_clients_keep_something_and_measuring_does_not_change_it(noise, method, 
 
 
 def test_a_newcomer_is_measured_after_adapting_what_it_received(noise):
-    recipe = {"learning_rate": 0.3}
+    local_config = {"learning_rate": 0.3}
     for method in ("finetune", "perfedavg", "fedper", "ditto", "apfl", "pfedme"):
-        met = run(method, noise, newcomers=[NEWCOMER], recipe=recipe)
-        assert met.newcomers.own.shape == (1,) and met.newcomers.elsewhere.shape == (1, 3)
-        longer = run(method, noise, newcomers=[NEWCOMER], adaptation_epochs=30, recipe=recipe)
+        met = run(method, noise, unseen=[UNSEEN], local_config=local_config)
+        assert met.unseen.own.shape == (1,) and met.unseen.elsewhere.shape == (1, 3)
+        longer = run(method, noise, unseen=[UNSEEN], adaptation_epochs=30, local_config=local_config)
         assert not same(longer, met), method
-    assert run("global", noise).newcomers.own.shape == (0,)
+    assert run("global", noise).unseen.own.shape == (0,)
 
 
 def test_elsewhere_has_each_clients_own_on_its_diagonal(noise):
-    members = run("finetune", noise, newcomers=[NEWCOMER]).members
+    members = run("finetune", noise, unseen=[UNSEEN]).members
     assert members.elsewhere.shape == (3, 3)
     assert np.array_equal(np.diag(members.elsewhere), members.own)
 
@@ -590,7 +611,7 @@ def test_bad_settings(noise, method, settings, message):
 
 
 def test_an_unknown_method(noise):
-    with pytest.raises(InputError, match="method must be 'global', 'finetune', .*, got 'maml'"):
+    with pytest.raises(InputError, match="algorithm must be 'fedavg', .*, got 'maml'"):
         run("maml", noise, model=new_mlp(noise.image_shape, 3, 0))
 
 
@@ -598,13 +619,13 @@ def test_methods_with_steps_of_their_own_say_what_they_cannot_use(noise):
     with pytest.raises(InputError, match="model must have no buffers for pFedMe, .*, got '2.running_mean'"):
         run("pfedme", noise, model=NORMALIZED_MODELS["mlp"](noise.image_shape, 3, 0))
     with pytest.raises(InputError, match="momentum must be 0 for APFL, got 0.9"):
-        run("apfl", noise, recipe={"momentum": 0.9})
+        run("apfl", noise, local_config={"momentum": 0.9})
 
 
 def test_a_checkpoint_of_another_run_is_refused(noise, tmp_path):
     file = tmp_path / "run.checkpoint"
     run("ditto", noise, num_rounds=2, checkpoint=file)
-    with pytest.raises(InputError, match="checkpoint must be of the same run, .* method is 'ditto', not 'global'"):
+    with pytest.raises(InputError, match="checkpoint must be of the same run, .* algorithm is 'ditto', not 'global'"):
         run("global", noise, checkpoint=file)
     with pytest.raises(InputError, match="num_rounds must be >= 2, the rounds in .*, got 1"):
         run("ditto", noise, num_rounds=1, checkpoint=file)

@@ -13,10 +13,9 @@ from flwr.serverapp import ServerApp
 from noise import distance, noise_images, shards
 from torch import nn
 
-from fedlearn_helpers.algorithms import METHODS, Recipe, new_strategy
+from fedlearn_helpers.algorithms import ALGORITHMS, STRATEGIES, LocalConfig, find_algorithm, new_strategy
 from fedlearn_helpers.algorithms.fednova import norm_of_steps
 from fedlearn_helpers.algorithms.local import LocalTraining
-from fedlearn_helpers.algorithms.registry import complete_settings
 from fedlearn_helpers.algorithms.scaffold import CONTROL, OWN_CONTROL
 from fedlearn_helpers.errors import InputError
 from fedlearn_helpers.experiments.federate import federate
@@ -35,14 +34,14 @@ def noise():
     return noise_images(80, 20)
 
 
-def final_model(noise, strategy, *, rounds=2, sizes=SIZES, settings=None, workers=1, seed=0, **recipe):
-    recipe = Recipe(**({"batch_size": 4, "learning_rate": 0.05} | recipe))
+def final_model(noise, strategy, *, rounds=2, sizes=SIZES, settings=None, workers=1, seed=0, **local_config):
+    local_config = LocalConfig(**({"batch_size": 4, "learning_rate": 0.05} | local_config))
     outcome = federate(
         strategy,
         noise,
         shards(sizes),
         num_rounds=rounds,
-        recipe=recipe,
+        local_config=local_config,
         settings=settings,
         seed=seed,
         workers=workers,
@@ -51,7 +50,7 @@ def final_model(noise, strategy, *, rounds=2, sizes=SIZES, settings=None, worker
     return {name: tensor.double() for name, tensor in outcome.model.to_torch_state_dict().items()}
 
 
-def clients_models(noise, *, sizes=SIZES, **recipe):
+def clients_models(noise, *, sizes=SIZES, **local_config):
     """What each client alone makes of the first model in round 1."""
     models = []
     for number in range(len(sizes)):
@@ -66,7 +65,7 @@ def clients_models(noise, *, sizes=SIZES, **recipe):
             noise,
             shards(sizes),
             num_rounds=1,
-            recipe=Recipe(**({"batch_size": 4, "learning_rate": 0.05} | recipe)),
+            local_config=LocalConfig(**({"batch_size": 4, "learning_rate": 0.05} | local_config)),
             seed=0,
             workers=1,
             mods=[keep_only],
@@ -150,7 +149,9 @@ def test_q_fedavg_with_q_0_is_the_uniform_mean(noise):
 def test_q_fedavg_measures_the_loss_of_the_received_model_on_all_training_images(noise):
     from fedlearn_helpers.training import evaluate
 
-    outcome = federate("qfedavg", noise, shards(SIZES), num_rounds=1, recipe=Recipe(batch_size=4), seed=0, workers=1)
+    outcome = federate(
+        "qfedavg", noise, shards(SIZES), num_rounds=1, local_config=LocalConfig(batch_size=4), seed=0, workers=1
+    )
     model = new_cnn(noise.image_shape, noise.num_classes, 0)
     expected = [evaluate(model, noise.train_images, noise.train_labels, shard.train).loss for shard in shards(SIZES)]
     assert outcome.history.clients["train_loss"].tolist() == pytest.approx(expected, rel=1e-6)
@@ -165,22 +166,24 @@ def test_adaptive_strategies_move_each_weight_by_about_eta_in_the_first_round(no
         assert 0.5 * eta < moved < 1.5 * eta
 
 
-@pytest.mark.parametrize("strategy", METHODS)
+@pytest.mark.parametrize("strategy", STRATEGIES)
 def test_models_keep_their_dtypes(noise, strategy):
-    outcome = federate(strategy, noise, shards(SIZES), num_rounds=2, recipe=Recipe(batch_size=40), seed=0, workers=1)
+    outcome = federate(
+        strategy, noise, shards(SIZES), num_rounds=2, local_config=LocalConfig(batch_size=40), seed=0, workers=1
+    )
     assert {tensor.dtype for tensor in outcome.model.to_torch_state_dict().values()} == {torch.float32}
     assert outcome.model.keys() == new_cnn(noise.image_shape, noise.num_classes, 0).state_dict().keys()
-    assert len(outcome.test_accuracy) == 3 and len(outcome.client_accuracy) == 3
+    assert len(outcome.test_accuracy) == 3 and len(outcome.members.own) == 3
 
 
-@pytest.mark.parametrize("strategy", METHODS)
+@pytest.mark.parametrize("strategy", STRATEGIES)
 def test_every_strategy_gives_the_same_bits_with_workers(noise, strategy):
     """Client state (SCAFFOLD, FedDyn) travels with the client, whichever worker it comes to."""
     one, two = (final_model(noise, strategy, rounds=3, workers=workers) for workers in (1, 2))
     assert distance(one, two) == 0
 
 
-@pytest.mark.parametrize("strategy", METHODS)
+@pytest.mark.parametrize("strategy", STRATEGIES)
 def test_replies_may_come_in_any_order(noise, strategy, monkeypatch):
     """As in Flower's other engines. Sums then differ in their last bits, which FedAdam's division magnifies."""
     in_order = final_model(noise, strategy, rounds=3)
@@ -193,12 +196,12 @@ def test_replies_may_come_in_any_order(noise, strategy, monkeypatch):
     assert distance(in_order, final_model(noise, strategy, rounds=3)) < 3e-4
 
 
-@pytest.mark.parametrize("strategy", METHODS)
+@pytest.mark.parametrize("strategy", STRATEGIES)
 def test_a_second_run_starts_anew(noise, strategy):
     assert distance(final_model(noise, strategy), final_model(noise, strategy)) == 0
 
 
-@pytest.mark.parametrize("strategy", METHODS)
+@pytest.mark.parametrize("strategy", STRATEGIES)
 def test_a_client_that_fails_once_is_left_out_once(noise, strategy):
     def fail_once(message, context, call_next):
         if (context.node_config["partition-id"], message.content["config"]["server-round"]) == (1, 2):
@@ -210,7 +213,7 @@ def test_a_client_that_fails_once_is_left_out_once(noise, strategy):
         noise,
         shards(SIZES),
         num_rounds=3,
-        recipe=Recipe(batch_size=4),
+        local_config=LocalConfig(batch_size=4),
         seed=0,
         workers=1,
         mods=[fail_once],
@@ -220,7 +223,7 @@ def test_a_client_that_fails_once_is_left_out_once(noise, strategy):
     assert all(torch.isfinite(tensor).all() for tensor in outcome.model.to_torch_state_dict().values())
 
 
-@pytest.mark.parametrize("strategy", METHODS)
+@pytest.mark.parametrize("strategy", STRATEGIES)
 def test_when_all_clients_fail_the_model_stays_as_it_was(noise, strategy):
     def fail(message, context, call_next):
         raise RuntimeError("no network")
@@ -244,8 +247,10 @@ def test_max_steps_in_the_config_limit_a_client(noise, allowed, taken):
         message.content["config"]["max-steps"] = allowed
         return call_next(message, context)
 
-    recipe = Recipe(batch_size=4, local_epochs=2)
-    outcome = federate("fedavg", noise, shards((20,)), num_rounds=1, recipe=recipe, seed=0, workers=1, mods=[limit])
+    local_config = LocalConfig(batch_size=4, local_epochs=2)
+    outcome = federate(
+        "fedavg", noise, shards((20,)), num_rounds=1, local_config=local_config, seed=0, workers=1, mods=[limit]
+    )
     assert outcome.history.clients["steps"].tolist() == [taken]
     whole = final_model(noise, "fedavg", rounds=1, sizes=(20,), local_epochs=2)
     same = {name: tensor.double() for name, tensor in outcome.model.to_torch_state_dict().items()}
@@ -272,7 +277,7 @@ class QuadraticTraining(LocalTraining):
     a, b = 1.0, B[0]
 
     def _take_steps(self, indices, epochs, seed):
-        for _ in range(epochs * -(-len(indices) // self.recipe.batch_size)):
+        for _ in range(epochs * -(-len(indices) // self.local_config.batch_size)):
             self._optimizer.zero_grad()
             loss = self.a / 2 * ((self.model.w - self.b) ** 2).sum()
             loss.backward()
@@ -285,15 +290,17 @@ def fixed_point(strategy, *, steps, curvatures=(1.0, 1.0, 1.0), rounds=250, sett
 
     A client's shard has as many entries as it takes steps (batches of 1); `examples` is what it reports instead.
     """
-    recipe = Recipe(batch_size=1, learning_rate=RATE)
-    method, model = METHODS[strategy], Point()
+    local_config = LocalConfig(batch_size=1, learning_rate=RATE)
+    method, model = ALGORITHMS[strategy], Point()
     first = ArrayRecord(model.state_dict())
     client_app, server_app = ClientApp(), ServerApp()
 
     @client_app.train()
     def train(message, context):
         k = context.node_config["partition-id"]
-        local = QuadraticTraining(message, context, None, Shard(np.arange(steps[k]), np.arange(0)), model, recipe, 0)
+        local = QuadraticTraining(
+            message, context, None, Shard(np.arange(steps[k]), np.arange(0)), model, local_config, 0
+        )
         local.a, local.b = curvatures[k], B[k]
         content = method.train_client(local)
         content["metrics"]["num-examples"] = (examples or steps)[k]
@@ -303,7 +310,7 @@ def fixed_point(strategy, *, steps, curvatures=(1.0, 1.0, 1.0), rounds=250, sett
 
     @server_app.main()
     def main(grid, context):
-        rules = new_strategy(strategy, recipe, settings, fraction_evaluate=0.0)
+        rules = new_strategy(strategy, local_config, settings, fraction_evaluate=0.0)
         keep_result(rules.start(grid, first, num_rounds=rounds), context)
 
     history = simulate(server_app, client_app, num_clients=len(steps), seed=0, workers=1, label=None)
@@ -420,7 +427,7 @@ def test_q_fedavg_is_its_formula(q):
 
     @server_app.main()
     def main(grid, context):
-        rules = new_strategy("qfedavg", Recipe(learning_rate=rate), {"q": q}, fraction_evaluate=0.0)
+        rules = new_strategy("qfedavg", LocalConfig(learning_rate=rate), {"q": q}, fraction_evaluate=0.0)
         keep_result(rules.start(grid, ArrayRecord({"w": Array(w)}), num_rounds=1), context)
 
     result = simulate(server_app, client_app, num_clients=3, seed=0, workers=1, label=None).arrays["w"].numpy()
@@ -440,7 +447,7 @@ def test_q_fedavg_is_its_formula(q):
 @pytest.mark.parametrize(
     ("strategy", "settings", "sentence"),
     [
-        ("fedsgd", None, "strategy must be 'fedavg', 'fedprox', 'qfedavg', 'fedavgm', .*'feddyn', got 'fedsgd'$"),
+        ("fedsgd", None, "algorithm must be 'fedavg', 'fedprox', 'qfedavg', 'fedavgm', .*'ifca', got 'fedsgd'$"),
         ("fedprox", {"mu": -0.1}, "mu of fedprox must be >= 0, got -0.1$"),
         ("qfedavg", {"q": -1}, "q of qfedavg must be >= 0, got -1$"),
         ("feddyn", {"alpha": 0}, "alpha of feddyn must be > 0, got 0$"),
@@ -455,7 +462,7 @@ def test_impossible_strategy_or_setting(noise, strategy, settings, sentence):
     with pytest.raises(InputError, match=sentence):
         federate(strategy, noise, shards(SIZES), num_rounds=1, settings=settings, seed=0)
     with pytest.raises(InputError, match=sentence):
-        complete_settings(strategy, settings)
+        find_algorithm(strategy).complete_settings(settings)
 
 
 @pytest.mark.parametrize(
@@ -483,7 +490,7 @@ def test_impossible_experiment(noise, change, sentence):
 )
 def test_impossible_recipe(change, sentence):
     with pytest.raises(InputError, match=sentence):
-        Recipe(**change)
+        LocalConfig(**change)
 
 
 class WithBatchNorm(nn.Module):
@@ -496,9 +503,10 @@ class WithBatchNorm(nn.Module):
 
 
 def test_a_model_with_buffers_is_refused_where_they_would_be_taken_for_weights(noise):
-    for strategy, method in METHODS.items():
+    for strategy in STRATEGIES:
+        method = ALGORITHMS[strategy]
         if method.any_model:
             federate(strategy, noise, shards(SIZES), num_rounds=1, seed=0, workers=1, model=WithBatchNorm())
         else:
-            with pytest.raises(InputError, match="model must have no buffers, since .* got 'body.1.running_mean'"):
+            with pytest.raises(InputError, match="model must have no buffers for .*, got 'body.1.running_mean'"):
                 federate(strategy, noise, shards(SIZES), num_rounds=1, seed=0, workers=1, model=WithBatchNorm())

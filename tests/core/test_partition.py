@@ -8,6 +8,7 @@ import torch
 
 from fedlearn_helpers.errors import InputError
 from fedlearn_helpers.partition import (
+    PARTITIONS,
     by_group,
     classes_per_client,
     dirichlet,
@@ -334,8 +335,18 @@ def test_impossible_feature_skew(kind, strength, sentence):
     ],
 )
 def test_a_name_gives_the_partition_of_its_function(text, direct):
-    named = make_partition(labels=LABELS, num_clients=10, seed=4, **parse_partition(text))
+    named = parse_partition(text).make(LABELS, 10, seed=4)
     assert all(np.array_equal(a, b) for a, b in zip(named, direct(), strict=True))
+
+
+def test_every_rule_takes_its_own_number_out_of_all_that_are_given():
+    for rule in PARTITIONS.values():
+        named = make_partition(rule.name, LABELS, 10, seed=4, alpha=0.3, classes_per_client=3)
+        number = {"alpha": 0.3, "classes_per_client": 3, None: 0}[rule.argument]
+        direct = rule.make(LABELS, 10, number, 10, 4)
+        assert all(np.array_equal(a, b) for a, b in zip(named, direct, strict=True))
+    with pytest.raises(InputError, match="numbers must be among alpha, classes_per_client, got 'beta'"):
+        make_partition("iid", LABELS, 10, seed=4, beta=1)
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from fedlearn_helpers.errors import InputError
 from fedlearn_helpers.simulation.grid import server_identity
 
 PYPROJECT = Path(__file__).parents[2] / "flower_app" / "pyproject.toml"
-RULE = "must be iid, dirichlet:ALPHA, pathological:CLASSES or quantity:ALPHA, numbers > 0"
+RULE = "must be one of iid, dirichlet:ALPHA, pathological:CLASSES_PER_CLIENT, quantity:ALPHA, numbers > 0"
 DEFAULTS = tomllib.loads(PYPROJECT.read_text())["tool"]["flwr"]["app"]["config"]
 
 # Whatever the node ids and the order of replies -------------------------------------------

@@ -101,7 +101,7 @@ def whole_numbers(name: str, text: str) -> tuple[int, ...]:
     return tuple(dict.fromkeys(numbers))
 
 
-def side_by_side(workers: str) -> int:
+def runs_in_parallel(workers: str) -> int:
     """Return how many notebooks are executed at a time; "auto" is one per core that this process may use.
 
     Raises:

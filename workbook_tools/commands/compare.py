@@ -3,10 +3,12 @@
 from pathlib import Path
 from typing import Annotated, Any
 
+import click
 import typer
+from typer.core import TyperCommand
 
 from fedlearn_helpers.errors import InputError
-from workbook_tools.commands.arguments import errors_in_one_line, side_by_side, split_pair, whole_numbers
+from workbook_tools.commands.arguments import errors_in_one_line, runs_in_parallel, split_pair, whole_numbers
 
 _FIGURE, _TABLE, _RUNS = "comparison.png", "comparison.csv", "runs"
 
@@ -14,14 +16,11 @@ _FIGURE, _TABLE, _RUNS = "comparison.png", "comparison.csv", "runs"
 def compare(
     strategies: Annotated[
         str,
-        typer.Option(
-            help="Names with commas between them: fedavg, fedprox, qfedavg, fedavgm, fedadam, fedyogi, fedadagrad, "
-            "scaffold, fednova, feddyn."
-        ),
+        typer.Option(help="Names with commas between them: {algorithms}."),
     ] = "fedavg,fedprox,scaffold",
     partitions: Annotated[
         str,
-        typer.Option(help="With commas between them: iid, dirichlet:ALPHA, pathological:CLASSES, quantity:ALPHA."),
+        typer.Option(help="With commas between them: {scenarios}."),
     ] = "iid,dirichlet:0.1,pathological:2",
     seeds: Annotated[str, typer.Option(help="Numbers with commas between them.")] = "0,1,2",
     dataset: Annotated[str, typer.Option(help="As in the notebooks.")] = "fashion",
@@ -44,12 +43,10 @@ def compare(
         typer.Option(
             "-s",
             "--setting",
-            help="strategy.name=value, as often as needed: fedprox.mu, qfedavg.q, qfedavg.steps, "
-            "fedavgm.server_momentum, fedavgm.server_learning_rate, eta and tau of fedadam, fedyogi and fedadagrad, "
-            "scaffold.server_learning_rate, feddyn.alpha.",
+            help="strategy.name=value, as often as needed: {settings}.",
         ),
     ] = None,
-    workers: Annotated[str, typer.Option(help='Runs side by side: "auto" or a number.')] = "auto",
+    workers: Annotated[str, typer.Option(help='Runs in parallel: "auto" or a number.')] = "auto",
     output: Annotated[
         Path, typer.Option(help="Folder for the runs, the table and the figure. Finished runs in it are not repeated.")
     ] = Path("build/compare"),
@@ -58,40 +55,57 @@ def compare(
 
     Example: fedlearn compare --strategies fedavg,scaffold --partitions iid,pathological:2 --seeds 0,1,2
     """
-    from fedlearn_helpers.algorithms import Recipe
+    from fedlearn_helpers.algorithms import LocalConfig
     from fedlearn_helpers.data import load_dataset
-    from fedlearn_helpers.experiments.compare import Comparison
-    from fedlearn_helpers.experiments.compare import compare as run_comparison
+    from fedlearn_helpers.experiments import Comparison
+    from fedlearn_helpers.experiments import compare as run_comparison
     from fedlearn_helpers.lessons.common.parameters import split_names
 
     with errors_in_one_line():
         comparison = Comparison(
-            strategies=split_names(strategies),
-            partitions=split_names(partitions),
+            algorithms=split_names(strategies),
+            scenarios=split_names(partitions),
             seeds=whole_numbers("seeds", seeds),
             num_clients=clients,
             num_rounds=rounds,
             fraction_train=fraction_train,
-            recipe=Recipe(local_epochs, batch_size, learning_rate, momentum, weight_decay),
+            local_config=LocalConfig(local_epochs, batch_size, learning_rate, momentum, weight_decay),
             model=model,
             settings=_settings(setting or []),
             max_images=max_images,
             validation_fraction=validation_fraction,
             with_references=references,
         )
-        count = workers if workers == "auto" else side_by_side(workers)
-        table = run_comparison(comparison, load_dataset(dataset), folder=output / _RUNS, workers=count)
-        _write(table, output)
+        count = workers if workers == "auto" else runs_in_parallel(workers)
+        tables = run_comparison(comparison, load_dataset(dataset), folder=output / _RUNS, workers=count)
+        _write(tables.runs, output)
 
 
-def _write(table: Any, output: Path) -> None:
+class CompareCommand(TyperCommand):
+    """The command, whose help lists what the registries have; they are imported when somebody asks for it."""
+
+    def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the help."""
+        from fedlearn_helpers.algorithms import ALGORITHMS
+        from fedlearn_helpers.experiments.scenarios import SCENARIOS
+
+        settings = [f"{name}.{setting}" for name, algorithm in ALGORITHMS.items() for setting in algorithm.settings]
+        known = {"algorithms": ", ".join(ALGORITHMS), "scenarios": SCENARIOS, "settings": ", ".join(settings)}
+        for option in self.params:
+            if isinstance(option, click.Option) and option.help:
+                option.help = option.help.format(**known)
+        super().format_help(ctx, formatter)
+
+
+def _write(runs: Any, output: Path) -> None:
     from fedlearn_helpers import plots
-    from fedlearn_helpers.experiments.compare import summarize
+    from fedlearn_helpers.experiments import summarize_runs
     from fedlearn_helpers.files import write_whole
 
-    write_whole(output / _TABLE, table.to_csv(index=False))
-    plots.strategies(table).savefig(output / _FIGURE, dpi=150)
-    print(summarize(table).to_string(float_format="{:.3f}".format))
+    names = {"algorithm": "strategy", "scenario": "partition"}  # as the options call them
+    write_whole(output / _TABLE, runs.rename(columns=names).to_csv(index=False))
+    plots.comparison(runs).savefig(output / _FIGURE, dpi=150)
+    print(summarize_runs(runs).rename_axis(index=names).to_string(float_format="{:.3f}".format))
     print(f"Written to {output / _TABLE} and {output / _FIGURE}.")
 
 

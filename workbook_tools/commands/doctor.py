@@ -157,13 +157,13 @@ def _kernel(problems: list[str]) -> str:
 
 def _workers() -> str:
     """Let two workers do something."""
-    from fedlearn_helpers.experiments.parallel import side_by_side
+    from fedlearn_helpers.experiments.parallel import run_in_parallel
     from fedlearn_helpers.simulation.workers import cores, obstacle_to_forking
 
     if obstacle := obstacle_to_forking():
         return f"Workers: one process, because {obstacle}. Results are the same, and come later."
     try:
-        answers = side_by_side(lambda number: {"number": number}, 2, seed=0, workers=2, label=None)
+        answers = run_in_parallel(lambda number: {"number": number}, 2, seed=0, workers=2, label=None)
     except (RuntimeError, OSError) as error:
         return f"Workers: forked processes do not work here ({error}). Set workers to 1 in every notebook."
     assert [answer["number"] for answer in answers] == [0, 1]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from workbook_tools.commands.arguments import errors_in_one_line, side_by_side
+from workbook_tools.commands.arguments import errors_in_one_line, runs_in_parallel
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -20,7 +20,7 @@ _TABLE, _OVERVIEW, _REPORT = "grades.csv", "overview.csv", "grades.html"
 def grade(
     submissions: Annotated[Path, typer.Argument(help="A folder with submitted notebooks, in sub-folders if you like.")],
     time_limit: Annotated[float, typer.Option(help="Seconds after which a submission is ended.")] = 900,
-    workers: Annotated[str, typer.Option(help='Submissions side by side: "auto" (one per core) or a number.')] = "auto",
+    workers: Annotated[str, typer.Option(help='Submissions in parallel: "auto" (one per core) or a number.')] = "auto",
     folder: Annotated[Path, typer.Option(help="Where the workbook's notebooks are.")] = Path("notebooks"),
     output: Annotated[
         Path, typer.Option(help="Folder for the tables and the executed notebooks. What is graded in it is kept.")
@@ -47,7 +47,7 @@ def grade(
             raise InputError(f"time_limit must be > 0 seconds, got {time_limit:g}")
         paths = grading.find_submissions(submissions, output)
         notebooks = grading.originals(folder)
-        count = side_by_side(workers)
+        count = runs_in_parallel(workers)
         output.mkdir(parents=True, exist_ok=True)
         grades = grading.grade_all(
             paths,
@@ -55,7 +55,7 @@ def grade(
             notebooks,
             output=output,
             seconds=time_limit,
-            side_by_side=count,
+            in_parallel=count,
             on_graded=_tell,
         )
         _write(grades, output)

@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from fedlearn_helpers.errors import InputError
-from workbook_tools.commands.arguments import errors_in_one_line, parse_value, side_by_side, split_pair, whole_numbers
+from workbook_tools.commands.arguments import (
+    errors_in_one_line,
+    parse_value,
+    runs_in_parallel,
+    split_pair,
+    whole_numbers,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -33,7 +39,7 @@ def sweep(
             show_default="up to four that end in test_accuracy, if there are any",
         ),
     ] = "",
-    workers: Annotated[str, typer.Option(help='Runs side by side: "auto" (one per core) or a number.')] = "auto",
+    workers: Annotated[str, typer.Option(help='Runs in parallel: "auto" (one per core) or a number.')] = "auto",
     folder: Annotated[Path, typer.Option(help="Where the notebooks are.")] = Path("notebooks"),
     output: Annotated[Path, typer.Option(help="Folder for the runs, the table, the figure and the report.")] = Path(
         "build/sweep"
@@ -56,7 +62,7 @@ def sweep(
         (path,) = choose(folder, [notebook])
         plan = sweeps.Sweep(path, _values(parameter or []), whole_numbers("seeds", seeds))
         plan.check()
-        count = side_by_side(workers)
+        count = runs_in_parallel(workers)
         output.mkdir(parents=True, exist_ok=True)
         finished = sweeps.perform(plan, output / _RUNS, count, _tell)
         table = sweeps.tabulate(plan, finished)
@@ -91,6 +97,7 @@ def _write(plan: "Sweep", table: "pd.DataFrame", finished: Sequence["Finished"],
     from fedlearn_helpers.files import write_whole
     from fedlearn_helpers.lessons.common.parameters import split_names
     from workbook_tools.execution import pages, sweeps
+    from workbook_tools.execution.sweep_figure import draw_sweep
 
     write_whole(output / _TABLE, table.to_csv(index=False))
     problem = None
@@ -105,7 +112,7 @@ def _write(plan: "Sweep", table: "pd.DataFrame", finished: Sequence["Finished"],
         except InputError as error:  # the runs are done: report them all the same
             drawn, problem = sweeps.metrics_to_draw(table), error
         first, *others = sorted(parameters, key=lambda name: -table[name].nunique())
-        figure = plots.sweep(table[~failed], first, drawn, others)
+        figure = draw_sweep(table[~failed], first, drawn, others)
         figure.savefig(output / _FIGURE, dpi=150)
         means = table[~failed].groupby(list(parameters), sort=False)[drawn].mean()
         alt = f"{', '.join(drawn)} against {', '.join(parameters)}; the table below has the numbers."

@@ -5,6 +5,7 @@ prints what went wrong, if anything did, and exits with 1 then.
 """
 
 import ast
+import importlib
 import json
 import re
 import sys
@@ -17,7 +18,8 @@ from fedlearn_helpers.files import write_whole
 
 GLOSSARY = "glossary.ipynb"  # text only, nothing to execute
 _DIED = "the kernel died; perhaps there was too little memory"
-_CHECKED = re.compile(r"check_parameters\((\w+), globals\(\)\)")
+LESSONS = "fedlearn_helpers.lessons"
+_CHECKED = re.compile(rf"from {re.escape(LESSONS)}\.(\w+) import [^#]*?\bcheck_parameters\b")
 
 
 def numbered(folder: Path) -> list[Path]:
@@ -71,10 +73,9 @@ def check_values(path: Path, values: Mapping[str, Any]) -> None:
     Raises:
         InputError: a value that cannot work.
     """
-    from fedlearn_helpers.lessons.common import parameters as rules
-
     if found := _CHECKED.search("\n".join(_code(path))):
-        rules.check_parameters(getattr(rules, found[1]), default_parameters(path) | dict(values))
+        rules = importlib.import_module(f"{LESSONS}.{found[1]}.parameters")
+        rules.check_parameters(default_parameters(path) | dict(values))
 
 
 def _code(path: Path) -> list[str]:

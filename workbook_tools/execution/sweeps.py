@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fedlearn_helpers.errors import InputError
-from fedlearn_helpers.experiments.code_version import code_facts
+from fedlearn_helpers.experiments.run_key import code_key
 from workbook_tools.execution.notebooks import check_values, default_parameters, refuse_unknown
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ class Finished:
 
 
 def perform(
-    sweep: Sweep, folder: Path, side_by_side: int, on_finished: Callable[[Mapping[str, Any], Finished, float], None]
+    sweep: Sweep, folder: Path, in_parallel: int, on_finished: Callable[[Mapping[str, Any], Finished, float], None]
 ) -> list[Finished]:
     """Run what is not in `folder` yet; return what came of all runs, in the order of `sweep.runs()`.
 
@@ -92,7 +92,7 @@ def perform(
     Args:
         sweep: what to run.
         folder: where runs are kept, a folder each. Finished ones are not repeated, failed ones are.
-        side_by_side: how many runs go on at a time, >= 1.
+        in_parallel: how many runs go on at a time, >= 1.
         on_finished: gets a run's parameters, what came of it and its seconds as soon as it has ended.
     """
     for old in folder.glob(f"{_UNFINISHED}*"):  # left by a process that was killed
@@ -102,8 +102,8 @@ def perform(
     homes = [_home(folder, sweep, run) for run in runs]
     finished = {home: kept for home in homes if (kept := _read(home)) is not None}
     missing = {home: run for home, run in zip(homes, runs, strict=True) if home not in finished}
-    workers = max(1, side_by_side // max(1, len(missing)))
-    with _Runner(sweep.notebook, workers) as runner, ThreadPoolExecutor(side_by_side) as pool:
+    workers = max(1, in_parallel // max(1, len(missing)))
+    with _Runner(sweep.notebook, workers) as runner, ThreadPoolExecutor(in_parallel) as pool:
         try:
             futures = {pool.submit(runner.run, home, run): home for home, run in missing.items()}
             for future in as_completed(futures):
@@ -123,7 +123,7 @@ def _home(folder: Path, sweep: Sweep, run: Mapping[str, Any]) -> Path:
     """
     decisive = {name: value for name, value in run.items() if name not in _DECIDES_NOTHING}
     text = sweep.notebook.read_text(encoding="utf-8")
-    facts = json.dumps([text, code_facts(), decisive], sort_keys=True)
+    facts = json.dumps([text, code_key(), decisive], sort_keys=True)
     digest = hashlib.sha256(facts.encode()).hexdigest()[:10]
     number = sweep.notebook.stem[:2]
     shown = "_".join(f"{name}={run[name]}" for name in (*sweep.varied, "seed"))

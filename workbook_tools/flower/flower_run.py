@@ -52,7 +52,7 @@ def run_app(
         run_config: overrides of the app's run-config. `results-path` is set by this function.
         num_supernodes: number of clients, >= 1.
         client_cpus: cores of one client, >= 1, a whole number because Flower takes no other. As many clients run
-            side by side as fit on the machine or cluster.
+            in parallel as fit on the machine or cluster.
         ray_address: "host:port" of a running Ray cluster that this machine belongs to; None starts Ray here, and
             stops it at the end.
         timeout: seconds after which the run is given up, > 0.

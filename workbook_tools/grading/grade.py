@@ -82,7 +82,7 @@ def grade_all(
     *,
     output: Path,
     seconds: float,
-    side_by_side: int,
+    in_parallel: int,
     on_graded: Callable[[Sequence[Grade]], None],
 ) -> list[Grade]:
     """Grade submissions, several at a time.
@@ -94,13 +94,13 @@ def grade_all(
         output: a folder for the notebooks as they ran (`executed`) and for the grades (`kept`): what is graded in there
             already is not executed again.
         seconds: after which a submission is ended.
-        side_by_side: how many are executed at a time. Each may use its share of the cores.
+        in_parallel: how many are executed at a time. Each may use its share of the cores.
         on_graded: gets the grades of a submission, in the order of the submissions.
     """
     grades: list[Grade] = []
     running = _Running(namespaces=grants_namespaces())
     grading = _Grading(
-        notebooks, output / _EXECUTED, KeptGrades(output / _KEPT), seconds, max(1, cores() // side_by_side), running
+        notebooks, output / _EXECUTED, KeptGrades(output / _KEPT), seconds, max(1, cores() // in_parallel), running
     )
 
     def one(path: Path) -> list[Grade]:
@@ -112,7 +112,7 @@ def grade_all(
         except Exception as error:  # one submission must not take the others' grades with it
             return [Grade(name, "", "", "not executed", one_line(error))]
 
-    with ThreadPoolExecutor(side_by_side) as pool:
+    with ThreadPoolExecutor(in_parallel) as pool:
         try:
             for found in pool.map(one, submissions):
                 on_graded(found)

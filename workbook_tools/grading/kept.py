@@ -8,8 +8,10 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from fedlearn_helpers.experiments.code_version import source_digest
+from fedlearn_helpers.experiments.run_key import PACKAGE, computing_code, digest_of
 from fedlearn_helpers.files import write_whole
+from workbook_tools.editions.graded import cells
+from workbook_tools.execution import notebooks
 from workbook_tools.grading.judgement import Grade
 
 _NOT_FINAL = ("timed out", "crashed", "not executed")  # that may be the machine's doing
@@ -43,10 +45,19 @@ class KeptGrades:
             write_whole(self._path(name, decisive), json.dumps([asdict(grade) for grade in grades], indent=1))
 
     def _path(self, name: str, decisive: Sequence[str | bytes]) -> Path:
-        everything = (name, source_digest(), _installed(), *decisive)
+        everything = (name, _grading_code(), _installed(), *decisive)
         parts = [part.encode() if isinstance(part, str) else part for part in everything]
         hashes = b"".join(hashlib.sha256(part).digest() for part in parts)
         return self._folder / f"{hashlib.sha256(hashes).hexdigest()[:20]}.json"
+
+
+@functools.cache
+def _grading_code() -> str:
+    """Return one hash of the code that grades depend on: what computes, exercises, and what grades; no figures."""
+    lessons = PACKAGE / "lessons"
+    exercises = [*lessons.glob("*/exercises.py"), lessons / "common" / "exercise.py", *lessons.glob("*/parameters.py")]
+    grading = [*Path(__file__).parent.rglob("*.py"), Path(cells.__file__), Path(notebooks.__file__)]
+    return digest_of([*computing_code(), *exercises, *grading])
 
 
 @functools.cache

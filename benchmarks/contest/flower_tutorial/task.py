@@ -72,7 +72,7 @@ def data_files() -> dict[str, str]:
 
 
 def transform_images(batch: dict[str, Any]) -> dict[str, Any]:
-    """Turn the PIL images of a batch into normalized tensors, one by one."""
+    """ClientTask the PIL images of a batch into normalized tensors, one by one."""
     batch["img"] = [to_model_input(image) for image in batch["img"]]
     return batch
 

@@ -1,1 +1,7 @@
-"""The lesson of notebook 01."""
+"""The lesson of notebook 01: its parameters, exercises and figures."""
+
+from fedlearn_helpers.lessons.centralized_cnn import exercises, figures
+from fedlearn_helpers.lessons.centralized_cnn.parameters import check_parameters
+from fedlearn_helpers.lessons.common.results import write_results
+
+__all__ = ["check_parameters", "exercises", "figures", "write_results"]

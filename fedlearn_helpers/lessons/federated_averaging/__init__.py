@@ -1,1 +1,7 @@
-"""The lesson of notebook 02."""
+"""The lesson of notebook 02: its parameters, exercises and figures."""
+
+from fedlearn_helpers.lessons.common.results import write_results
+from fedlearn_helpers.lessons.federated_averaging import exercises, figures
+from fedlearn_helpers.lessons.federated_averaging.parameters import check_parameters
+
+__all__ = ["check_parameters", "exercises", "figures", "write_results"]

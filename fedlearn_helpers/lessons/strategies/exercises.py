@@ -9,7 +9,7 @@ from flwr.app import Array, ArrayRecord, ConfigRecord, Error, Message, MetricRec
 from flwr.serverapp import Grid
 from flwr.serverapp.strategy import FedAvg
 
-from fedlearn_helpers.algorithms.registry import METHODS
+from fedlearn_helpers.algorithms import STRATEGIES
 from fedlearn_helpers.errors import one_line
 from fedlearn_helpers.lessons.common.exercise import Exercise, NotAttempted, NotYet
 from fedlearn_helpers.simulation.grid import server_identity
@@ -20,7 +20,7 @@ def _test_same_after_one_step(answer: Any) -> str:
     if isinstance(answer, str) or not hasattr(answer, "__iter__"):
         raise NotYet(f"The answer must be a set of names, such as {{'fedprox', 'scaffold'}}, and it is {answer!r}.")
     names = {str(name) for name in answer}
-    if unknown := sorted(names - set(METHODS)):
+    if unknown := sorted(names - set(STRATEGIES)):
         raise NotYet(f"These are no names of strategies: {', '.join(unknown)}. The table of section 8 has the names.")
     right = {"fedprox", "fednova", "scaffold", "fedavgm"}
     objections = {

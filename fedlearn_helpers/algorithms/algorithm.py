@@ -1,0 +1,135 @@
+"""What an algorithm is: what its clients do, what its server does, and its own settings."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from flwr.app import RecordDict
+from flwr.serverapp.strategy import FedAvg
+from torch import Tensor, nn
+
+from fedlearn_helpers.algorithms.aggregation import Averaging
+from fedlearn_helpers.algorithms.local import LocalConfig, LocalTraining
+from fedlearn_helpers.errors import InputError
+
+Adapt = Callable[[LocalTraining], None]
+"""Makes the model that a client uses of the received one, in place."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A setting of an algorithm's own.
+
+    Attributes:
+        default: what it is if nothing is said; meant for the workbook's experiments.
+        least: its lower limit.
+        may_be_least: whether the limit itself is allowed.
+        most: its upper limit.
+        may_be_most: whether that limit itself is allowed.
+        whole: whether it must be a whole number.
+    """
+
+    default: float
+    least: float = 0.0
+    may_be_least: bool = True
+    most: float = math.inf
+    may_be_most: bool = False
+    whole: bool = False
+
+    def check(self, what: str, value: float) -> None:
+        """Check a value.
+
+        Args:
+            what: the setting and whose it is, for the message.
+            value: what was given.
+
+        Raises:
+            InputError: it is out of range.
+        """
+        above = value >= self.least if self.may_be_least else value > self.least
+        below = value <= self.most if self.may_be_most else value < self.most
+        if not (above and below):
+            limits = f"{'>=' if self.may_be_least else '>'} {self.least:g}"
+            limits += f" and {'<=' if self.may_be_most else '<'} {self.most:g}" if self.most < math.inf else ""
+            raise InputError(f"{what} must be {limits}, got {value:g}")
+        if self.whole and value != int(value):
+            raise InputError(f"{what} must be a whole number, got {value:g}")
+
+
+def plain_averaging(local_config: LocalConfig, settings: Mapping[str, float], **options: Any) -> FedAvg:
+    """Return a server that averages the clients' models, and does nothing else."""
+    return Averaging(**options)
+
+
+def whole_model(model: nn.Module, settings: Mapping[str, float], seed: int) -> Mapping[str, Tensor]:
+    """Return all weights of the first model: the server holds all of it."""
+    return model.state_dict()
+
+
+@dataclass(frozen=True)
+class Algorithm:
+    """An algorithm of federated learning.
+
+    Attributes:
+        name: by which it is asked for.
+        title: as its paper spells it.
+        train_client: what a client does in a round; returns its reply.
+        new_server: makes the server's half, a Flower strategy for one run, of the clients' configuration, the settings
+            and the options of Flower's `FedAvg`.
+        settings: by name; the server sends them to the clients.
+        adapt: what a client does before it uses the model: makes its own of the received one and its state, which
+            stays as it is; a client that never trained has no state. None: all clients use the server's model.
+        first: what the server holds before the first round, made of the first model, the settings and the seed.
+        takes_aggregator: whether its server combines the clients' models by an aggregator that can be exchanged.
+        any_model: whether it can train a model with buffers, such as BatchNorm's running statistics.
+        why_no_buffers: the end of the message where it cannot.
+        plain_steps: whether it takes SGD's steps itself, without momentum and weight decay.
+    """
+
+    name: str
+    title: str
+    train_client: Callable[[LocalTraining], RecordDict]
+    new_server: Callable[..., FedAvg] = plain_averaging
+    settings: Mapping[str, Setting] = field(default_factory=dict)
+    adapt: Adapt | None = None
+    first: Callable[[nn.Module, Mapping[str, float], int], Mapping[str, Tensor]] = whole_model
+    takes_aggregator: bool = True
+    any_model: bool = True
+    why_no_buffers: str = "treats all its numbers as weights"
+    plain_steps: bool = False
+
+    @property
+    def is_personal(self) -> bool:
+        """Whether every client has a model of its own in the end."""
+        return self.adapt is not None
+
+    def complete_settings(self, given: Mapping[str, float] | None = None) -> dict[str, float]:
+        """Return all settings: those given, and defaults for the others.
+
+        Raises:
+            InputError: an unknown setting, or a value out of range.
+        """
+        for setting, value in (given or {}).items():
+            if setting not in self.settings:
+                has = f"has the settings {', '.join(self.settings)}" if self.settings else "has no settings"
+                raise InputError(f"{self.name} {has}, got {setting!r}")
+            self.settings[setting].check(f"{setting} of {self.name}", value)
+        return {name: float((given or {}).get(name, rule.default)) for name, rule in self.settings.items()}
+
+    def check(self, local_config: LocalConfig, model: nn.Module) -> None:
+        """Check that the algorithm can train this model in this way.
+
+        Raises:
+            InputError: it cannot.
+        """
+        if not self.any_model and (buffers := [name for name, _ in model.named_buffers()]):
+            raise InputError(
+                f"model must have no buffers for {self.title}, which {self.why_no_buffers}, got {buffers[0]!r}; "
+                "use GroupNorm in place of BatchNorm"
+            )
+        for name in ("momentum", "weight_decay"):
+            if self.plain_steps and getattr(local_config, name):
+                raise InputError(f"{name} must be 0 for {self.title}, got {getattr(local_config, name)}")

@@ -1,0 +1,86 @@
+"""The ClientApp of any algorithm: it runs on every Flower grid."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+from flwr.app import Context, Message, MetricRecord, RecordDict
+from flwr.clientapp import ClientApp
+from flwr.clientapp.typing import Mod
+from torch import Tensor, nn
+
+from fedlearn_helpers.algorithms.algorithm import Adapt, Algorithm
+from fedlearn_helpers.algorithms.local import LocalConfig, LocalTraining
+from fedlearn_helpers.data import Dataset
+from fedlearn_helpers.experiments.basic_client import add_evaluation
+from fedlearn_helpers.experiments.measures import ACCURACY, ELSEWHERE, TEST_ACCURACY
+from fedlearn_helpers.partition.split import Shard
+from fedlearn_helpers.training import evaluate
+
+
+def new_client_app(
+    algorithm: Algorithm,
+    dataset: Dataset,
+    shards: Sequence[Shard],
+    model: nn.Module,
+    *,
+    local_config: LocalConfig,
+    seed: int,
+    initial: Mapping[str, Tensor] | None = None,
+    members: Sequence[Shard] = (),
+    adapt: Adapt | None = None,
+    mods: Sequence[Mod] = (),
+) -> ClientApp:
+    """Return the ClientApp of an algorithm.
+
+    It trains as the algorithm does. Asked to evaluate, it measures the model that the client uses: the received one, or
+    the one that it makes of it.
+
+    Args:
+        algorithm: a value of `ALGORITHMS`.
+        dataset: all examples, on the device to compute on.
+        shards: one per client.
+        model: one model for all clients; each message overwrites its weights.
+        local_config: how clients train.
+        seed: of the run.
+        initial: the first model's weights, for what the server does not send; None means those of `model` as it is.
+        members: on whose validation examples a client's own model is measured, besides its own.
+        adapt: makes a client's own model of the received one; None measures the received one.
+        mods: Flower's client mods, around the clients' training alone.
+    """
+    first = {name: tensor.clone() for name, tensor in model.state_dict().items()} if initial is None else initial
+    client_app = ClientApp()
+
+    def received(message: Message, context: Context, purpose: str) -> LocalTraining:
+        shard = shards[int(context.node_config["partition-id"])]
+        return LocalTraining(message, context, dataset, shard, model, local_config, seed, first=first, purpose=purpose)
+
+    @client_app.train(mods=list(mods))
+    def train_client(message: Message, context: Context) -> Message:
+        return Message(algorithm.train_client(received(message, context, "train")), reply_to=message)
+
+    if adapt is None:
+        add_evaluation(client_app, dataset, shards, model)
+        return client_app
+
+    inputs, targets, task = dataset.train_inputs, dataset.train_targets, dataset.task
+    of_members = np.concatenate([shard.validation for shard in members])
+    bounds = np.cumsum([len(shard.validation) for shard in members])[:-1]
+
+    @client_app.evaluate()
+    def evaluate_client(message: Message, context: Context) -> Message:
+        local = received(message, context, "adapt")
+        adapt(local)
+        own = evaluate(model, inputs, targets, local.shard.validation, task=task)
+        elsewhere = evaluate(model, inputs, targets, of_members, task=task).predictions
+        reached = task.metric(elsewhere, targets[torch.as_tensor(of_members)].cpu()).numpy()
+        metrics = {
+            "loss": own.loss,
+            ACCURACY: own.accuracy,
+            TEST_ACCURACY: evaluate(model, dataset.test_inputs, dataset.test_targets, task=task).accuracy,
+            ELSEWHERE: [float(part.mean()) for part in np.split(reached, bounds)],
+            "num-examples": own.num_examples,
+        }
+        return Message(RecordDict({"metrics": MetricRecord(metrics)}), reply_to=message)
+
+    return client_app
