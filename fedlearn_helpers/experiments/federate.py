@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from flwr.app import ArrayRecord, ConfigRecord, Context, Message, MetricRecord, RecordDict
+from flwr.clientapp import ClientApp
 from flwr.clientapp.typing import Mod
 from flwr.serverapp import Grid, ServerApp
 from flwr.serverapp.strategy import Strategy
@@ -144,7 +145,21 @@ def federate(
     first = ArrayRecord(dict(chosen.first(model, complete, seed)))
     initial = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     config = {**complete, ADAPTATION_EPOCHS: float(adaptation_epochs)}
-    app = {"local_config": local_config, "seed": seed, "initial": initial, "members": shards, "adapt": adapt}
+
+    def app_of(clients: Sequence[Shard], around: Sequence[Mod] = ()) -> ClientApp:
+        return new_client_app(
+            chosen,
+            dataset,
+            clients,
+            model,
+            local_config=local_config,
+            seed=seed,
+            initial=initial,
+            members=shards,
+            adapt=adapt,
+            mods=around,
+        )
+
     replies: list[Message] = []
     server_app = ServerApp()
 
@@ -177,7 +192,7 @@ def federate(
 
     history = simulate(
         server_app,
-        new_client_app(chosen, dataset, shards, model, mods=mods, **app),
+        app_of(shards, mods),
         num_clients=len(shards),
         seed=seed,
         run_config={"num-server-rounds": num_rounds},
@@ -206,7 +221,7 @@ def federate(
 
             simulate(
                 visit,
-                new_client_app(chosen, dataset, unseen, model, **app),
+                app_of(unseen),
                 num_clients=len(unseen),
                 seed=seed,
                 workers=workers,

@@ -60,6 +60,7 @@ def compare(
     from fedlearn_helpers.experiments import Comparison
     from fedlearn_helpers.experiments import compare as run_comparison
     from fedlearn_helpers.lessons.common.parameters import split_names
+    from fedlearn_helpers.simulation.workers import Workers
 
     with errors_in_one_line():
         comparison = Comparison(
@@ -76,7 +77,7 @@ def compare(
             validation_fraction=validation_fraction,
             with_references=references,
         )
-        count = workers if workers == "auto" else runs_in_parallel(workers)
+        count: Workers = "auto" if workers == "auto" else runs_in_parallel(workers)
         tables = run_comparison(comparison, load_dataset(dataset), folder=output / _RUNS, workers=count)
         _write(tables.runs, output)
 
