@@ -251,10 +251,10 @@ IN_THE_BOX = set(COLLECTING) - {"__init__.py", "box/__init__.py"}
         ("from kit import box\nbox.red + box.red", {"box/ink.py"}, ["red"]),
         (
             "from kit import box\nprint(box)",
-            set(COLLECTING) - {"__init__.py", "box/__init__.py"},
-            ["cut", "pen", "red"],
+            IN_THE_BOX,
+            ["pen", "red", "cut"],
         ),
-        ("import kit.box", set(COLLECTING) - {"__init__.py", "box/__init__.py"}, ["cut", "pen", "red"]),
+        ("import kit.box", IN_THE_BOX, ["pen", "red", "cut"]),
         ("from kit.box import knife", {"box/knife.py", "steel.py"}, []),
     ],
 )
