@@ -93,7 +93,8 @@ def federate(
         fraction_train: share of the clients that train in a round, in (0, 1].
         seed: decides the first model, the order of examples, and who takes part.
         workers, on_error, label: as in `simulate`.
-        model: has the first weights; None means the workbook's CNN for images, made from the seed.
+        model: has the first weights, and has them again afterwards; None means the workbook's CNN for images, made from
+            the seed.
         checkpoint: a file in which every finished round is kept. If it exists, the run goes on after its last round,
             and gives the same as one that was never stopped. None keeps nothing.
 
@@ -229,7 +230,7 @@ def federate(
                 label=None,
             )
         strangers = of_replies(asked, len(shards))
-        model.load_state_dict(initial)
+    model.load_state_dict(initial)
     return FederationResult(test_accuracy, members, strangers, final, history)
 
 
