@@ -26,7 +26,7 @@ RIGHT = {
 TRIED = "best_steps = 7\nerror_after('a trial that fails')"
 OWN_CELL = "def weigh(returned, examples):\n    return np.average(returned, axis=0, weights=examples)"
 CHEAT = """
-from fedlearn_helpers.lessons import exercise
+from fedlearn_helpers.lessons.common import exercise
 exercise.Exercise.check = lambda self, answer, **given: exercise.Verdict("correct", "!")
 exercises.two_records.test = lambda answer, **given: "!"
 prediction = "A"

@@ -82,16 +82,23 @@ def compare(
         _write(tables.runs, output)
 
 
+def _known() -> dict[str, str]:
+    """Return what the registries have, for help texts; nothing where PyTorch or Flower is missing."""
+    try:
+        from fedlearn_helpers.algorithms import ALGORITHMS
+        from fedlearn_helpers.experiments.scenarios import SCENARIOS
+    except ImportError as error:
+        return dict.fromkeys(("algorithms", "scenarios", "settings"), f"they cannot be listed here ({error})")
+    settings = [f"{name}.{setting}" for name, algorithm in ALGORITHMS.items() for setting in algorithm.settings]
+    return {"algorithms": ", ".join(ALGORITHMS), "scenarios": SCENARIOS, "settings": ", ".join(settings)}
+
+
 class CompareCommand(TyperCommand):
     """The command, whose help lists what the registries have; they are imported when somebody asks for it."""
 
     def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the help."""
-        from fedlearn_helpers.algorithms import ALGORITHMS
-        from fedlearn_helpers.experiments.scenarios import SCENARIOS
-
-        settings = [f"{name}.{setting}" for name, algorithm in ALGORITHMS.items() for setting in algorithm.settings]
-        known = {"algorithms": ", ".join(ALGORITHMS), "scenarios": SCENARIOS, "settings": ", ".join(settings)}
+        known = _known()
         for option in self.params:
             if isinstance(option, click.Option) and option.help:
                 option.help = option.help.format(**known)
