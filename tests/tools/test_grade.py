@@ -194,6 +194,7 @@ def test_an_error_of_the_program_itself_costs_nobody_else_a_grade(workbook, monk
     assert table["message"][0] == "ValueError: no such thing"
 
 
+@pytest.mark.notebook
 def test_solutions_in_notebooks_of_the_workbook_are_correct(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("notebooks").mkdir()
