@@ -4,12 +4,12 @@ import pytest
 import torch
 from torch import nn
 
+from fedlearn_helpers.algorithms import weighted_mean
 from fedlearn_helpers.errors import InputError
 from fedlearn_helpers.models import (
     MODELS,
     NORMALIZED_MODELS,
     TutorialCNN,
-    average_models,
     count_bytes,
     count_parameters,
     new_cnn,
@@ -74,16 +74,16 @@ def test_average_counts_each_model_by_its_weight():
         {"w": torch.tensor([0.0, 8.0]), "b": torch.tensor(1.0)},
         {"w": torch.tensor([4.0, 0.0]), "b": torch.tensor(5.0)},
     ]
-    average = average_models(states, [1, 3])
+    average = weighted_mean(states, [1, 3])
     assert average["w"].tolist() == [3.0, 2.0] and average["b"].item() == 4.0
-    uniform = average_models(states, [1, 1])
+    uniform = weighted_mean(states, [1, 1])
     assert uniform["w"].tolist() == [2.0, 4.0], "negative control: the plain mean is another one"
 
 
 def test_average_depends_on_the_ratio_of_the_weights_and_changes_no_input():
     states = [new_cnn((1, 16, 16), 3, seed=seed).state_dict() for seed in (0, 1)]
     before = [{name: tensor.clone() for name, tensor in state.items()} for state in states]
-    one, thousand = average_models(states, [1, 2]), average_models(states, [1000, 2000])
+    one, thousand = weighted_mean(states, [1, 2]), weighted_mean(states, [1000, 2000])
     model = TutorialCNN(1, 16, 16, 3)
     model.load_state_dict(one)
     for name in one:
@@ -93,13 +93,13 @@ def test_average_depends_on_the_ratio_of_the_weights_and_changes_no_input():
 
 def test_average_of_one_model_is_the_model():
     state = new_cnn((1, 16, 16), 3, seed=0).state_dict()
-    assert all(torch.equal(tensor, state[name]) for name, tensor in average_models([state], [17]).items())
+    assert all(torch.equal(tensor, state[name]) for name, tensor in weighted_mean([state], [17]).items())
 
 
 @pytest.mark.parametrize(("count", "weights"), [(0, []), (2, [1]), (1, [1, 2])])
 def test_average_needs_one_weight_per_model(count, weights):
     with pytest.raises(ValueError, match=f"got {len(weights)} for {count} models"):
-        average_models([{"w": torch.zeros(1)}] * count, weights)
+        weighted_mean([{"w": torch.zeros(1)}] * count, weights)
 
 
 @pytest.mark.parametrize("name", MODELS)

@@ -20,9 +20,10 @@ from flwr.clientapp import ClientApp
 from flwr.serverapp import ServerApp
 from flwr.serverapp.strategy import FedAvg
 
+from fedlearn_helpers.algorithms import weighted_mean
 from fedlearn_helpers.data import ImageDataset
 from fedlearn_helpers.experiments.basic_client import make_client_app
-from fedlearn_helpers.models import TutorialCNN, average_models, new_cnn
+from fedlearn_helpers.models import TutorialCNN, new_cnn
 from fedlearn_helpers.partition import Shard
 from fedlearn_helpers.simulation import keep_result, simulate
 from fedlearn_helpers.training import evaluate, train
@@ -160,12 +161,12 @@ def test_average_models_is_flowers_average(dtype, tolerance):
         {name: tensor.to(dtype) for name, tensor in new_cnn((1, 28, 28), 10, seed).state_dict().items()}
         for seed in range(len(SIZES))
     ]
-    average, flowers = average_models(states, SIZES), averaged_by_flower(states, SIZES)
+    average, flowers = weighted_mean(states, SIZES), averaged_by_flower(states, SIZES)
     assert list(average) == list(flowers) == list(states[0])
     for name, tensor in average.items():
         assert tensor.dtype == dtype
         torch.testing.assert_close(tensor, flowers[name], rtol=0, atol=tolerance)
-    uniform = average_models(states, [1] * len(SIZES))
+    uniform = weighted_mean(states, [1] * len(SIZES))
     assert (uniform["fc1.weight"] - flowers["fc1.weight"]).abs().max() > 1e-3
 
 
@@ -200,8 +201,8 @@ def test_a_client_weighs_its_examples_not_its_batches(noise_images):
     history = simulate(server_app, client_app, num_clients=2, seed=0, workers=1)
     assert tuple(history.clients["examples"]) == CLIENT_SIZES
     result = history.arrays.to_torch_state_dict()["conv1.weight"]
-    by_examples = average_models(strategy.states, CLIENT_SIZES)["conv1.weight"]
-    by_batches = average_models(strategy.states, [-(-size // BATCH_SIZE) for size in CLIENT_SIZES])["conv1.weight"]
+    by_examples = weighted_mean(strategy.states, CLIENT_SIZES)["conv1.weight"]
+    by_batches = weighted_mean(strategy.states, [-(-size // BATCH_SIZE) for size in CLIENT_SIZES])["conv1.weight"]
     torch.testing.assert_close(result, by_examples, rtol=0, atol=1e-7)
     assert (result - by_batches).abs().max() > 1e-4
 

@@ -41,6 +41,8 @@ while True:
 LEFT_BEHIND = "\nimport subprocess\nsubprocess.Popen(['sleep', '4321'], start_new_session=True)"
 CURIOUS = """
 import socket
+
+pytestmark = pytest.mark.slow
 for host in ("192.0.2.1", "example.invalid"):
     try:
         socket.create_connection((host, 80), timeout=2)

@@ -9,6 +9,8 @@ import pandas as pd
 import psutil
 import pytest
 
+pytestmark = pytest.mark.slow
+
 PLAN = ["-p", "rate=0.5,1,2", "-p", "name='a,b'", "--seeds", "4"]
 
 
