@@ -2,6 +2,7 @@
 
 import ast
 import inspect
+import re
 from types import ModuleType
 
 
@@ -27,6 +28,8 @@ def plain_code(node: ast.AST) -> str:
 
 # The package trains on other tasks, too; for images these are.
 IMAGES = {"task.loss": "F.cross_entropy", "task.inputs": "normalize"}
+# A notebook says of which module a function is.
+MODULES = re.compile(r"^(metrics|models|seeds|training)\.")
 
 
 class Plain(ast.NodeTransformer):
@@ -51,8 +54,9 @@ class Plain(ast.NodeTransformer):
         return node
 
     def visit_Attribute(self, node):
-        shown = IMAGES.get(ast.unparse(node))
-        return ast.parse(shown, mode="eval").body if shown else self.generic_visit(node)
+        text = ast.unparse(node)
+        text = IMAGES.get(text, MODULES.sub("", text))
+        return self.generic_visit(node) if text == ast.unparse(node) else ast.parse(text, mode="eval").body
 
     def visit_keyword(self, node):
         return None if node.arg == "strict" else self.generic_visit(node)

@@ -3,12 +3,16 @@
 import re
 
 import numpy as np
+import pandas as pd
 import pytest
+import torch
 from in_browser import cell
 from lesson import Lesson, LessonTests, Typed
 
 from fedlearn_helpers import models, training
+from fedlearn_helpers.data import ImageDataset
 from fedlearn_helpers.lessons.centralized_cnn import figures
+from fedlearn_helpers.training import Evaluation
 
 
 def loss_after(rate):
@@ -77,28 +81,64 @@ class TestCentralizedCNN(LessonTests):
 # Figures
 
 
-def test_axes_of_the_confusion_matrix_are_labelled():
-    (axis, _) = figures.confusion(np.array([[3, 1], [0, 4]]), ["cat", "dog"]).axes
-    assert axis.get_xlabel() and axis.get_ylabel()
+def data_of(labels, class_names, side=8):
+    images = torch.zeros((len(labels), 1, side, side), dtype=torch.uint8)
+    labels = torch.tensor(labels)
+    return ImageDataset("noise", images, labels, images, labels, class_names, "Nothing.")
+
+
+def epochs_of(**columns):
+    table = pd.DataFrame({name.replace("_", " "): values for name, values in columns.items()})
+    return table.set_index(pd.RangeIndex(1, len(table) + 1, name="epoch"))
 
 
 def test_confusion_shows_shares_of_the_true_class():
-    figure = figures.confusion(np.array([[3, 1], [0, 0]]), ["cat", "dog"])
-    assert sorted(text.get_text() for text in figure.axes[0].texts) == ["25%", "75%"]
+    drawing = figures.confusion(np.array([[3, 1], [0, 0]]), ["cat", "dog"], "One cat was called a dog.")
+    axis, _ = drawing.figure.axes
+    assert axis.get_xlabel() and axis.get_ylabel()
+    assert sorted(text.get_text() for text in axis.texts) == ["25%", "75%"]
+    assert drawing.alt == "Confusion matrix on 4 test images, 75.0% right. One cat was called a dog."
 
 
 def test_a_class_without_enough_images_leaves_places_empty():
-    figure = figures.class_examples(np.zeros((3, 1, 8, 8), np.uint8), np.array([0, 0, 1]), ["a", "b"], per_class=2)
-    assert sum(len(axis.images) for axis in figure.axes) == 3
+    drawing = figures.class_examples(data_of([0, 0, 1], ("a", "b")), per_class=2)
+    assert sum(len(axis.images) for axis in drawing.figure.axes) == 3
+    assert drawing.alt == "2 training images of each of the 2 classes, one row per class: a, b."
 
 
-# The widget
+def test_losses_say_where_the_minimum_is():
+    drawing = figures.losses(epochs_of(training_loss=[3.0, 1.0, 0.5], test_loss=[2.0, 1.5, 1.75]), "local only")
+    assert drawing.alt == (
+        "Loss over 3 epochs. The training loss goes from 3.00 to 0.50, the test loss from 2.00 to 1.75; its minimum is "
+        "at epoch 2."
+    )
+    (axis,) = drawing.figure.axes
+    assert [line.get_label() for line in axis.lines] == ["local only, training loss", "test loss"]
+
+
+def test_the_centralized_model_and_clients_alone_are_drawn_by_epoch():
+    tables = [epochs_of(test_accuracy=[0.1, end]) for end in (0.8, 0.5, 0.625)]
+    drawing = figures.accuracy_by_epoch(tables[0], tables[1:])
+    assert drawing.alt == (
+        "Test accuracy over 2 epochs. Centralized training ends at 80.0%, 2 clients alone at 50.0%, 62.5%."
+    )
+    labels = [line.get_label() for line in drawing.figure.axes[0].lines]
+    assert labels == ["centralized", "local only, client 0", "local only, client 1"]
+
+
+# The widget and the predictions it shows
+
+DATA = data_of([0, 0, 1, 1], ("cat", "dog"), side=2)
+TEST = Evaluation(1.0, 0.5, 4, torch.tensor([0, 1, 0, 1]), torch.tensor([0.9, 0.8, 0.6, 0.7]))
+
+
+def test_predictions_count_those_that_are_right():
+    drawing = figures.predictions(DATA, TEST, np.array([0, 1, 3]), "Some")
+    assert drawing.alt == "Some: 3 images with true and predicted class, 2 of them right."
 
 
 def test_predictions_are_found_by_class_answer_and_confidence(screen):
-    images = np.zeros((4, 1, 2, 2), dtype=np.uint8)
-    labels, predicted = np.array([0, 0, 1, 1]), np.array([0, 1, 0, 1])
-    figures.browse_predictions(images, labels, predicted, np.array([0.9, 0.8, 0.6, 0.7]), ["cat", "dog"])
+    figures.browse_predictions(DATA, TEST)
     assert screen.alts[-1] == "2 test images: wrong answers, all classes, at least 0% sure."
     screen.control("true class").value = "dog"
     assert screen.alts[-1] == "1 test images: wrong answers, dog, at least 0% sure."

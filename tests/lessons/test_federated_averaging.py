@@ -1,18 +1,24 @@
 """The lesson of notebook 02."""
 
+import ast
 import os
 import re
 from pathlib import Path
 
+import nbformat
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from flwr.app import MetricRecord, RecordDict
 from in_browser import cell, press
-from lesson import Lesson, LessonTests, Typed, all_lessons, execute
+from lesson import Lesson, LessonTests, Typed, all_lessons, code_of, execute
+from nbformat.v4 import new_code_cell
+from shown_code import definition
 
 from fedlearn_helpers import metrics
-from fedlearn_helpers.experiments import basic_client
+from fedlearn_helpers.algorithms import weighted_mean
+from fedlearn_helpers.experiments import ReferenceLines, basic_client
 from fedlearn_helpers.lessons.federated_averaging import figures
 from fedlearn_helpers.metrics import weighted_average
 
@@ -165,6 +171,46 @@ def test_more_clients_wanted_than_there_are():
 
 # Runs
 
+SAME_FEDERATION = """
+app = make_client_app(
+    data,
+    shards,
+    model,
+    local_epochs=local_epochs,
+    batch_size=batch_size,
+    learning_rate=learning_rate,
+    seed=seed,
+)
+run_config = {"num-server-rounds": num_rounds}
+again = simulate(server_app, app, num_clients=num_clients, seed=seed, run_config=run_config)
+columns = ["train_loss", "evaluate_loss", "evaluate_accuracy", "server_accuracy", "bytes_up"]
+assert again.rounds[columns].equals(history.rounds[columns])
+"""
+
+
+def defined_in_the_notebook(name):
+    """A function that the notebook defines."""
+    names = {}
+    exec(ast.unparse(definition(code_of(LESSON.path), name)), names)
+    return names[name]
+
+
+def test_averaging_in_the_notebook_is_that_of_the_package():
+    generator = torch.Generator().manual_seed(0)
+    states = [{"w": torch.randn(50, 4, generator=generator), "b": torch.randn(7, generator=generator)} for _ in "abc"]
+    by_hand = defined_in_the_notebook("average_models")(states, examples=[30, 10, 7])
+    packaged = weighted_mean(states, [30, 10, 7])
+    assert all(torch.equal(by_hand[name], packaged[name]) for name in "wb")
+
+
+@pytest.mark.notebook
+def test_the_packages_client_gives_the_notebooks_numbers(tmp_path):
+    notebook = nbformat.read(LESSON.path, as_version=4)
+    again = new_code_cell(SAME_FEDERATION)
+    notebook.cells.append(again)
+    nbformat.write(notebook, tmp_path / "longer.ipynb")
+    execute(LESSON, tmp_path, source=tmp_path / "longer.ipynb", **LESSON.small)
+
 
 @pytest.mark.notebook
 def test_two_runs_are_equal_bit_for_bit(tmp_path):
@@ -216,7 +262,7 @@ def test_cifar10_reaches_all_three_lines(tmp_path):
 
 def test_a_chosen_setting_stands_out_among_all():
     settings = pd.DataFrame({"accuracy": [0.5, 0.6, 0.7], "megabytes": [1.0, 2.0, 4.0]})
-    (axis,) = figures.tradeoff(settings, chosen=1).axes
+    (axis,) = figures.tradeoff(settings, chosen=1).figure.axes
     assert [text.get_text() for text in axis.texts] == ["0", "1", "2"]
     everything, chosen = axis.lines
     assert everything.get_xdata().tolist() == [1.0, 2.0, 4.0]
@@ -226,10 +272,46 @@ def test_a_chosen_setting_stands_out_among_all():
 
 def test_one_client_among_all():
     counts = np.array([[3, 0], [1, 2]])
-    left, right = figures.one_client(counts, ["cat", "dog"], {"federated": [0.5, 0.9]}, client=1).axes
+    left, right = figures.one_client(counts, ["cat", "dog"], {"federated": [0.5, 0.9]}, client=1).figure.axes
     assert [bar.get_height() for bar in left.patches] == [1, 2]
     assert right.lines[0].get_ydata().tolist() == [0.5, 0.9]
     assert right.lines[1].get_ydata() == [0.9]
+
+
+LINES = ReferenceLines(0.8, (0.75, 0.75), (0.5, 0.25), (0.5, 0.25), seconds=1.0)
+
+
+def test_the_federation_lies_between_its_reference_lines():
+    drawing = figures.accuracy_by_round(pd.Series([0.1, 0.4, 0.625]), LINES, local_epochs=2)
+    assert drawing.alt == (
+        "Test accuracy of the federated model by round: 10.0% before training, 62.5% after 2 rounds. Reference lines: "
+        "local only 37.5%, centralized 80.0%."
+    )
+    (axis,) = drawing.figure.axes
+    assert axis.get_xlabel() == "round (2 local epochs per round)"
+    labels = [line.get_label() for line in axis.lines]
+    assert labels == ["federated", "local only: 37.5%", "centralized: 80.0%"]
+
+
+def test_clients_that_gain_are_counted():
+    accuracies = {"local only": np.array([0.5, 0.75, 0.25]), "federated": np.array([0.625, 0.75, 0.5])}
+    assert figures.accuracy_of_clients(accuracies).alt == (
+        "Accuracy of every client on its own validation images. With the federated model 2 of 3 clients do better than "
+        "with their own. Federated: from 50.0% to 75.0%; local only: from 25.0% to 75.0%."
+    )
+
+
+def test_the_best_and_the_cheapest_setting_are_named():
+    settings = pd.DataFrame({"clients": [2, 10], "accuracy": [0.5, 0.75], "megabytes": [1.0, 2.0]})
+    assert figures.tradeoff(settings).alt == (
+        "Accuracy against megabytes sent for 2 settings, numbered as in the table. The best, row 1, reaches 75.0% with "
+        "2.00 MB; the first of the cheapest, row 0, reaches 50.0% with 1.00 MB."
+    )
+
+
+def test_counts_are_summed_up():
+    alt = figures.class_counts(np.array([[3, 0], [1, 2]]), ["cat", "dog"]).alt
+    assert alt == "Training images of each class at 2 clients: between 0 and 3 images of a class at a client."
 
 
 # The widgets

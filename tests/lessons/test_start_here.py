@@ -71,9 +71,9 @@ def half_way(weights, x, y, steps):
 
 
 def test_the_map_averages_by_weights():
-    picture = figures.WeightSpace(MAP_X, MAP_Y, half_way, np.zeros(2), local_steps=1, weights=[3, 1])
+    picture = figures.RoundMap(MAP_X, MAP_Y, half_way, np.zeros(2), local_steps=1, weights=[3, 1])
     assert picture.average.tolist() == pytest.approx([0.75, 1.0])
-    text = picture.describe(step=3)
+    text = picture.drawing(step=3).alt
     assert "client 0 to 1.00, 0.50; client 1 to 0.00, 2.50" in text
     assert "slope 0.75, intercept 1.00" in text
     assert f"error {np.mean((0.75 * np.array([0, 1, 2]) + 1 - np.array([1, 3, 5])) ** 2):.2f} on all points" in text
@@ -82,11 +82,34 @@ def test_the_map_averages_by_weights():
 
 @pytest.mark.parametrize(("step", "shown"), [(1, 2), (2, 4), (3, 5)])
 def test_the_map_shows_what_has_happened(step, shown):
-    picture = figures.WeightSpace(MAP_X, MAP_Y, half_way, np.zeros(2), local_steps=2, weights=[2, 1])
-    (axis,) = picture.draw(step).axes
+    picture = figures.RoundMap(MAP_X, MAP_Y, half_way, np.zeros(2), local_steps=2, weights=[2, 1])
+    (axis,) = picture.drawing(step).figure.axes
     labels = [text.get_text() for text in axis.get_legend().get_texts()]
     assert len(labels) == shown
     assert ("new global model" in labels) == (step == 3)
+
+
+def test_lines_are_drawn_with_their_errors():
+    def error_of(line):
+        return float(line[0])
+
+    lines = [np.array([0.5, 0.0]), np.array([1.5, 0.0])]
+    drawing = figures.line_fits(MAP_X, MAP_Y, lines, lines[0], np.array([0.25, 0.0]), [4.0, 2.0, 0.5], error_of)
+    assert "goes from 4.00 to 0.50 in 2 rounds; the centralized line has 0.25, the clients alone 1.00" in drawing.alt
+    left, right = drawing.figure.axes
+    assert left.get_title() == "Lines after 2 rounds"
+    heights = {line.get_label(): line.get_ydata()[0] for line in right.lines[1:]}
+    assert heights == {"local only, mean of 2": 1.0, "centralized": 0.25}
+
+
+def test_a_curve_for_each_number_of_local_steps():
+    drawing = figures.errors_by_steps({1: [4.0, 3.0, 2.0], 5: [4.0, 1.5, 1.25]}, 0.5)
+    assert drawing.alt == (
+        "Error by round for 1 and 5 local steps. After the first round: 3.00 with 1 local step, 1.50 with 5 local "
+        "steps; after 2 rounds: 2.000 with 1 local step, 1.250 with 5 local steps; centralized: 0.500."
+    )
+    labels = [text.get_text() for text in drawing.figure.axes[0].get_legend().get_texts()]
+    assert labels == ["federated, 1 local step", "federated, 5 local steps", "centralized"]
 
 
 # The widget

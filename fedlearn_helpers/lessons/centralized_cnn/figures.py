@@ -4,39 +4,68 @@ from collections.abc import Sequence
 
 import ipywidgets
 import numpy as np
-from matplotlib.figure import Figure
+import pandas as pd
 
 from fedlearn_helpers import plots
+from fedlearn_helpers.data import ImageDataset
 from fedlearn_helpers.lessons.common.widgets import explore, line
-from fedlearn_helpers.plots import draw_image, new_figure
+from fedlearn_helpers.plots import Drawing, draw_image, new_figure
+from fedlearn_helpers.training import Evaluation
 
 
-def class_examples(images: np.ndarray, labels: np.ndarray, class_names: Sequence[str], per_class: int = 8) -> Figure:
-    """Draw a few images of every class, one row per class.
+def class_examples(data: ImageDataset, per_class: int = 8) -> Drawing:
+    """Draw a few training images of every class, one row per class.
 
     Args:
-        images: (n, channels, height, width) uint8.
-        labels: (n,) integers.
-        class_names: one name per label.
-        per_class: images in a row.
+        data: the images.
+        per_class: images in a row, where a class has so many.
     """
-    figure, axes = new_figure(per_class * 0.85, len(class_names) * 0.72, len(class_names), per_class, squeeze=False)
+    labels = data.train_labels.cpu().numpy()
+    figure, axes = new_figure(per_class * 0.85, data.num_classes * 0.72, data.num_classes, per_class, squeeze=False)
     for label, row in enumerate(axes):
         chosen = np.flatnonzero(labels == label)[:per_class]
-        for column, axis in enumerate(row):
+        for axis in row:
             axis.axis("off")
-            if column < len(chosen):
-                draw_image(axis, images[chosen[column]])
-        row[0].text(-0.15, 0.5, class_names[label], transform=row[0].transAxes, ha="right", va="center")
-    return figure
+        for axis, image in zip(row, data.train_images[chosen].cpu().numpy(), strict=False):
+            draw_image(axis, image)
+        row[0].text(-0.15, 0.5, data.class_names[label], transform=row[0].transAxes, ha="right", va="center")
+    return Drawing(
+        figure,
+        f"{per_class} training images of each of the {data.num_classes} classes, one row per class: "
+        f"{', '.join(data.class_names)}.",
+    )
 
 
-def confusion(matrix: np.ndarray, class_names: Sequence[str]) -> Figure:
+def losses(table: pd.DataFrame, name: str = "centralized") -> Drawing:
+    """Draw the losses of a model over its epochs.
+
+    Args:
+        table: a row per epoch, columns `training loss` and `test loss`.
+        name: of the model, a key of `plots.STYLES`.
+    """
+    first, last = table.iloc[0], table.iloc[-1]
+    return Drawing(
+        plots.curves(
+            {
+                f"{name}, training loss": (table.index, table["training loss"]),
+                "test loss": (table.index, table["test loss"]),
+            },
+            xlabel="epoch",
+            ylabel="cross-entropy loss (nats: natural logarithm)",
+        ),
+        f"Loss over {len(table)} epochs. The training loss goes from {first['training loss']:.2f} to "
+        f"{last['training loss']:.2f}, the test loss from {first['test loss']:.2f} to {last['test loss']:.2f}; its "
+        f"minimum is at epoch {table['test loss'].idxmin()}.",
+    )
+
+
+def confusion(matrix: np.ndarray, class_names: Sequence[str], finding: str) -> Drawing:
     """Draw a confusion matrix as shares of each true class, with the share written into every cell of 1 % or more.
 
     Args:
         matrix: (classes, classes) counts, true class by row.
         class_names: one name per class.
+        finding: a sentence that says what stands out.
     """
     shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
     side = 2.2 + 0.55 * len(class_names)
@@ -50,33 +79,65 @@ def confusion(matrix: np.ndarray, class_names: Sequence[str]) -> Figure:
     axis.set_yticks(range(len(class_names)), class_names)
     axis.set(xlabel="predicted class", ylabel="true class")
     figure.colorbar(picture, ax=axis, label="share of the true class", shrink=0.8)
-    return figure
+    right = np.trace(matrix) / max(matrix.sum(), 1)
+    return Drawing(figure, f"Confusion matrix on {matrix.sum():,} test images, {right:.1%} right. {finding}")
+
+
+def predictions(data: ImageDataset, test: Evaluation, chosen: np.ndarray, what: str) -> Drawing:
+    """Draw some test images with the true class, the predicted class and how sure the model is.
+
+    Args:
+        data: whose test images they are.
+        test: what the model said about all of them.
+        chosen: (n,) indices; a dozen fit well.
+        what: which images these are, the beginning of a sentence.
+    """
+    labels, predicted = data.test_labels.cpu().numpy()[chosen], test.predictions.numpy()[chosen]
+    images = data.test_images[chosen].cpu().numpy()
+    right = int((labels == predicted).sum())
+    return Drawing(
+        plots.predictions(images, labels, predicted, test.confidences.numpy()[chosen], data.class_names),
+        f"{what}: {len(chosen)} images with true and predicted class, {right} of them right.",
+    )
+
+
+def accuracy_by_epoch(centralized: pd.DataFrame, alone: Sequence[pd.DataFrame]) -> Drawing:
+    """Draw the accuracy on the test images over the epochs: the centralized model's, and that of clients alone.
+
+    Args:
+        centralized: a row per epoch, with a column `test accuracy`.
+        alone: such a table for each of some clients.
+    """
+    series = {"centralized": centralized} | {f"local only, client {k}": table for k, table in enumerate(alone)}
+    ends = [f"{table['test accuracy'].iloc[-1]:.1%}" for table in series.values()]
+    return Drawing(
+        plots.curves(
+            {label: (table.index, table["test accuracy"]) for label, table in series.items()},
+            xlabel="epoch",
+            ylabel="accuracy on the test images",
+        ),
+        f"Test accuracy over {len(centralized)} epochs. Centralized training ends at {ends[0]}, {len(alone)} clients "
+        f"alone at {', '.join(ends[1:])}.",
+    )
 
 
 _SHOWN = 12
 
 
-def browse_predictions(
-    images: np.ndarray,
-    labels: np.ndarray,
-    predicted: np.ndarray,
-    confidences: np.ndarray,
-    class_names: Sequence[str],
-) -> None:
+def browse_predictions(data: ImageDataset, test: Evaluation) -> None:
     """Browse test images by true class, by right and wrong, and by the model's confidence.
 
     Args:
-        images: (n, channels, height, width) uint8.
-        labels, predicted: (n,) integers.
-        confidences: (n,) probabilities of the predicted classes.
-        class_names: one name per label.
+        data: whose test images they are.
+        test: what the model said about all of them.
     """
     everything = "all classes"
+    labels, predicted, confidences = data.test_labels.cpu().numpy(), test.predictions.numpy(), test.confidences.numpy()
 
     def draw(true_class: str, answers: str, surer_than: float) -> str:
         chosen = confidences >= surer_than
         if true_class != everything:
-            chosen &= labels == list(class_names).index(true_class)
+            chosen &= labels == data.class_names.index(true_class)
         if answers != "all":
             chosen &= (labels == predicted) == (answers == "right")
         found = np.flatnonzero(chosen)
@@ -86,16 +147,14 @@ def browse_predictions(
         if len(found) == 0:
             return line(f"No such image: {what}.")
         count = line(f"{len(found):,} of {len(labels):,} test images; the surest first.")
-        found = found[:_SHOWN]
-        return count + plots.image(
-            plots.predictions(images[found], labels[found], predicted[found], confidences[found], class_names),
-            alt=f"{len(found)} test images: {what}.",
-        )
+        shown = found[:_SHOWN]
+        picture = predictions(data, test, shown, what).figure
+        return count + Drawing(picture, f"{len(shown)} test images: {what}.").html()
 
     explore(
         draw,
         {
-            "true_class": ipywidgets.Dropdown(options=[everything, *class_names], description="true class"),
+            "true_class": ipywidgets.Dropdown(options=[everything, *data.class_names], description="true class"),
             "answers": ipywidgets.ToggleButtons(
                 options=["all", "right", "wrong"], value="wrong", description="answers"
             ),

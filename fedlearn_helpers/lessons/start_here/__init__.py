@@ -1,7 +1,8 @@
-"""The lesson of notebook 00: its parameters, exercises and figures."""
+"""The lesson of notebook 00: its parameters, exercises and figures, and the map of the workbook."""
 
+from fedlearn_helpers.lessons.common import contents
 from fedlearn_helpers.lessons.common.results import write_results
 from fedlearn_helpers.lessons.start_here import exercises, figures
 from fedlearn_helpers.lessons.start_here.parameters import check_parameters
 
-__all__ = ["check_parameters", "exercises", "figures", "write_results"]
+__all__ = ["check_parameters", "contents", "exercises", "figures", "write_results"]

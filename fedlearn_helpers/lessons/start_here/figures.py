@@ -1,6 +1,6 @@
 """The figures and the widget of notebook 00."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import ipywidgets
 import numpy as np
@@ -8,24 +8,20 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Circle, FancyArrowPatch, FancyBboxPatch
 
-from fedlearn_helpers import plots
 from fedlearn_helpers.lessons.common.widgets import explore, slider
-from fedlearn_helpers.plots import STYLES, new_figure
+from fedlearn_helpers.plots import STYLES, Drawing, curves, new_figure
+
+TrainLocally = Callable[[np.ndarray, np.ndarray, np.ndarray, int], np.ndarray]
+"""Maps weights, x, y and a number of steps to new weights."""
 
 _DATA = "#ffa90e"
-
-
 _MODEL = STYLES["federated"]["color"]
-
-
 _INK = "#1b1b1b"
-
-
 _CLIENT_X = (0.18, 0.5, 0.82)
 _SERVER_Y, _CLIENT_Y = 0.80, 0.22
 
 
-def three_ways() -> Figure:
+def three_ways() -> Drawing:
     """Draw the three places to train: all data in one centre, gradients sent, weights sent."""
     figure, axes = new_figure(11, 4.0, 1, 3)
     titles = ("1. One data centre", "2. Distributed training", "3. Federated learning")
@@ -42,10 +38,15 @@ def three_ways() -> Figure:
         for x in _CLIENT_X:
             _node(axis, x, _CLIENT_Y, "worker" if what == "gradients" else "client", data=True, model=True)
             _arrow(axis, (x, _CLIENT_Y + 0.13), (0.5, _SERVER_Y - 0.13), _MODEL, what if x == 0.5 else "", both=True)
-    return figure
+    return Drawing(
+        figure,
+        "Three diagrams. In one data centre, three sources send their data to the centre, which holds the model. In "
+        "distributed training and in federated learning every worker or client keeps its data and a copy of the model; "
+        "gradients travel at every step in the first, weights once per round in the second.",
+    )
 
 
-def one_round() -> Figure:
+def one_round() -> Drawing:
     """Draw the four steps of a round of federated averaging."""
     figure, axes = new_figure(12, 3.9, 1, 4)
     titles = ("1. Send", "2. Train", "3. Return", "4. Average")
@@ -68,7 +69,12 @@ def one_round() -> Figure:
                 _arrow(axis, (0.5, _SERVER_Y - 0.13), (x, _CLIENT_Y + 0.13), _MODEL)
             elif step == 2:
                 _arrow(axis, (x, _CLIENT_Y + 0.13), (0.5, _SERVER_Y - 0.13), _MODEL)
-    return figure
+    return Drawing(
+        figure,
+        "The four steps of a round. One: the server sends its model w to three clients. Two: each client trains its "
+        "copy on its own data, which gives w1, w2 and w3. Three: the clients return these models; the data stay. "
+        "Four: the server averages them into the new global model.",
+    )
 
 
 def line_fits(
@@ -79,7 +85,7 @@ def line_fits(
     centralized: np.ndarray,
     errors: Sequence[float],
     error_of: Callable[[np.ndarray], float],
-) -> Figure:
+) -> Drawing:
     """Draw the toy federation: points and lines on the left, the federated error by round on the right.
 
     Args:
@@ -102,17 +108,48 @@ def line_fits(
     left.set(xlabel="x", ylabel="y", title=f"Lines after {len(errors) - 1} rounds")
     left.legend(fontsize=9)
     right.plot(errors, label="federated", **STYLES["federated"])
-    mean_alone = float(np.mean([error_of(line) for line in local_only]))
-    for name, height in (("local only", mean_alone), ("centralized", error_of(centralized))):
+    alone, pooled = float(np.mean([error_of(line) for line in local_only])), error_of(centralized)
+    for name, height in (("local only", alone), ("centralized", pooled)):
         label = f"{name}, mean of {len(local_only)}" if name == "local only" else name
         right.axhline(height, lw=2, label=label, **{**STYLES[name], "marker": ""})
     right.set(xlabel="round", ylabel="mean squared error on all points", title="Error of the global line")
     right.set(yscale="log")
     right.legend(fontsize=9)
-    return figure
+    return Drawing(
+        figure,
+        f"Left: the points of {len(clients_x)} clients, the line that each finds alone, the federated and the "
+        f"centralized line. Right: the error of the federated line on all points goes from {errors[0]:.2f} to "
+        f"{errors[-1]:.2f} in {len(errors) - 1} rounds; the centralized line has {pooled:.2f}, the clients alone "
+        f"{alone:.2f} on average.",
+    )
 
 
-class WeightSpace:
+def errors_by_steps(errors: Mapping[int, Sequence[float]], centralized_error: float) -> Drawing:
+    """Draw the error of the toy's global line by round, a curve for each number of local steps.
+
+    Args:
+        errors: by number of local steps, the error before the first and after every round.
+        centralized_error: the error of the best line for all points together.
+    """
+    *others, most = map(str, errors)
+    first, last = (
+        ", ".join(f"{path[when]:.{digits}f} with {_in_words(steps)}" for steps, path in errors.items())
+        for when, digits in ((1, 2), (-1, 3))
+    )
+    return Drawing(
+        curves(
+            {f"federated, {_in_words(steps)}": (range(len(path)), path) for steps, path in errors.items()},
+            xlabel="round",
+            ylabel="mean squared error on all points",
+            lines={"centralized": centralized_error},
+            log=True,
+        ),
+        f"Error by round for {', '.join(others)} and {most} local steps. After the first round: {first}; after "
+        f"{len(next(iter(errors.values()))) - 1} rounds: {last}; centralized: {centralized_error:.3f}.",
+    )
+
+
+class RoundMap:
     """One round of the toy federation, as a map of all lines: slope to the right, intercept upwards.
 
     Args:
@@ -121,13 +158,16 @@ class WeightSpace:
         start: (slope, intercept) of the global model when the round begins.
         local_steps: steps of each client.
         weights: how much each client counts in the average, >= 0, not all zero.
+
+    Attributes:
+        average: (slope, intercept) of the new global model.
     """
 
     def __init__(
         self,
         clients_x: Sequence[np.ndarray],
         clients_y: Sequence[np.ndarray],
-        train_locally: Callable[[np.ndarray, np.ndarray, np.ndarray, int], np.ndarray],
+        train_locally: TrainLocally,
         start: np.ndarray,
         local_steps: int,
         weights: Sequence[float],
@@ -143,8 +183,11 @@ class WeightSpace:
         self._x, self._y = np.concatenate(clients_x), np.concatenate(clients_y)
         self._best = np.polyfit(self._x, self._y, deg=1)
 
-    def draw(self, step: int) -> Figure:
+    def drawing(self, step: int) -> Drawing:
         """Draw the round up to step 1 (send), 2 (train) or 3 (average)."""
+        return Drawing(self._draw(step), self._describe(step))
+
+    def _draw(self, step: int) -> Figure:
         figure, axis = new_figure(7.5, 4.8)
         ends = np.concatenate([*self._paths, [self._best]])
         low, high = ends.min(axis=0) - 0.4, ends.max(axis=0) + 0.4
@@ -171,17 +214,16 @@ class WeightSpace:
             axis.plot(*self.average, label="new global model", markersize=11, **STYLES["federated"])
         axis.plot(*self._start, "*", color=_INK, markersize=13, label="global model, sent to all")
         axis.set(xlabel="slope", ylabel="intercept", xlim=(low[0], high[0]), ylim=(low[1], high[1]))
-        axis.set_title(f"Error on all points, and one round with {self._steps()}", fontsize=11)
+        axis.set_title(f"Error on all points, and one round with {_in_words(self._local_steps)}", fontsize=11)
         axis.legend(loc="best", fontsize=9, framealpha=0.9)
         return figure
 
-    def describe(self, step: int) -> str:
-        """Say what the drawing shows."""
+    def _describe(self, step: int) -> str:
         sent = f"The server sends slope {self._start[0]:.2f}, intercept {self._start[1]:.2f} to every client."
         if step == 1:
             return sent
         ends = "; ".join(f"client {k} to {path[-1][0]:.2f}, {path[-1][1]:.2f}" for k, path in enumerate(self._paths))
-        moved = f"{sent} In {self._steps()} the clients move: {ends}."
+        moved = f"{sent} In {_in_words(self._local_steps)} the clients move: {ends}."
         if step == 2:
             return moved
         weights = ", ".join(f"{weight:g}" for weight in self._weights)
@@ -191,11 +233,12 @@ class WeightSpace:
             f"has {self._error(self._best):.2f}."
         )
 
-    def _steps(self) -> str:
-        return f"{self._local_steps} local step{'' if self._local_steps == 1 else 's'}"
-
     def _error(self, line: Sequence[float]) -> float:
         return float(np.mean((line[0] * self._x + line[1] - self._y) ** 2))
+
+
+def _in_words(steps: int) -> str:
+    return f"{steps} local step{'' if steps == 1 else 's'}"
 
 
 def _client_marker(client: int) -> str:
@@ -242,12 +285,12 @@ _STEPS = ("1. send", "2. train", "3. average")
 def explore_one_round(
     clients_x: Sequence[np.ndarray],
     clients_y: Sequence[np.ndarray],
-    train_locally: Callable[[np.ndarray, np.ndarray, np.ndarray, int], np.ndarray],
+    train_locally: TrainLocally,
     start: np.ndarray,
     *,
     local_steps: int,
 ) -> None:
-    """Step through one round of the toy federation of notebook 00: the server sends, clients move, the server averages.
+    """Step through one round of the toy federation: the server sends, clients move, the server averages.
 
     Args:
         clients_x, clients_y: the points of each client.
@@ -257,9 +300,8 @@ def explore_one_round(
     """
 
     def draw(step: str, steps: int, **counts: int) -> str:
-        picture = WeightSpace(clients_x, clients_y, train_locally, start, steps, tuple(counts.values()))
-        shown = _STEPS.index(step) + 1
-        return plots.image(picture.draw(shown), alt=picture.describe(shown))
+        picture = RoundMap(clients_x, clients_y, train_locally, start, steps, tuple(counts.values()))
+        return picture.drawing(_STEPS.index(step) + 1).html()
 
     controls: dict[str, ipywidgets.Widget] = {
         "step": ipywidgets.ToggleButtons(options=_STEPS, value=_STEPS[-1], description="stage"),
