@@ -1,4 +1,4 @@
-"""When clients are there and how fast they are: devices, and the mod that lets a client come late or not at all."""
+"""Simulated devices, and the client mod that makes clients late or away."""
 
 from fedlearn_helpers.availability.devices import Devices, draw_devices
 from fedlearn_helpers.availability.mods import device_mod, timeline

@@ -1,6 +1,6 @@
-"""Devices that are slow, late or away: a seeded model of a round in simulated time.
+"""Devices that are slow, late or away: how long a round takes, in simulated time.
 
-Nothing waits here: how long a device *would* take is computed from its speed.
+Nothing waits here: a device's time is computed from its speed. A seed decides all that is random.
 """
 
 import math
@@ -19,12 +19,13 @@ Status = Literal["in time", "partial", "late", "away"]
 
 @dataclass(frozen=True)
 class Answer:
-    """What a device makes of one round.
+    """How a device takes part in one round.
 
     Attributes:
-        status: "in time" with all its steps; "partial": fewer steps, to be in time; "late": cut off; "away": not there.
-        steps: training steps that it takes and sends; 0 if it is late or away.
-        seconds: simulated time from the server's question to the answer; for a late device, when it would have come.
+        status: "in time": it takes all steps; "partial": it takes fewer, to be in time; "late": it misses the deadline;
+            "away": it is not there.
+        steps: training steps whose result arrives; 0 if the device is late or away.
+        seconds: simulated time from the server's message to the answer, also if that comes too late; 0 if it is away.
     """
 
     status: Status
@@ -67,27 +68,28 @@ class Devices:
         return len(self.seconds_per_step)
 
     def is_there(self, client: int, server_round: int) -> bool:
-        """Tell whether a device is there when a round begins; the same answer whenever it is asked."""
+        """Tell whether a device is there when a round begins. The same call always gives the same answer."""
         draw = np.random.default_rng(derive_seed(self.seed, "there", server_round, client)).random()
         return bool(draw < self.availability[client])
 
     def answer(
         self, client: int, server_round: int, steps: int, *, deadline: float | None = None, late: Late = "drop"
     ) -> Answer:
-        """Return what a device makes of a round in which it is asked for so many training steps.
+        """Return how a device takes part in a round.
 
         Args:
-            client, server_round: who and when.
-            steps: the work it is given, >= 1.
-            deadline: simulated seconds after which the server goes on; None means that it waits for all.
-            late: what a device does that cannot make it: "drop" sends nothing in time (FedAvg); "partial" takes as
-                many steps as it can and sends the result (FedProx).
+            client: number of the device.
+            server_round: number of the round.
+            steps: training steps that the device is asked for, >= 1.
+            deadline: simulated seconds after which the server goes on; None: it waits for all.
+            late: what happens when all steps take too long: "drop": the answer is lost (FedAvg); "partial": the device
+                takes as many steps as fit, and sends the result (FedProx).
 
         Raises:
             InputError: a deadline not above 0, or an unknown `late`.
         """
         check_deadline(deadline, late)
-        steps = int(steps)  # of NumPy's integers Flower takes none in a message
+        steps = int(steps)  # Flower's messages cannot hold NumPy's integers
         if not self.is_there(client, server_round):
             return Answer("away", 0, 0.0)
         transfer, step = float(self.seconds_per_transfer[client]), float(self.seconds_per_step[client])
@@ -101,13 +103,13 @@ class Devices:
 
 
 def steps_in_time(steps: int, seconds_per_step: float, seconds_per_transfer: float, deadline: float) -> int:
-    """Return how many of `steps` training steps fit between the transfers and the deadline; 0 if not even one does."""
+    """Return how many of `steps` training steps fit into the time that transfers leave; 0 if not even one does."""
     possible = math.floor((deadline - seconds_per_transfer) / seconds_per_step)
     return min(max(possible, 0), steps)
 
 
 def check_deadline(deadline: float | None, late: str) -> None:
-    """Check the rule of a round.
+    """Check the deadline of a round, and the rule for late devices.
 
     Raises:
         InputError: a deadline not above 0, or an unknown `late`.
@@ -128,7 +130,7 @@ def draw_devices(
     seconds_per_transfer: float = 2.0,
     seed: int,
 ) -> Devices:
-    """Draw devices: most are fast, some are slow, and each differs a little from the next.
+    """Draw devices at random: fast ones and slow ones, each with a speed of its own.
 
     Args:
         num_clients: >= 1.
@@ -137,7 +139,7 @@ def draw_devices(
         availability: probability of every device to be there when a round begins, in [0, 1].
         seconds_per_step: of a typical fast device; devices vary around it by a log-normal factor of 1.2.
         seconds_per_transfer: of every device.
-        seed: decides who is slow, and who is there when.
+        seed: decides which devices are slow, and in which rounds each is there.
 
     Raises:
         InputError: an argument out of range.
@@ -162,8 +164,8 @@ def draw_devices(
 def round_seconds(answers: Sequence[Answer], deadline: float | None) -> float:
     """Return how long the server waits in a round, in simulated seconds.
 
-    Until the last answer, or until the deadline if somebody was late or away: the server cannot know that nothing more
-    will come. Without a deadline it waits for all that are there, and knows at once who is away.
+    With a deadline: until the deadline if any client is late or away, since the server cannot know that nothing more
+    will come; otherwise until the last answer. Without a deadline: until the last answer of those that are there.
     """
     if deadline is not None and any(answer.status in ("late", "away") for answer in answers):
         return float(deadline)

@@ -1,4 +1,4 @@
-"""Simulated devices in front of real clients: a Flower mod that lets some be away, late, or do part of the work."""
+"""A Flower mod that puts simulated devices in front of clients: some are away, late, or do part of the work."""
 
 from __future__ import annotations  # the table's type is imported when the first table is made
 
@@ -16,7 +16,7 @@ from fedlearn_helpers.simulation.history import History
 if TYPE_CHECKING:
     import pandas as pd
 
-_NO_ANSWER = 100  # Flower keeps small numbers for its own reasons
+_NO_ANSWER = 100  # an error code that Flower does not use itself
 
 
 def device_mod(devices: Devices, steps: Sequence[int], *, deadline: float | None = None, late: Late = "drop") -> Mod:
@@ -55,16 +55,16 @@ def device_mod(devices: Devices, steps: Sequence[int], *, deadline: float | None
 def timeline(
     history: History, devices: Devices, steps: Sequence[int], *, deadline: float | None = None, late: Late = "drop"
 ) -> pd.DataFrame:
-    """Return what the rounds of a federation with `device_mod` cost, one row per round.
+    """Return who answered in the rounds of a federation with `device_mod`, and how long they took: a row per round.
 
     Columns: `asked`, `in time`, `partial`, `late`, `away` (numbers of clients), `seconds` (simulated), `clock`
-    (simulated seconds from the start to the end of the round), `note` (what a round without any answer means).
+    (simulated seconds from the start to the end of the round), `note` (says so where no client answered).
 
     Args:
         history: of the federation.
         devices, steps, deadline, late: as they were given to `device_mod`.
     """
-    import pandas as pd  # a third of a second
+    import pandas as pd  # takes a third of a second
 
     asked = history.clients.query("phase == 'train'")
     rows: list[dict[str, Any]] = []
@@ -77,14 +77,14 @@ def timeline(
         statuses = [answer.status for answer in answers]
         seconds = round_seconds(answers, deadline)
         clock += seconds
-        nobody = not {"in time", "partial"} & set(statuses)
+        answered = bool({"in time", "partial"} & set(statuses))
         rows.append(
             {"round": server_round, "asked": len(answers)}
             | {status: statuses.count(status) for status in ("in time", "partial", "late", "away")}
             | {
                 "seconds": seconds,
                 "clock": clock,
-                "note": "nobody answered: the model stays as it was" if nobody else "",
+                "note": "" if answered else "nobody answered: the model stays as it was",
             }
         )
     return pd.DataFrame(rows).set_index("round")

@@ -1,7 +1,7 @@
-"""Which client holds which examples: as equal as possible, or unequal in one of the ways that real clients are.
+"""Partition rules: they decide which client holds which examples.
 
-Every rule returns one sorted int64 array of indices per client. They are disjoint, cover the data, and depend on the
-seed alone.
+Every rule returns one sorted int64 array of indices per client. The arrays are disjoint and cover the
+data. The same seed always gives the same partition.
 """
 
 from fedlearn_helpers.partition.dirichlet import dirichlet

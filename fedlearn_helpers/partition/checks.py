@@ -1,4 +1,4 @@
-"""What every partition asks of its arguments, and how it turns sizes into parts."""
+"""What several partition rules need: checks of arguments, and functions that turn sizes into parts."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -11,10 +11,10 @@ _DRAWS = 200
 
 
 def check_clients(num_clients: int, num_examples: int, min_size: int = 1) -> None:
-    """Check that every client can have `min_size` of the examples.
+    """Check that there are `min_size` examples for every client.
 
     Raises:
-        InputError: it cannot, or min_size is below 1.
+        InputError: there are too few examples, or min_size is below 1.
     """
     if not 1 <= num_clients <= num_examples:
         raise InputError(f"num_clients must be between 1 and the {num_examples} training examples, got {num_clients}")

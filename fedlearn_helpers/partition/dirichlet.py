@@ -11,11 +11,11 @@ def dirichlet(labels: np.ndarray, num_clients: int, *, alpha: float, seed: int, 
 
     For every class k in turn, p_k ~ Dir_N(alpha), and client j gets the share p_kj of its examples. A client that holds
     an equal share of all examples already gets nothing more: its p_kj is set to 0 before p_k is normalized. A large
-    alpha gives nearly the IID partition, a small one gives each class to few clients. Sizes vary, too.
+    alpha gives nearly the IID partition, a small one gives each class to few clients. Clients differ in size, too.
 
-    There are several "Dirichlet partitions". This one is that of NIID-Bench (Li et al. 2022,
-    https://arxiv.org/abs/2102.02079), of PFLlib, and of Flower's `DirichletPartitioner`. Others draw the classes of
-    each client and keep its size, which for the same alpha is more or less skewed.
+    There are several "Dirichlet partitions". This is the one of NIID-Bench (Li et al. 2022,
+    https://arxiv.org/abs/2102.02079), of PFLlib, and of Flower's `DirichletPartitioner`. Others draw the mixture of
+    each client and keep all sizes equal; with the same alpha they are more or less skewed than this one.
 
     Args:
         labels: (n,) integers, the class of each example.
@@ -49,7 +49,7 @@ def _draw_counts(rng: np.random.Generator, class_sizes: np.ndarray, num_clients:
     equal_share = class_sizes.sum() / num_clients
     for row, size in enumerate(class_sizes):
         shares = rng.dirichlet(np.full(num_clients, alpha)) * (held < equal_share)
-        if shares.sum() == 0:  # the few clients with a share are full, or all shares are too small for a float
+        if shares.sum() == 0:  # all clients with a share are full, or the shares are too small for a float
             shares = (held < equal_share) / (held < equal_share).sum()
         counts[row] = whole_sizes(shares / shares.sum(), size)
         held += counts[row]

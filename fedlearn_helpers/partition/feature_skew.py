@@ -1,4 +1,4 @@
-"""Feature skew: the same classes for everybody, but every client has its own camera."""
+"""Feature skew: all clients have the same classes, but their images look different, as if from other cameras."""
 
 import math
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ FEATURE_SKEWS = {
 
 
 def feature_skew(images: Tensor, parts: Sequence[np.ndarray], *, kind: str, strength: float, seed: int) -> Tensor:
-    """Change the images of every client in its own way: nothing at client 0, everything at the last client.
+    """Change the images of every client by its own strength: 0 at client 0, the full strength at the last client.
 
     Client i of N gets `strength · i / (N - 1)`; noise that grows from client to client is that of NIID-Bench (Li et al.
     2022, https://arxiv.org/abs/2102.02079), section 4.2.
@@ -27,7 +27,7 @@ def feature_skew(images: Tensor, parts: Sequence[np.ndarray], *, kind: str, stre
         images: (n, channels, height, width) uint8; stays as it is.
         parts: one array of indices per client, disjoint.
         kind: a key of `FEATURE_SKEWS`.
-        strength: what the last client gets, >= 0; `FEATURE_SKEWS` has the units.
+        strength: of the last client's change, >= 0; `FEATURE_SKEWS` has the units.
         seed: of the noise.
 
     Returns:
@@ -51,7 +51,7 @@ def feature_skew(images: Tensor, parts: Sequence[np.ndarray], *, kind: str, stre
 
 def _change(images: Tensor, kind: str, amount: float, seed: int) -> Tensor:
     if kind == "rotation":
-        from torchvision.transforms.functional import InterpolationMode, rotate  # half a second
+        from torchvision.transforms.functional import InterpolationMode, rotate  # takes half a second
 
         return rotate(images, amount, InterpolationMode.BILINEAR)
     if kind == "brightness":

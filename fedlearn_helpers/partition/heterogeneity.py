@@ -1,4 +1,4 @@
-"""How different the clients are: distances between their mixtures of classes and that of all clients."""
+"""How different clients are: the distance of each client's mixture of classes to that of all clients."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -65,7 +65,7 @@ def heterogeneity(counts: np.ndarray) -> Heterogeneity:
     divergence = (_relative_entropy(clients, middle) + _relative_entropy(all_clients, middle)) / 2
     return Heterogeneity(
         total_variation=np.abs(clients - all_clients).sum(axis=1) / 2,
-        jensen_shannon=np.sqrt(np.maximum(divergence, 0)),  # rounding can leave -1e-17
+        jensen_shannon=np.sqrt(np.maximum(divergence, 0)),  # rounding errors can make it -1e-17
         sizes=sizes,
     )
 

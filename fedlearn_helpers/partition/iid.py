@@ -1,4 +1,4 @@
-"""The IID partition: every client sees the same mixture."""
+"""The IID partition: all clients have the same mixture of classes, up to chance."""
 
 import numpy as np
 
@@ -17,8 +17,7 @@ def iid(num_examples: int, num_clients: int, *, seed: int) -> list[np.ndarray]:
         seed: decides who gets what.
 
     Returns:
-        One sorted int64 array of indices per client; they are disjoint, cover the data, and
-        their sizes differ by at most one.
+        One sorted int64 array of indices per client; their sizes differ by at most one.
 
     Raises:
         InputError: num_clients below 1 or above num_examples.

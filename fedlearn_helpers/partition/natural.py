@@ -1,4 +1,4 @@
-"""Natural groups: a client for every hospital, writer or country that the data come from."""
+"""Natural groups: one client per hospital, writer or country that the data come from."""
 
 import numpy as np
 
@@ -6,13 +6,13 @@ from fedlearn_helpers.errors import InputError
 
 
 def by_group(group_ids: np.ndarray) -> list[np.ndarray]:
-    """Make a client of every group.
+    """Return one part per group.
 
     Args:
         group_ids: (n,) the group of each example: numbers or texts.
 
     Returns:
-        One part per group, in the order of the sorted ids.
+        One sorted array of indices per group, in the order of the sorted ids.
 
     Raises:
         InputError: no examples, or not one id per example.

@@ -10,8 +10,8 @@ from fedlearn_helpers.partition.rule import PartitionRule
 def classes_per_client(labels: np.ndarray, num_clients: int, *, num_classes_each: int, seed: int) -> list[np.ndarray]:
     """Give every client examples of `num_classes_each` classes only.
 
-    Client i gets class i mod K first, so that every class has an owner, and further classes at random; a class that
-    would be left without an owner comes before the others. The examples of a class are shared out equally among its
+    Client i gets class i mod K first, and further classes at random. Classes without an owner come before the others,
+    so that every class has one. The examples of a class are shared out equally among its
     owners. It is the rule of NIID-Bench (Li et al. 2022, https://arxiv.org/abs/2102.02079); "two classes a client" goes
     back to McMahan et al. 2017.
 

@@ -1,4 +1,4 @@
-"""Quantity skew: the same mixture for everybody, but much of it for some and little for others."""
+"""Quantity skew: all clients have the same mixture of classes, but some have many examples and others few."""
 
 import numpy as np
 

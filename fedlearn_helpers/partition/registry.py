@@ -1,4 +1,4 @@
-"""All partition rules by name. A new one is a file beside this one, and a line here."""
+"""All partition rules by name. A new rule is a file beside this one, and a line here."""
 
 from dataclasses import dataclass
 
@@ -50,7 +50,7 @@ def parse_partition(text: str) -> Partition:
     """Read a partition such as "iid", "dirichlet:0.1", "pathological:2" or "quantity:0.5".
 
     Raises:
-        InputError: an unknown name, or no number where one belongs.
+        InputError: an unknown name, or a number that is missing, wrong or not wanted.
     """
     name = text.partition(":")[0]
     if name not in PARTITIONS:
@@ -62,16 +62,16 @@ def parse_partition(text: str) -> Partition:
 def make_partition(
     name: str, labels: np.ndarray, num_clients: int, *, min_size: int = 10, seed: int, **numbers: float
 ) -> list[np.ndarray]:
-    """Make a partition by name, with whatever number its rule takes.
+    """Make a partition by the name of its rule.
 
     Args:
         name: a key of `PARTITIONS`.
         labels, num_clients, min_size, seed: as in `Partition.make`.
-        numbers: by the rules' arguments, such as `alpha=0.5, classes_per_client=2`; those of other rules are left out,
-            and a missing one is the rule's default.
+        numbers: by the rules' arguments, such as `alpha=0.5, classes_per_client=2`. The rule takes its own; if that is
+            missing, its default.
 
     Raises:
-        InputError: an unknown name, a number that no rule takes, or what the rule itself raises.
+        InputError: an unknown name, a number that no rule takes, or a partition that cannot be made.
     """
     if name not in PARTITIONS:
         raise InputError(f"partition must be {', '.join(map(repr, PARTITIONS))}, got {name!r}")

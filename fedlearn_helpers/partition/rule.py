@@ -1,4 +1,4 @@
-"""What a partition rule is: its name, its number, one line of help, and what makes the partition."""
+"""What a partition rule is: a name, a number, one line of help, and a function."""
 
 import math
 from collections.abc import Callable
@@ -14,14 +14,14 @@ MakeParts = Callable[[np.ndarray, int, float, int, int], list[np.ndarray]]
 
 @dataclass(frozen=True)
 class PartitionRule:
-    """A rule by which examples are dealt out to clients, for parameters and for the command line.
+    """A rule by which examples are dealt out to clients.
 
     Attributes:
-        name: by which it is asked for.
+        name: in parameters and on the command line.
         help: what clients get, in one line.
         make: returns one sorted array of indices per client.
         argument: the name of its number; None if it takes none.
-        default: what the number is if nothing is said.
+        default: of the number.
         whole: whether the number must be a whole one.
     """
 
@@ -41,7 +41,7 @@ class PartitionRule:
         """Return the number behind the colon in a text such as "dirichlet:0.1"; 0 for a rule that takes none.
 
         Raises:
-            InputError: no number > 0, not a whole one where it must be, or one that the rule does not take.
+            InputError: the number is missing, not > 0, not whole where it must be, or not wanted.
         """
         _, colon, number = text.partition(":")
         if self.argument is None:

@@ -1,4 +1,4 @@
-"""What one client holds: examples to train on, and examples to measure on."""
+"""A client's data: examples to train on, and examples to measure on."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -28,9 +28,9 @@ def split_train_validation(
 
     Args:
         parts: one array of indices per client, each with at least two entries.
-        validation_fraction: share kept for validation, in (0, 1); at least one example goes to each side.
+        validation_fraction: share kept for validation, in (0, 1); each part gets at least one example.
         seed: decides the split.
-        labels: (n,) the class of each example of the data set. With them both sides of a client's data have its
+        labels: (n,) the class of each example of the data set. With them both parts of a client's data have its
             mixture of classes, as closely as whole numbers allow; without them, on average.
 
     Raises:
@@ -56,7 +56,7 @@ def split_train_validation(
 
 
 def _spread_classes(order: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Reorder examples so that every stretch from the start has the mixture of classes of the whole."""
+    """Reorder examples so that the first n, for any n, have nearly the mixture of classes of all."""
     classes, sizes = np.unique(labels, return_counts=True)
     places = np.empty(len(order))
     for k, size in zip(classes, sizes, strict=True):

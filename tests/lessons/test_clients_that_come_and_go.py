@@ -12,7 +12,6 @@ from fedlearn_helpers import plots
 from fedlearn_helpers.availability.devices import Devices, draw_devices
 from fedlearn_helpers.errors import InputError
 from fedlearn_helpers.lessons.clients_that_come_and_go import figures
-from fedlearn_helpers.lessons.common import widgets
 
 
 def share_in_time(seconds):
@@ -85,23 +84,23 @@ DEVICES = Devices(np.array([0.5, 1.0, 2.0, 1.0]), np.full(4, 2.0), np.array([1.0
 
 
 def a_round(**rule):
-    return figures.RoundInTime(DEVICES, [0, 1, 2, 3], 1, 8, **rule)
+    return figures.one_round(DEVICES, [0, 1, 2, 3], 1, 8, **rule)
 
 
 def test_a_round_says_who_is_in_time_and_how_long_it_lasts():
-    assert a_round().describe() == (
+    assert a_round().alt == (
         "4 clients are asked, no deadline: 3 in time, 0 partial work, 0 late, 1 away. "
         "The round lasts 18.0 simulated seconds."
     )
-    assert a_round(deadline=7.0).describe() == (
+    assert a_round(deadline=7.0).alt == (
         "4 clients are asked, the deadline is after 7.0 seconds: 1 in time, 0 partial work, 2 late, 1 away. "
         "The round lasts 7.0 simulated seconds."
     )
-    assert "1 in time, 2 partial work, 0 late, 1 away" in a_round(deadline=7.0, late="partial").describe()
+    assert "1 in time, 2 partial work, 0 late, 1 away" in a_round(deadline=7.0, late="partial").alt
 
 
 def test_a_bar_for_every_client_that_is_there_and_lines_for_deadline_and_end():
-    figure = a_round(deadline=7.0).draw()
+    figure = a_round(deadline=7.0).figure
     (axis,) = figure.axes
     assert [bar.get_width() for bar in axis.patches] == [6.0, 10.0, 18.0]
     assert [text.get_text().strip() for text in axis.texts] == ["away"]
@@ -121,57 +120,86 @@ def test_a_round_with_an_impossible_deadline_is_refused():
 
 
 def test_devices_are_drawn_from_the_fastest_to_the_slowest():
-    left, right = figures.device_map(DEVICES, 8, 3, deadline=7.0).axes
+    drawing = figures.speed_and_availability(DEVICES, 8, 3, deadline=7.0)
+    left, right = drawing.figure.axes
     assert [label.get_text() for label in left.get_yticklabels()] == ["0", "1", "3", "2"]
     away = right.images[0].get_array()
     assert away.tolist() == [[False] * 3, [False] * 3, [True] * 3, [False] * 3]
+    assert drawing.alt == (
+        "Left: seconds that each of 4 devices takes for a round, from 6.0 to 18.0; 1 meet the deadline of 7.0 seconds. "
+        "Right: who is there in which of 3 rounds; a device is there in 75% of them on average."
+    )
 
 
 @pytest.mark.parametrize("count", [1, 200])
 def test_any_number_of_devices_can_be_drawn(count):
     devices = draw_devices(count, slow_share=0.5, slow_factor=10, seed=0)
-    assert figures.device_map(devices, 10, 30, deadline=4.0).axes
+    assert figures.speed_and_availability(devices, 10, 30, deadline=4.0).figure.axes
 
 
 def test_the_clock_of_several_seeds_is_a_mean_of_steps():
     runs = {"drop": [([0, 10, 20], [0.1, 0.2, 0.4]), ([0, 5, 30], [0.1, 0.4, 0.6])]}
-    (axis,) = figures.accuracy_by_clock(runs, {"centralized: 90%": 0.9}).axes
-    curve, line = axis.lines
+    drawing = figures.accuracy_by_clock(runs, local_only=0.2, centralized=0.9)
+    (axis,) = drawing.figure.axes
+    curve, local_only, centralized = axis.lines
     assert curve.get_xdata().tolist() == [0, 5, 10, 20], "up to where the first seed ends"
     assert curve.get_ydata().tolist() == pytest.approx([0.1, 0.25, 0.3, 0.4])
-    assert line.get_color() == plots.STYLES["centralized"]["color"]
+    assert local_only.get_color() == plots.STYLES["local only"]["color"]
+    assert (local_only.get_label(), local_only.get_ydata()[0]) == ("local only: 20.0%", 0.2)
+    assert centralized.get_color() == plots.STYLES["centralized"]["color"]
+    assert (centralized.get_label(), centralized.get_ydata()[0]) == ("centralized: 90.0%", 0.9)
     assert axis.get_xlabel() and axis.get_ylabel()
+    assert drawing.alt == (
+        "Test accuracy against simulated seconds, mean and range of 2 seeds. After the last round: "
+        "drop 50.0% after 25 seconds. Local only 20.0%, centralized 90.0%."
+    )
 
 
-def test_groups_are_marks_with_their_mean():
-    (axis,) = figures.grouped_dots({"a": {"x": [0.1, 0.3], "y": [0.5, 0.7]}}, xlabel="accuracy").axes
+@pytest.mark.parametrize(
+    ("draw", "alt"),
+    [
+        (
+            figures.accuracy_on_classes,
+            "Accuracy on the classes of the fast and of the slow clients, 2 seeds. Means: a 20.0% and 60.0%.",
+        ),
+        (
+            figures.accuracy_on_own_images,
+            "Accuracy on the clients' own validation images, means over fast and over slow clients: a 20.0% and 60.0%.",
+        ),
+        (
+            figures.accuracy_without_clients,
+            "Accuracy on the class of the lost clients and on all classes, 2 seeds. Means: a 20.0% and 60.0%.",
+        ),
+    ],
+)
+def test_groups_are_marks_with_their_mean(draw, alt):
+    drawing = draw({"a": {"x": [0.1, 0.3], "y": [0.5, 0.7]}})
+    (axis,) = drawing.figure.axes
     means = [line.get_xdata()[0] for line in axis.lines if line.get_label() in "xy"]
     assert means == pytest.approx([0.2, 0.6])
     assert [label.get_text() for label in axis.get_yticklabels()] == ["a"]
+    assert axis.get_xlabel().startswith("accuracy")
+    assert drawing.alt == alt
 
 
 # The widget
 
 
-def test_the_widget_follows_rule_and_deadline(monkeypatch):
-    boxes, alts = [], []
-    monkeypatch.setattr(widgets, "display", boxes.append)
-    monkeypatch.setattr(plots, "image", lambda figure, alt: alts.append(alt) or "")
-    figures.round_in_time(DEVICES, [0, 1, 2, 3], 1, 8, deadline=7.0)
-    rule, deadline, _ = boxes[0].children
-    assert "after 7.0 seconds: 1 in time, 0 partial work, 2 late, 1 away" in alts[-1]
-    rule.value = "partial work"
-    assert "1 in time, 2 partial work, 0 late, 1 away" in alts[-1]
-    deadline.value = 10.0
-    assert "after 10.0 seconds: 2 in time, 1 partial work, 0 late, 1 away" in alts[-1]
-    rule.value = "wait for all"
-    assert "no deadline: 3 in time" in alts[-1]
+def test_the_widget_follows_rule_and_deadline(screen):
+    figures.explore_one_round(DEVICES, [0, 1, 2, 3], 1, 8, deadline=7.0)
+    assert "after 7.0 seconds: 1 in time, 0 partial work, 2 late, 1 away" in screen.alts[-1]
+    screen.control("rule").value = "partial work"
+    assert "1 in time, 2 partial work, 0 late, 1 away" in screen.alts[-1]
+    screen.control("deadline, s").value = 10.0
+    assert "after 10.0 seconds: 2 in time, 1 partial work, 0 late, 1 away" in screen.alts[-1]
+    screen.control("rule").value = "wait for all"
+    assert "no deadline: 3 in time" in screen.alts[-1]
 
 
 @pytest.mark.browser
 def test_the_deadline_and_the_rule_of_a_round(opened, expect):
     page = opened("03_clients_that_come_and_go")
-    widget = cell(page, "figures.round_in_time(")
+    widget = cell(page, "figures.explore_one_round(")
     image = widget.locator("img")
     expect(image).to_have_attribute("alt", re.compile(r"the deadline is after [\d.]+ seconds: 4 in time, 0 partial"))
     before = image.get_attribute("alt")

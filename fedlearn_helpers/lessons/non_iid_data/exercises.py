@@ -13,11 +13,11 @@ _TOLERANCE = 0.1
 
 def _test_two_classes_distance(answer: Any) -> str:
     mistakes = {
-        0.2: "That is what the client shares with everybody: two classes of ten. The distance is the rest.",
+        0.2: "That is what the client has in common with all clients: two classes of ten. The distance is the rest.",
         1.6: "That is the sum of the absolute differences. Total variation is half of it.",
-        0.4: "Either take all ten classes and halve the sum, or take only those it has more of and halve nothing.",
-        0.9: "That is a client with one class. Two classes are a little nearer to everybody.",
-        1.0: "Distance 1 means nothing in common. These two classes are a fifth of everybody's images, too.",
+        0.4: "Either take all ten classes and halve the sum, or take only those that the client has more of and halve nothing.",
+        0.9: "That is a client with one class. Two classes are a little nearer to the mixture of all clients.",
+        1.0: "Distance 1 means nothing in common. But a fifth of all clients' images are of these two classes, too.",
     }
     value = round(number(answer), 9)
     if value in mistakes:
@@ -26,7 +26,7 @@ def _test_two_classes_distance(answer: Any) -> str:
         raise NotYet(
             f"{value:g} is not it. Ten differences: twice 0.5 against 0.1, and eight times 0 against 0.1. Half their sum."
         )
-    return "Eight tenths of its images would need another label before its mixture were everybody's."
+    return "Eight tenths of its images would need another label before its mixture were that of all clients."
 
 
 def deal_shards(labels: np.ndarray, num_clients: int, shards_each: int, seed: int) -> list[np.ndarray]:
@@ -99,7 +99,7 @@ two_classes_distance = Exercise(
     difficulty="easy",
     minutes=4,
     hints=(
-        "Write both mixtures down as ten numbers: the client's has two that are not 0, everybody's are all 0.1.",
+        "Write both mixtures down as ten numbers: the client's has two that are not 0, that of all clients has 0.1 ten times.",
         "Two differences of 0.4 and eight of 0.1; half their sum.",
     ),
     solution_code="prediction = (2 * abs(0.5 - 0.1) + 8 * abs(0 - 0.1)) / 2",
