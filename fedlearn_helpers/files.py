@@ -9,7 +9,7 @@ from typing import Any
 
 
 def write_whole(path: Path, content: str | bytes) -> None:
-    """Write a file, readable by everybody, completely or not at all; its folder is made if missing.
+    """Write a file, readable by all users, completely or not at all; its folder is made if missing.
 
     Args:
         path: replaced if it exists.

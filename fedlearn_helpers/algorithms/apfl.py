@@ -39,7 +39,7 @@ def step(
 
 
 def train_client(local: LocalTraining) -> RecordDict:
-    """Train the client's copy of the global model and its own model side by side."""
+    """Train the client's copy of the global model and its own model, on the same batches."""
     w, v = _train(local)
     local.state[OWN] = ArrayRecord(v)
     local.load(w)

@@ -105,7 +105,7 @@ def make_scenario(
     elif name == "darker":
         darker = feature_skew(dataset.train_images, parts, kind="brightness", strength=float(number), seed=seed)
         dataset = replace(dataset, train_images=darker)
-    order = np.random.default_rng(derive_seed(seed, "newcomers")).permutation(count)
+    order = np.random.default_rng(derive_seed(seed, "newcomers")).permutation(count)  # a name of a stream, kept
     shards = split_train_validation(parts, validation_fraction=validation_fraction, seed=seed, labels=labels)
     unseen = sorted(order[:num_unseen])
     members = [client for client in range(count) if client not in unseen]

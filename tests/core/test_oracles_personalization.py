@@ -556,8 +556,8 @@ def test_a_client_that_raises_once_keeps_the_state_it_had(noise, method):
 def test_clients_keep_something_and_measuring_does_not_change_it(noise, method, tmp_path):
     file = tmp_path / "run.checkpoint"
     run(method, noise, num_rounds=2, checkpoint=file)
-    facts_free = Checkpoint(file, {})
-    kept = {client: unpack(parcel)[OWN].to_torch_state_dict() for client, parcel in facts_free.states.items()}
+    without_key = Checkpoint(file, {})
+    kept = {client: unpack(packed)[OWN].to_torch_state_dict() for client, packed in without_key.states.items()}
     assert kept.keys() == {0, 1, 2}
     assert distance(kept[0], kept[1]) > 1e-4
     first, second = (_losses(run(method, noise, num_rounds=2, checkpoint=file)) for _ in range(2))

@@ -26,22 +26,22 @@ def test_what_comes_out_is_what_went_in(content):
 
 
 def test_copies_share_nothing_that_can_be_changed(content):
-    parcel = pack(content)
-    first, second = unpack(parcel), unpack(parcel)
+    packed = pack(content)
+    first, second = unpack(packed), unpack(packed)
     first["arrays"]["weights"].data = b""
     first["metrics"]["per-class"].append(4)
     first["config"]["many"].clear()
     del first["config"]["name"]
     first["more"] = MetricRecord({"loss": 1.0})
-    assert second == content == unpack(parcel)
+    assert second == content == unpack(packed)
 
 
 def test_arrays_are_shared_not_copied(content):
-    parcel = pack(content)
+    packed = pack(content)
     data = content["arrays"]["weights"].data
-    assert any(data is array for array in parcel.arrays)
-    assert unpack(parcel)["arrays"]["weights"].data is data
-    assert data not in parcel.frame
+    assert any(data is array for array in packed.arrays)
+    assert unpack(packed)["arrays"]["weights"].data is data
+    assert data not in packed.frame
 
 
 def test_the_same_bytes_twice_are_one_object_again():

@@ -84,7 +84,7 @@ def checked_exercise(source: str) -> tuple[str, str, str] | None:
 
 
 def read_unused(path: Path) -> NotebookNode:
-    """Read a notebook of the workbook as everybody should get it: without outputs.
+    """Read a notebook of the workbook as it is handed out: without outputs.
 
     Raises:
         InputError: somebody has tried an exercise, and a cell for an answer has no `...` in it.
