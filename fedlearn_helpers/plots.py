@@ -186,7 +186,7 @@ def client_strip(series: Mapping[str, Sequence[float]], *, ylabel: str) -> Figur
     axis.set(xlabel="client (the lines are means over clients)", ylabel=ylabel)
     if count <= 20:
         axis.set_xticks(range(count))
-    axis.legend(loc="best", framealpha=0.9)
+    figure.legend(loc="outside upper center", ncols=min(len(series), 4))  # inside it would cover clients
     return figure
 
 

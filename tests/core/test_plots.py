@@ -73,3 +73,9 @@ def test_a_logarithmic_axis_has_plain_numbers():
     figure = plots.curves({"x": ([0.1, 1, 10], [1, 2, 3])}, xlabel="alpha", ylabel="y", log_x=True)
     figure.canvas.draw()
     assert [label.get_text() for label in figure.axes[0].get_xticklabels()] == ["0.1", "1", "10"]
+
+
+def test_the_legend_of_clients_covers_none_of_them():
+    figure = plots.client_strip({"local only": [0.1, 0.2], "federated": [0.3, 0.4]}, ylabel="accuracy")
+    assert figure.axes[0].get_legend() is None
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["local only", "federated"]
