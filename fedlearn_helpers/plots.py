@@ -25,6 +25,7 @@ STYLES: dict[str, dict[str, Any]] = {
     "federated": {"color": "#3f90da", "marker": "o", "linestyle": "-"},
     "centralized": {"color": "#717581", "marker": "s", "linestyle": "--"},
 }
+Values = Sequence[float] | np.ndarray
 MORE_MARKERS = "^D<>Pp"
 OTHER_STYLE: dict[str, Any] = {"color": "#1b1b1b", "marker": ".", "linestyle": "-"}
 _STYLE: dict[str, Any] = {"axes.grid": True, "grid.alpha": 0.3, "axes.axisbelow": True, "font.size": 11}
@@ -124,7 +125,7 @@ def predictions(
 
 
 def curves(
-    series: Mapping[str, tuple[Sequence[float], Sequence[float] | Sequence[Sequence[float]]]],
+    series: Mapping[str, tuple[Values, Values | Sequence[Values]]],
     *,
     xlabel: str,
     ylabel: str,
@@ -151,10 +152,11 @@ def curves(
         drawn[style["color"]] += 1
         if repeats:
             style = {**style, "marker": MORE_MARKERS[(repeats - 1) % len(MORE_MARKERS)]}
-        if np.ndim(y) == 2:
-            axis.fill_between(x, np.min(y, axis=0), np.max(y, axis=0), color=style["color"], alpha=0.2, linewidth=0)
-            y = np.mean(y, axis=0)
-        axis.plot(x, y, label=label, markersize=6, linewidth=2, **style)
+        heights = np.array(y)
+        if heights.ndim == 2:
+            axis.fill_between(x, heights.min(axis=0), heights.max(axis=0), color=style["color"], alpha=0.2, linewidth=0)
+            heights = heights.mean(axis=0)
+        axis.plot(x, heights, label=label, markersize=6, linewidth=2, **style)
     for label, height in (lines or {}).items():
         style = style_of(label)
         axis.axhline(height, label=label, linewidth=2, **{**style, "marker": ""})
@@ -171,7 +173,7 @@ def curves(
     return figure
 
 
-def client_strip(series: Mapping[str, Sequence[float]], *, ylabel: str) -> Figure:
+def client_strip(series: Mapping[str, Values], *, ylabel: str) -> Figure:
     """Draw one value per client and way of learning, clients side by side.
 
     Args:

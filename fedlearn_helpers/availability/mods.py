@@ -12,6 +12,7 @@ from fedlearn_helpers.algorithms.local import MAX_STEPS
 from fedlearn_helpers.availability.devices import Devices, Late, check_deadline, round_seconds
 from fedlearn_helpers.errors import InputError
 from fedlearn_helpers.simulation.history import History
+from fedlearn_helpers.simulation.position import client_of, round_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -39,14 +40,14 @@ def device_mod(devices: Devices, steps: Sequence[int], *, deadline: float | None
         raise InputError(f"steps must have one entry per device ({len(devices)}), got {len(steps)}")
 
     def take_part(message: Message, context: Context, call_next: ClientAppCallable) -> Message:
-        client, server_round = context.node_config["partition-id"], message.content["config"]["server-round"]
+        client, server_round = client_of(context), round_of(message.content)
         answer = devices.answer(client, server_round, steps[client], deadline=deadline, late=late)
         if answer.status == "away":
             return Message(Error(_NO_ANSWER, "away"), reply_to=message)
         if answer.status == "late":
             reason = f"late: after {answer.seconds:.0f} s, and the deadline is {deadline:g} s"
             return Message(Error(_NO_ANSWER, reason), reply_to=message)
-        message.content["config"][MAX_STEPS] = answer.steps
+        message.content.config_records["config"][MAX_STEPS] = answer.steps
         return call_next(message, context)
 
     return take_part

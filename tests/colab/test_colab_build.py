@@ -344,3 +344,11 @@ def test_a_failing_pip_is_one_sentence():
         setup_cell.pip_install("--no-index", "--find-links", "/nowhere", "no-such-thing==1")
     assert str(caught.value).startswith("pip could not install --no-index")
     assert "no-such-thing==1" in str(caught.value) and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("name", "most"), [("00_start_here", 4000), ("02_federated_averaging", 4600)])
+def test_a_notebook_brings_few_lines_of_modules(name, most):
+    cells = nbformat.read(ROOT / "notebooks" / f"{name}.ipynb", as_version=4).cells
+    files = modules.files_behind([cell.source for cell in cells if cell.cell_type == "code"])
+    lines = sum(len(text.splitlines()) for path, text in files.items() if path.suffix == ".py")
+    assert 1000 < lines <= most

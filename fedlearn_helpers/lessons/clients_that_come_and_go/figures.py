@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import ipywidgets
 import numpy as np
@@ -9,19 +10,19 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from fedlearn_helpers.availability.devices import Answer, Devices, Late, round_seconds
+from fedlearn_helpers.availability.devices import Answer, Devices, Late, Status, round_seconds
 from fedlearn_helpers.lessons.common.widgets import WIDE, explore
 from fedlearn_helpers.plots import STYLES, Drawing, new_figure, percent
 
 _INK = "#1b1b1b"
-_LOOKS = {
+_LOOKS: dict[Status, dict[str, Any]] = {
     "in time": {"facecolor": STYLES["federated"]["color"], "edgecolor": _INK, "linewidth": 0.8},
     "partial": {"facecolor": "#b9d9f4", "edgecolor": _INK, "linewidth": 0.8, "hatch": "//"},
     "late": {"facecolor": "#e3e3e3", "edgecolor": STYLES["centralized"]["color"], "linewidth": 0.8, "hatch": ".."},
 }
 """Of a device's bar, by the status of its answer."""
-_LABELS = {"in time": "in time", "partial": "partial work, in time", "late": "late: cut off"}
-_IN_WORDS = {"in time": "in time", "partial": "partial work", "late": "late", "away": "away"}
+_LABELS: dict[Status, str] = {"in time": "in time", "partial": "partial work, in time", "late": "late: cut off"}
+_IN_WORDS: dict[Status, str] = {"in time": "in time", "partial": "partial work", "late": "late", "away": "away"}
 _RULES: dict[str, Late | None] = {"wait for all": None, "drop the late": "drop", "partial work": "partial"}
 _SERIES_STYLES = (
     {"color": "#3f90da", "marker": "o", "linestyle": "-"},
@@ -260,7 +261,7 @@ def explore_one_round(
 
     def draw(rule: str, deadline: float) -> str:
         late = _RULES[rule]
-        limits = {} if late is None else {"deadline": deadline, "late": late}
+        limits: dict[str, Any] = {} if late is None else {"deadline": deadline, "late": late}
         return one_round(devices, clients, server_round, steps, **limits).html()
 
     slowest = max(devices.seconds_per_transfer + steps * devices.seconds_per_step)

@@ -233,7 +233,7 @@ class RoundMap:
             f"has {self._error(self._best):.2f}."
         )
 
-    def _error(self, line: Sequence[float]) -> float:
+    def _error(self, line: np.ndarray | tuple[float, float]) -> float:
         return float(np.mean((line[0] * self._x + line[1] - self._y) ** 2))
 
 
