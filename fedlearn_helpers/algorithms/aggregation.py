@@ -37,8 +37,13 @@ def weighted_mean(states: Sequence[State], weights: Sequence[float]) -> dict[str
     """
     if not states or len(states) != len(weights):
         raise ValueError(f"need one weight per model, got {len(weights)} for {len(states)} models")
+    return weighted_sum(states, shares_of(weights))
+
+
+def shares_of(weights: Sequence[float]) -> list[float]:
+    """Return n_k / n for each weight n_k: what the client counts for."""
     total = sum(weights)
-    return weighted_sum(states, [weight / total for weight in weights])
+    return [weight / total for weight in weights]
 
 
 def weighted_sum(states: Sequence[State], factors: Sequence[float]) -> dict[str, Tensor]:
