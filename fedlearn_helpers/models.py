@@ -1,7 +1,7 @@
-"""The tutorial CNN, what it weighs, and the average of several copies of it."""
+"""The tutorial CNN, smaller networks, and what they weigh."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -110,24 +110,3 @@ def count_parameters(model: nn.Module) -> int:
 def count_bytes(model: nn.Module) -> int:
     """Return the bytes of all weights and buffers: what one copy of the model costs to send."""
     return sum(tensor.numel() * tensor.element_size() for tensor in model.state_dict().values())
-
-
-def average_models(states: Sequence[Mapping[str, Tensor]], examples: Sequence[float]) -> dict[str, Tensor]:
-    """Average state dicts entry by entry: sum_k (n_k / n) w_k, the server's step of FedAvg.
-
-    Source: McMahan et al. 2017, https://arxiv.org/abs/1602.05629, algorithm 1.
-
-    Args:
-        states: one state dict per client, all with the same names and shapes.
-        examples: n_k, the number of training examples of each client.
-
-    Raises:
-        ValueError: no states, or a different number of weights.
-    """
-    if not states or len(states) != len(examples):
-        raise ValueError(f"need one number of examples per model, got {len(examples)} for {len(states)} models")
-    total = sum(examples)
-    return {
-        name: sum(count / total * state[name] for state, count in zip(states, examples, strict=True))
-        for name in states[0]
-    }

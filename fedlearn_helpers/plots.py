@@ -9,6 +9,7 @@ import io
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import matplotlib.style
 import numpy as np
@@ -19,14 +20,14 @@ from matplotlib.figure import Figure
 # One colour, marker and line style per way of learning, in every notebook. The colours are from
 # petroff10, which stays distinct under colour-vision deficiencies; markers and line styles carry
 # the same distinction in greyscale.
-STYLES = {
+STYLES: dict[str, dict[str, Any]] = {
     "local only": {"color": "#bd1f01", "marker": "v", "linestyle": ":"},
     "federated": {"color": "#3f90da", "marker": "o", "linestyle": "-"},
     "centralized": {"color": "#717581", "marker": "s", "linestyle": "--"},
 }
 MORE_MARKERS = "^D<>Pp"
-OTHER_STYLE = {"color": "#1b1b1b", "marker": ".", "linestyle": "-"}
-_STYLE_SHEETS = ["petroff10", {"axes.grid": True, "grid.alpha": 0.3, "axes.axisbelow": True, "font.size": 11}]
+OTHER_STYLE: dict[str, Any] = {"color": "#1b1b1b", "marker": ".", "linestyle": "-"}
+_STYLE: dict[str, Any] = {"axes.grid": True, "grid.alpha": 0.3, "axes.axisbelow": True, "font.size": 11}
 _DOTS_PER_INCH = 110
 
 
@@ -77,7 +78,7 @@ def image(figure: Figure, alt: str) -> str:
     return f'<img alt="{html.escape(alt, quote=True)}" style="max-width:100%" src="data:image/png;base64,{data}"/>'
 
 
-def new_figure(width: float, height: float, rows: int = 1, columns: int = 1, **options: object) -> tuple[Figure, Axes]:
+def new_figure(width: float, height: float, rows: int = 1, columns: int = 1, **options: Any) -> tuple[Figure, Any]:
     """Return a figure in the workbook's style, and its axes (an array of them where there are several).
 
     Args:
@@ -85,7 +86,7 @@ def new_figure(width: float, height: float, rows: int = 1, columns: int = 1, **o
         rows, columns: the grid of axes.
         options: passed on to `Figure.subplots`.
     """
-    with matplotlib.style.context(_STYLE_SHEETS):
+    with matplotlib.style.context(["petroff10", _STYLE]):
         figure = Figure(figsize=(width, height), layout="constrained")
         return figure, figure.subplots(rows, columns, **options)
 
@@ -259,6 +260,6 @@ def draw_image(axis: Axes, image: np.ndarray) -> None:
     axis.imshow(image[0] if len(image) == 1 else image.transpose(1, 2, 0), cmap="gray", vmin=0, vmax=255)
 
 
-def style_of(label: str) -> dict[str, str]:
+def style_of(label: str) -> dict[str, Any]:
     """Return the style of the way of learning that a label starts with."""
     return next((style for name, style in STYLES.items() if label.startswith(name)), OTHER_STYLE)

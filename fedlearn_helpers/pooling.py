@@ -29,7 +29,7 @@ def quick_pooling(model: nn.Module) -> Iterator[None]:
     """Let the `nn.MaxPool2d(2)` in this model be quick inside the block, on a CPU; other pooling is left alone."""
     pools = [module for module in model.modules() if type(module) is nn.MaxPool2d and _is_two_by_two(module)]
     for pool in pools:
-        pool.forward = _pool
+        pool.forward = _pool  # type: ignore[method-assign, assignment]  # for the length of this block
     try:
         yield
     finally:

@@ -22,7 +22,7 @@ class Progress:
     """
 
     def __init__(self, total: int | None, label: str | None, stream: TextIO | None = None) -> None:
-        self.total, self.label, self.done, self.text = total, label, 0, ""
+        self.total, self.label, self.done, self.text = total, label, 0.0, ""
         self._stream = stream or sys.stderr
         self._handle = None
         self._last_drawn = 0.0
@@ -69,7 +69,7 @@ class Progress:
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        label = html.escape(self.label, quote=True)
+        label = html.escape(self.label or "", quote=True)
         bounds = f'max="{self.total}" value="{self.done}"' if self.total is not None else ""
         bar = f'<progress aria-label="{label}" style="width:14em" {bounds}></progress>'
         return f"<div>{bar} {html.escape(str(self))}</div>"

@@ -1,4 +1,4 @@
-"""What tests of several folders share: the site, built once."""
+"""What tests of several folders share: the order, and the site, built once."""
 
 import sys
 from pathlib import Path
@@ -7,6 +7,12 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "docs"))
+pytest_plugins = ["browser_plugin"]
+
+
+def pytest_collection_modifyitems(items):
+    """The quick tests first; those in a browser last: Playwright leaves an event loop running in the process."""
+    items.sort(key=lambda item: 2 if item.get_closest_marker("browser") else bool(item.get_closest_marker("notebook")))
 
 
 @pytest.fixture(scope="session")

@@ -6,6 +6,7 @@ form (a median, a trimmed mean) can take its place: `federate("fedavg", …, agg
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -29,33 +30,16 @@ def weighted_mean(states: Sequence[State], weights: Sequence[float]) -> dict[str
         states: w_k, one state per client, all with the same names and shapes.
         weights: n_k, for FedAvg the number of training examples of each client; not all zero.
 
-    Returns:
-        An entry of the same dtype for each name; integers, such as BatchNorm's counter, are rounded down.
-
     Raises:
         ValueError: no states, or a different number of weights.
     """
     if not states or len(states) != len(weights):
         raise ValueError(f"need one weight per model, got {len(weights)} for {len(states)} models")
-    return weighted_sum(states, shares_of(weights))
-
-
-def shares_of(weights: Sequence[float]) -> list[float]:
-    """Return n_k / n for each weight n_k: what the client counts for."""
     total = sum(weights)
-    return [weight / total for weight in weights]
-
-
-def weighted_sum(states: Sequence[State], factors: Sequence[float]) -> dict[str, Tensor]:
-    """Return sum_k factor_k state_k, entry by entry, summed in the order of the states."""
-    result = {}
-    for name, first in states[0].items():
-        exact = first.dtype if first.is_floating_point() else torch.float64
-        total = first.to(exact) * factors[0]
-        for state, factor in zip(states[1:], factors[1:], strict=True):
-            total += state[name].to(exact) * factor
-        result[name] = total.to(first.dtype)
-    return result
+    return {  # `sum` begins with 0, hence the type
+        name: sum(weight / total * state[name] for state, weight in zip(states, weights, strict=True))  # type: ignore[misc]
+        for name in states[0]
+    }
 
 
 def uniform_mean(states: Sequence[State], weights: Sequence[float] = ()) -> dict[str, Tensor]:
@@ -120,7 +104,9 @@ class Averaging(FedAvg):
             return None, None
         answers = [self._read(reply.content, *extras[id(reply)]) for reply in valid]
         metrics = self.train_metrics_aggr_fn([reply.content for reply in valid], self.weighted_by_key)
-        return ArrayRecord(self.combine(answers)), metrics
+        dtypes = {name: tensor.dtype for name, tensor in state_of(self.sent).items()}
+        combined = {name: tensor.to(dtypes[name]) for name, tensor in self.combine(answers).items()}
+        return ArrayRecord(combined), metrics
 
     def combine(self, answers: Sequence[Answer]) -> dict[str, Tensor]:
         """Return the new model.
@@ -130,27 +116,28 @@ class Averaging(FedAvg):
         """
         return self.aggregator([answer.state for answer in answers], [answer.weight for answer in answers])
 
-    def _take_extras(self, content: RecordDict) -> tuple[dict[str, State], dict[str, float]]:
+    def _take_extras(self, content: RecordDict) -> tuple[Mapping[str, State], Mapping[str, float]]:
         """Take what Flower's check of replies does not know out of a reply."""
         records = {name: state_of(content.array_records[name]) for name in self.extra_records}
         for name in records:
             del content[name]
-        metrics = content.metric_records["metrics"] if self.extra_metrics else {}
+        metrics: Any = content.metric_records["metrics"] if self.extra_metrics else {}
         return records, {name: float(metrics.pop(name)) for name in self.extra_metrics}
 
     def _read(self, content: RecordDict, extras: Mapping[str, State], metrics: Mapping[str, float]) -> Answer:
-        (arrays,), (numbers,) = content.array_records.values(), content.metric_records.values()
+        (arrays,) = content.array_records.values()
+        numbers: dict[str, Any] = dict(*content.metric_records.values())
         return Answer(state_of(arrays), float(numbers[self.weighted_by_key]), {**numbers, **metrics}, extras)
 
 
-def averaging(strategy: type[FedAvg]) -> type[FedAvg]:
+def averaging(strategy: type[FedAvg]) -> Callable[..., FedAvg]:
     """Return a strategy of Flower's that leaves averaging to an aggregator, and whose models keep their dtypes.
 
     Flower's FedAdam and its kin take the average from `FedAvg` and go on from there; `Averaging` takes its place. Some
     of them compute in float64, and would send it.
     """
 
-    class OfAverages(strategy, Averaging):
+    class OfAverages(strategy, Averaging):  # type: ignore[misc, valid-type]  # a class made for this strategy
         def aggregate_train(
             self, server_round: int, replies: Iterable[Message]
         ) -> tuple[ArrayRecord | None, MetricRecord | None]:

@@ -1,6 +1,7 @@
 """Steps on dictionaries of parameters, for algorithms that need gradients at other points than the model's own."""
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -28,7 +29,7 @@ def hessian_times(
     """
     leaves = {name: tensor.detach().requires_grad_() for name, tensor in parameters.items()}
     slopes = torch.autograd.grad(loss(leaves, batch), list(leaves.values()), create_graph=True)
-    product = sum((slope * vector[name]).sum() for name, slope in zip(leaves, slopes, strict=True))
+    product: Any = sum((slope * vector[name]).sum() for name, slope in zip(leaves, slopes, strict=True))
     return dict(zip(leaves, torch.autograd.grad(product, list(leaves.values())), strict=True))
 
 

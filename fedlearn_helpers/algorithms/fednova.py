@@ -16,15 +16,7 @@ from collections.abc import Sequence
 from flwr.app import RecordDict
 from torch import Tensor
 
-from fedlearn_helpers.algorithms.aggregation import (
-    Answer,
-    Averaging,
-    State,
-    shares_of,
-    state_of,
-    weighted_mean,
-    weighted_sum,
-)
+from fedlearn_helpers.algorithms.aggregation import Answer, Averaging, State, state_of, weighted_mean
 from fedlearn_helpers.algorithms.algorithm import Algorithm
 from fedlearn_helpers.algorithms.local import LocalTraining
 
@@ -50,16 +42,22 @@ class FedNova(Averaging):
         """Average the clients' changes per step, then take as many steps as the clients did on average."""
         w = state_of(self.sent)
         weights, norms = [answer.weight for answer in answers], [answer.metrics[NORM] for answer in answers]
+        shares = [weight / sum(weights) for weight in weights]
         changes = [{name: w[name] - answer.state[name] for name in w} for answer in answers]
-        direction = self._per_step(changes, weights, norms)
-        tau_eff = sum(share * norm for share, norm in zip(shares_of(weights), norms, strict=True))
+        direction = self._per_step(changes, weights, shares, norms)
+        tau_eff = sum(share * norm for share, norm in zip(shares, norms, strict=True))
         return {name: w[name] - tau_eff * direction[name] for name in w}
 
-    def _per_step(self, changes: Sequence[State], weights: Sequence[float], norms: Sequence[float]) -> State:
-        """Combine the d_i."""
-        if self.aggregator is weighted_mean:  # one factor for each w_i: rounded once
-            factors = [share / norm for share, norm in zip(shares_of(weights), norms, strict=True)]
-            return weighted_sum(changes, factors)
+    def _per_step(
+        self, changes: Sequence[State], weights: Sequence[float], shares: Sequence[float], norms: Sequence[float]
+    ) -> State:
+        """Combine the d_i: by the sum of the equation, or by another aggregator than the default."""
+        if self.aggregator is weighted_mean:  # one factor for each change, so that it is rounded once
+            factors = [share / norm for share, norm in zip(shares, norms, strict=True)]
+            return {
+                name: sum(factor * change[name] for factor, change in zip(factors, changes, strict=True))  # type: ignore[misc]
+                for name in changes[0]
+            }
         steps = [
             {name: tensor / norm for name, tensor in change.items()}
             for change, norm in zip(changes, norms, strict=True)

@@ -36,8 +36,8 @@ def first_models(model: nn.Module, clusters: int, seed: int) -> list[dict[str, T
     for cluster in range(1, clusters):
         with seeded(derive_seed(seed, "cluster", cluster)):
             for module in model.modules():
-                if hasattr(module, "reset_parameters"):
-                    module.reset_parameters()
+                if reset := getattr(module, "reset_parameters", None):
+                    reset()
         states.append({name: tensor.clone() for name, tensor in model.state_dict().items()})
     model.load_state_dict(given)
     return states

@@ -16,6 +16,7 @@ from fedlearn_helpers.data import Dataset
 from fedlearn_helpers.errors import InputError
 from fedlearn_helpers.partition import Shard
 from fedlearn_helpers.seeds import derive_seed
+from fedlearn_helpers.simulation.position import client_of, round_of
 from fedlearn_helpers.training import Evaluation, evaluate, train
 
 MAX_STEPS = "max-steps"  # in a message's config: the client takes so many steps and no more
@@ -104,8 +105,7 @@ class LocalTraining:
         self.content, self.config, self.state = message.content, message.content.config_records["config"], context.state
         self.model, self.local_config, self.steps = model, local_config, 0
         self.dataset, self.shard = dataset, shard
-        client = int(context.node_config["partition-id"])
-        self._seed = derive_seed(seed, purpose, self.config["server-round"], client)
+        self._seed = derive_seed(seed, purpose, round_of(self.content), client_of(context))
         self._loss: float | None = None
         received: Mapping[str, Tensor] = self.received.to_torch_state_dict()
         if first is not None:
@@ -231,7 +231,7 @@ class LocalTraining:
             known = {"loss": self._loss} | known
         received = self.received
         weights = {name: tensor for name, tensor in self.model.state_dict().items() if name in received}
-        return RecordDict({"arrays": ArrayRecord(weights), "metrics": MetricRecord(known | metrics)})
+        return RecordDict({"arrays": ArrayRecord(weights), "metrics": MetricRecord({**known, **metrics})})
 
 
 def tensors(record: RecordDict, key: str, like: Mapping[str, Tensor]) -> dict[str, Tensor]:

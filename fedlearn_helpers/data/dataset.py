@@ -120,7 +120,8 @@ class ImageDataset:
     @property
     def image_shape(self) -> tuple[int, int, int]:
         """(channels, height, width) of one image."""
-        return tuple(self.train_images.shape[1:])
+        channels, height, width = self.train_images.shape[1:]
+        return channels, height, width
 
     def to(self, device: torch.device | str) -> "ImageDataset":
         """Return the data set with its tensors on `device`, still uint8; on the same device nothing is copied."""

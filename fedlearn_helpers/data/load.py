@@ -83,7 +83,8 @@ def local_folder(name: str) -> Path | None:
 
 def _load_local(name: str, folder: Path) -> Decoded:
     if name == "cifar10" and (files := sources.find_parquet(folder)):
-        return cached(name, files_key(files), lambda scratch: sources.read_parquet(*files, f"Read from {folder}."))
+        train, test = files
+        return cached(name, files_key(files), lambda scratch: sources.read_parquet(train, test, f"Read from {folder}."))
     if files := sources.torchvision_files(name, folder):
         try:
             return cached(name, files_key(files), lambda scratch: sources.read_torchvision(name, folder, fetch=False))

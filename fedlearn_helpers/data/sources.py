@@ -73,8 +73,12 @@ def cut_fashion(whole: Decoded) -> Decoded:
         InputError: they are not the same.
     """
     train, test = _FASHION_COUNTS
-    arrays = [whole.train_images[:train], whole.train_labels[:train]]
-    arrays += [whole.test_images[:test], whole.test_labels[:test]]
+    arrays = (
+        whole.train_images[:train],
+        whole.train_labels[:train],
+        whole.test_images[:test],
+        whole.test_labels[:test],
+    )
     digest = fashion_sha256(*arrays)
     if digest != _FASHION_SHA256:
         raise InputError(f"fashion-mnist must begin with the images of SHA-256 {_FASHION_SHA256}, got {digest}")
@@ -86,15 +90,15 @@ def fashion_sha256(*arrays: np.ndarray) -> str:
     """Return one hash of images and labels, taken as bytes."""
     hashed = hashlib.sha256()
     for array in arrays:
-        hashed.update(np.ascontiguousarray(array, dtype=np.uint8))
+        hashed.update(np.ascontiguousarray(array, dtype=np.uint8).data)
     return hashed.hexdigest()
 
 
 def find_parquet(folder: Path) -> list[Path]:
     """Return the train and the test file of CIFAR-10 in the Hub's layout below `folder`, or nothing."""
     patterns = (Path(name).stem + "*.parquet" for name in _HUB_FILES)  # older copies have a hash behind the number
-    found = [next(iter(sorted(folder.rglob(pattern))), None) for pattern in patterns]
-    return [] if None in found else found
+    found = [sorted(folder.rglob(pattern))[:1] for pattern in patterns]
+    return [path for paths in found for path in paths] if all(found) else []
 
 
 def read_parquet(train_file: Path, test_file: Path, origin: str) -> Decoded:
@@ -134,7 +138,8 @@ def download_cifar10(scratch: Path) -> Decoded:
     endpoint = (os.environ.get("HF_ENDPOINT") or "https://huggingface.co").rstrip("/")
     for name in _HUB_FILES:
         download(f"{endpoint}/datasets/uoft-cs/cifar10/resolve/main/plain_text/{name}", scratch / name)
-    return read_parquet(*(scratch / name for name in _HUB_FILES), "Downloaded from the Hub data set uoft-cs/cifar10.")
+    train, test = (scratch / name for name in _HUB_FILES)
+    return read_parquet(train, test, "Downloaded from the Hub data set uoft-cs/cifar10.")
 
 
 def torchvision_files(name: str, folder: Path) -> list[Path]:
@@ -152,14 +157,15 @@ def read_torchvision(name: str, root: Path, *, fetch: bool) -> Decoded:
 
     reader_name, class_names, _ = _TORCHVISION[name]
     reader = getattr(datasets, reader_name)
-    arrays = []
+    arrays: list[np.ndarray] = []
     for train in (True, False):
         split = reader(str(root), train=train, download=fetch)
         images = np.asarray(split.data)
         images = images.transpose(0, 3, 1, 2) if images.ndim == 4 else images[:, None]
         arrays += [np.ascontiguousarray(images), np.asarray(split.targets, dtype=np.int64)]
     origin = "Downloaded by torchvision." if fetch else f"Read by torchvision from {root}."
-    return Decoded(*arrays, class_names, origin)
+    train_images, train_labels, test_images, test_labels = arrays
+    return Decoded(train_images, train_labels, test_images, test_labels, class_names, origin)
 
 
 def folder_files(folder: Path) -> list[Path]:

@@ -7,7 +7,7 @@ from flwr.app import ArrayRecord, Context, Message, MetricRecord, RecordDict
 from flwr.clientapp import ClientApp
 from torch import nn
 
-from fedlearn_helpers.data import Dataset, ImageDataset
+from fedlearn_helpers.data import ImageDataset
 from fedlearn_helpers.partition import Shard
 from fedlearn_helpers.seeds import derive_seed
 from fedlearn_helpers.training import evaluate, train
@@ -60,13 +60,13 @@ def make_client_app(
     return client_app
 
 
-def add_evaluation(client_app: ClientApp, dataset: Dataset, shards: Sequence[Shard], model: nn.Module) -> None:
-    """Let the clients of an app measure the model they receive on their own validation examples; as in notebook 02."""
+def add_evaluation(client_app: ClientApp, dataset: ImageDataset, shards: Sequence[Shard], model: nn.Module) -> None:
+    """Let the clients of an app measure the model they receive on their own validation images; as in notebook 02."""
 
     @client_app.evaluate()
     def evaluate_client(message: Message, context: Context) -> Message:
-        own = shards[int(context.node_config["partition-id"])].validation
-        model.load_state_dict(message.content.array_records["arrays"].to_torch_state_dict())
-        result = evaluate(model, dataset.train_inputs, dataset.train_targets, own, task=dataset.task)
+        client = context.node_config["partition-id"]
+        model.load_state_dict(message.content["arrays"].to_torch_state_dict())
+        result = evaluate(model, dataset.train_images, dataset.train_labels, shards[client].validation)
         metrics = MetricRecord({"loss": result.loss, "accuracy": result.accuracy, "num-examples": result.num_examples})
         return Message(content=RecordDict({"metrics": metrics}), reply_to=message)

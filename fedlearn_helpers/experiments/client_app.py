@@ -12,9 +12,9 @@ from torch import Tensor, nn
 from fedlearn_helpers.algorithms.algorithm import Adapt, Algorithm
 from fedlearn_helpers.algorithms.local import LocalConfig, LocalTraining
 from fedlearn_helpers.data import Dataset
-from fedlearn_helpers.experiments.basic_client import add_evaluation
 from fedlearn_helpers.experiments.measures import ACCURACY, ELSEWHERE, TEST_ACCURACY
 from fedlearn_helpers.partition.split import Shard
+from fedlearn_helpers.simulation.position import client_of
 from fedlearn_helpers.training import evaluate
 
 
@@ -52,35 +52,32 @@ def new_client_app(
     client_app = ClientApp()
 
     def received(message: Message, context: Context, purpose: str) -> LocalTraining:
-        shard = shards[int(context.node_config["partition-id"])]
+        shard = shards[client_of(context)]
         return LocalTraining(message, context, dataset, shard, model, local_config, seed, first=first, purpose=purpose)
 
     @client_app.train(mods=list(mods))
     def train_client(message: Message, context: Context) -> Message:
         return Message(algorithm.train_client(received(message, context, "train")), reply_to=message)
 
-    if adapt is None:
-        add_evaluation(client_app, dataset, shards, model)
-        return client_app
-
     inputs, targets, task = dataset.train_inputs, dataset.train_targets, dataset.task
-    of_members = np.concatenate([shard.validation for shard in members])
+    of_members = np.concatenate([shard.validation for shard in members]) if members else np.arange(0)
     bounds = np.cumsum([len(shard.validation) for shard in members])[:-1]
 
     @client_app.evaluate()
     def evaluate_client(message: Message, context: Context) -> Message:
         local = received(message, context, "adapt")
-        adapt(local)
+        if adapt is not None:
+            adapt(local)
         own = evaluate(model, inputs, targets, local.shard.validation, task=task)
+        metrics = {"loss": own.loss, ACCURACY: own.accuracy, "num-examples": own.num_examples}
+        if adapt is None:  # what the server has measured of its model holds for this client, too
+            return Message(RecordDict({"metrics": MetricRecord(metrics)}), reply_to=message)
         elsewhere = evaluate(model, inputs, targets, of_members, task=task).predictions
         reached = task.metric(elsewhere, targets[torch.as_tensor(of_members)].cpu()).numpy()
-        metrics = {
-            "loss": own.loss,
-            ACCURACY: own.accuracy,
-            TEST_ACCURACY: evaluate(model, dataset.test_inputs, dataset.test_targets, task=task).accuracy,
-            ELSEWHERE: [float(part.mean()) for part in np.split(reached, bounds)],
-            "num-examples": own.num_examples,
-        }
-        return Message(RecordDict({"metrics": MetricRecord(metrics)}), reply_to=message)
+        test = evaluate(model, dataset.test_inputs, dataset.test_targets, task=task).accuracy
+        of_each = {ELSEWHERE: [float(part.mean()) for part in np.split(reached, bounds)]}
+        return Message(
+            RecordDict({"metrics": MetricRecord({**metrics, TEST_ACCURACY: test, **of_each})}), reply_to=message
+        )
 
     return client_app

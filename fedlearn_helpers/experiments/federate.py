@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from flwr.app import ArrayRecord, ConfigRecord, Context, Message, MetricRecord, RecordDict
+from flwr.clientapp import ClientApp
 from flwr.clientapp.typing import Mod
 from flwr.serverapp import Grid, ServerApp
 from flwr.serverapp.strategy import Strategy
@@ -92,7 +93,8 @@ def federate(
         fraction_train: share of the clients that train in a round, in (0, 1].
         seed: decides the first model, the order of examples, and who takes part.
         workers, on_error, label: as in `simulate`.
-        model: has the first weights; None means the workbook's CNN for images, made from the seed.
+        model: has the first weights, and has them again afterwards; None means the workbook's CNN for images, made from
+            the seed.
         checkpoint: a file in which every finished round is kept. If it exists, the run goes on after its last round,
             and gives the same as one that was never stopped. None keeps nothing.
 
@@ -144,7 +146,21 @@ def federate(
     first = ArrayRecord(dict(chosen.first(model, complete, seed)))
     initial = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     config = {**complete, ADAPTATION_EPOCHS: float(adaptation_epochs)}
-    app = {"local_config": local_config, "seed": seed, "initial": initial, "members": shards, "adapt": adapt}
+
+    def app_of(clients: Sequence[Shard], around: Sequence[Mod] = ()) -> ClientApp:
+        return new_client_app(
+            chosen,
+            dataset,
+            clients,
+            model,
+            local_config=local_config,
+            seed=seed,
+            initial=initial,
+            members=shards,
+            adapt=adapt,
+            mods=around,
+        )
+
     replies: list[Message] = []
     server_app = ServerApp()
 
@@ -177,7 +193,7 @@ def federate(
 
     history = simulate(
         server_app,
-        new_client_app(chosen, dataset, shards, model, mods=mods, **app),
+        app_of(shards, mods),
         num_clients=len(shards),
         seed=seed,
         run_config={"num-server-rounds": num_rounds},
@@ -206,7 +222,7 @@ def federate(
 
             simulate(
                 visit,
-                new_client_app(chosen, dataset, unseen, model, **app),
+                app_of(unseen),
                 num_clients=len(unseen),
                 seed=seed,
                 workers=workers,
@@ -214,7 +230,7 @@ def federate(
                 label=None,
             )
         strangers = of_replies(asked, len(shards))
-        model.load_state_dict(initial)
+    model.load_state_dict(initial)
     return FederationResult(test_accuracy, members, strangers, final, history)
 
 

@@ -7,6 +7,7 @@ from flwr.app import Context, Message, MetricRecord, RecordDict
 from flwr.clientapp import ClientApp
 from flwr.serverapp import Grid, ServerApp
 
+from fedlearn_helpers.simulation.position import client_of
 from fedlearn_helpers.simulation.simulate import simulate
 from fedlearn_helpers.simulation.workers import Workers
 
@@ -34,7 +35,7 @@ def run_in_parallel(
 
     @client_app.query()
     def do_task(message: Message, context: Context) -> Message:
-        numbers = task(int(context.node_config["partition-id"]))
+        numbers = task(client_of(context))
         return Message(RecordDict({"numbers": MetricRecord(dict(numbers))}), reply_to=message)
 
     @server_app.main()

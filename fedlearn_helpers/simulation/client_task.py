@@ -67,7 +67,7 @@ def do_client_task(client_app: ClientApp, task: ClientTask) -> ClientResult:
     One thread, because floating-point sums depend on how they are split over threads: so the bits
     are the same however many clients run in parallel.
     """
-    message = Message(unpack(task.content), metadata=task.metadata)
+    message = message_of(unpack(task.content), task.metadata)
     context = Context(
         run_id=task.metadata.run_id,
         node_id=task.metadata.dst_node_id,
@@ -100,6 +100,11 @@ def do_client_task(client_app: ClientApp, task: ClientTask) -> ClientResult:
         return ClientResult(time.perf_counter() - start, exception=exception)
     finally:
         torch.set_num_threads(threads)
+
+
+def message_of(content: RecordDict, metadata: Metadata) -> Message:
+    """Return a message with metadata that are already complete; Flower's own types do not know this form."""
+    return Message(content, metadata=metadata)  # type: ignore[call-overload]
 
 
 def array_bytes(content: RecordDict) -> int:

@@ -18,9 +18,10 @@ from flwr.serverapp import Grid
 
 from fedlearn_helpers.errors import InputError
 from fedlearn_helpers.seeds import derive_seed
-from fedlearn_helpers.simulation.client_task import ClientResult, ClientTask, array_bytes
+from fedlearn_helpers.simulation.client_task import ClientResult, ClientTask, array_bytes, message_of
 from fedlearn_helpers.simulation.history import Exchange
 from fedlearn_helpers.simulation.packing import PackedRecords, pack, unpack
+from fedlearn_helpers.simulation.position import round_of
 from fedlearn_helpers.simulation.workers import Executor
 
 try:  # the one private import: `Message(...)` reads who sends it from here
@@ -146,7 +147,7 @@ class InProcessGrid(Grid):
         content = message.content
         if id(content) not in packed:
             packed[id(content)] = (content, pack(content))
-        server_round, phase = _round_of(message), message.metadata.message_type
+        server_round, phase = round_of(content), message.metadata.message_type
         return ClientTask(
             metadata=_delivered(message.metadata),
             content=packed[id(content)][1],
@@ -163,13 +164,14 @@ class InProcessGrid(Grid):
     def _accept(self, task: ClientTask, result: ClientResult) -> None:
         """Keep reply, state and a record of the exchange."""
         exchange = _exchange(task, result)
-        if exchange.error is None:
-            reply = Message(unpack(result.content), metadata=result.metadata)
+        if result.exception is None:
+            assert result.content is not None and result.metadata is not None, "a client that raised nothing replied"
+            reply = message_of(unpack(result.content), result.metadata)
             self._keep_state(task.client, result.state)
         elif self._on_error == "raise":
             raise result.exception
         else:
-            sent = Message(RecordDict(), metadata=task.metadata)  # a reply takes nothing but the metadata from it
+            sent = message_of(RecordDict(), task.metadata)  # a reply takes nothing but the metadata from it
             reply = Message(Error(code=_CLIENT_RAISED, reason=exchange.error), reply_to=sent)
         self._replies[task.metadata.message_id] = reply
         self.exchanges.append(exchange)
@@ -194,11 +196,12 @@ def server_identity() -> Iterator[None]:
 
 def _exchange(task: ClientTask, result: ClientResult) -> Exchange:
     failure, metrics = result.exception, dict(result.metrics)
+    examples = metrics.pop(_NUM_EXAMPLES, None)
     return Exchange(
         round=task.round,
         phase=task.phase,
         client=task.client,
-        examples=metrics.pop(_NUM_EXAMPLES, None),
+        examples=None if examples is None else int(examples),
         metrics=metrics,
         bytes_down=task.bytes_down,
         bytes_up=result.bytes_up,
@@ -220,9 +223,3 @@ def _delivered(sent: Metadata) -> Metadata:
         ttl=sent.ttl,
         message_type=sent.message_type,
     )
-
-
-def _round_of(message: Message) -> int:
-    """Return the round that Flower's strategies write into the config they send, or 0."""
-    configs = message.content.config_records.values()
-    return next((config["server-round"] for config in configs if "server-round" in config), 0)

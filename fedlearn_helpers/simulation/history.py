@@ -134,7 +134,7 @@ def average_metrics(entries: list[Exchange]) -> dict[str, float]:
     answered = [entry for entry in entries if entry.error is None and entry.examples]
     shared = set.intersection(*(set(entry.metrics) for entry in answered)) if answered else set()
     reports = [{name: entry.metrics[name] for name in sorted(shared)} for entry in answered]
-    return weighted_average(reports, [entry.examples for entry in answered]) if shared else {}
+    return weighted_average(reports, [entry.examples or 0 for entry in answered]) if shared else {}
 
 
 def keep_result(result: Result, context: Context) -> None:

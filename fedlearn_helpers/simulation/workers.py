@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from multiprocessing.connection import wait
 from pathlib import Path
-from typing import Literal, Protocol, Self
+from typing import Any, Literal, Protocol, Self
 
 import torch
 from flwr.clientapp import ClientApp
@@ -64,8 +64,8 @@ def make_executor(client_app: ClientApp, workers: Workers, num_clients: int) -> 
         raise InputError(f"workers must be 'auto' or a whole number >= 1, got {workers!r}")
     elif workers > 1 and obstacle:
         raise InputError(f"workers must be 1 or 'auto' here, because {obstacle}, got {workers}")
-    workers = min(workers, num_clients)
-    return ForkedWorkers(client_app, workers) if workers > 1 else ThisProcess(client_app)
+    count = min(int(workers), num_clients)
+    return ForkedWorkers(client_app, count) if count > 1 else ThisProcess(client_app)
 
 
 def obstacle_to_forking() -> str | None:
@@ -163,12 +163,13 @@ class ForkedWorkers:
             gc.freeze()  # what has come since the run began, too: see `short_collections`
             for _ in range(self._count):
                 self._start_worker()
-        waiting, finished = deque(range(len(tasks))), {}
+        waiting, finished = deque(range(len(tasks))), dict[int, tuple[ClientResult, str, str]]()
         for channel in self._channels:
             self._hand_out(channel, tasks, waiting)
         for position, task in enumerate(tasks):
             while position not in finished:
-                for channel in wait(list(self._busy)):
+                ready: Any = wait(list[Any](self._busy))  # whatever has a file number can be waited for
+                for channel in ready:
                     done = self._busy[channel]
                     with _death_explained(tasks[done]):
                         finished[done] = channel.receive()

@@ -10,6 +10,7 @@ from places import NOTEBOOKS, WIDTH
 from workbook_tools.commands import run
 from workbook_tools.execution.notebooks import render
 
+pytestmark = pytest.mark.browser
 NAMES = [path.stem for path in sorted(NOTEBOOKS.glob("[0-9]*.ipynb"))]
 
 

@@ -5,6 +5,7 @@ import re
 import pytest
 from places import NOTEBOOKS
 
+pytestmark = pytest.mark.browser
 NAMES = [path.stem for path in sorted(NOTEBOOKS.glob("[0-9]*.ipynb"))]
 PAGES = ["index", "contents", "bibliography", "instructors", "search", *(f"notebooks/{name}" for name in NAMES)]
 PAGES.append("notebooks/glossary")

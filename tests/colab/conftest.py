@@ -7,7 +7,7 @@ from pathlib import Path
 import environments
 import pytest
 
-sys.path.append(str(Path(__file__).parents[1] / "notebooks"))  # the small parameters of every notebook
+sys.path.append(str(Path(__file__).parents[1] / "lessons"))  # lesson.py: the small parameters of every notebook
 
 
 @pytest.fixture(scope="session")

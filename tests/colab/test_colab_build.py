@@ -223,6 +223,58 @@ def test_imports_are_followed(kit, cell, files):
     assert kit("x = 1", cell) == files
 
 
+COLLECTING = {
+    "__init__.py": "",
+    "box/__init__.py": """'''A box.'''
+
+from kit.box import pen
+from kit.box.ink import RED as red
+from kit.box.knife import cut
+
+__all__ = ["cut", "pen", "red"]
+""",
+    "box/pen.py": "from kit.box.ink import RED",
+    "box/ink.py": "RED = 1",
+    "box/knife.py": "from kit.steel import hard\n\n\ndef cut():\n    return hard\n",
+    "steel.py": "hard = True",
+}
+
+
+IN_THE_BOX = set(COLLECTING) - {"__init__.py", "box/__init__.py"}
+
+
+@pytest.mark.parametrize(
+    ("cell", "files", "names"),
+    [
+        ("from kit.box import red", {"box/ink.py"}, ["red"]),
+        ("from kit.box import pen", {"box/pen.py", "box/ink.py"}, []),
+        ("from kit import box\nbox.red + box.red", {"box/ink.py"}, ["red"]),
+        (
+            "from kit import box\nprint(box)",
+            IN_THE_BOX,
+            ["pen", "red", "cut"],
+        ),
+        ("import kit.box", IN_THE_BOX, ["pen", "red", "cut"]),
+        ("from kit.box import knife", {"box/knife.py", "steel.py"}, []),
+    ],
+)
+def test_of_names_that_a_package_collects_only_those_that_are_used_come(tmp_path, monkeypatch, cell, files, names):
+    for name, text in COLLECTING.items():
+        path = tmp_path / "kit" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    monkeypatch.setattr(modules, "PACKAGE", "kit")
+    monkeypatch.setattr(modules, "FOLDER", tmp_path / "kit")
+    found = {path.relative_to(tmp_path / "kit").as_posix(): text for path, text in modules.files_behind([cell]).items()}
+    assert set(found) == files | {"__init__.py", "box/__init__.py"}
+    assert found["box/__init__.py"].startswith('"""A box."""\n')
+    assert found["box/__init__.py"].endswith(f"__all__ = {names!r}\n")
+    for name, text in found.items():
+        (tmp_path / "alone" / "kit" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "alone" / "kit" / name).write_text(text)
+    subprocess.run([sys.executable, "-c", cell], cwd=tmp_path / "alone", check=True)
+
+
 # The setup cell ---------------------------------------------------------------------------------
 
 

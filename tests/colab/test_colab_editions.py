@@ -14,15 +14,16 @@ import nbformat
 import papermill
 import pytest
 from environments import PINS, Environment, run
+from lesson import all_lessons
 from nbformat.v4 import new_code_cell
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from papermill.exceptions import PapermillExecutionError
-from test_run import SMALL
 
 from fedlearn_helpers.data.sources import read_embedded
 from workbook_tools.editions.colab import build_edition, requirements, write_edition
 
+pytestmark = pytest.mark.notebook
 FOLDER = Path(__file__).parents[2] / "notebooks"
 NAMES = [path.stem for path in sorted(FOLDER.glob("[0-9][0-9]_*.ipynb"))]
 ALL = os.environ.get("FEDLEARN_TEST_ALL_COLAB") == "1"
@@ -156,7 +157,7 @@ def read_pins() -> list[Requirement]:
 @pytest.mark.parametrize("name", NAMES_ON_COLAB)
 def test_edition_runs_on_colab(colab_set_up, name, tmp_path):
     # one after the other: papermill changes the folder of this whole process while a notebook runs
-    cells = execute(colab_set_up.environment, name, tmp_path, USE_IT, output_dir="results", **SMALL[name])
+    cells = execute(colab_set_up.environment, name, tmp_path, USE_IT, output_dir="results", **all_lessons()[name].small)
     assert json.loads((tmp_path / "empty" / "results" / "results.json").read_text())["notebook"] == name
     assert "(3, 13) 7.7.1" in printed(cells[-1])
 
@@ -164,7 +165,7 @@ def test_edition_runs_on_colab(colab_set_up, name, tmp_path):
 @pytest.mark.parametrize("name", NAMES_ELSEWHERE)
 def test_edition_runs_elsewhere(bare, name, tmp_path):
     before = bare.installed()
-    cells = execute(bare, name, tmp_path, USE_IT, output_dir="results", **SMALL[name])
+    cells = execute(bare, name, tmp_path, USE_IT, output_dir="results", **all_lessons()[name].small)
     results = json.loads((tmp_path / "empty" / "results" / "results.json").read_text())
     assert results["notebook"] == name and results["metrics"]
     assert "used" in printed(cells[-1])

@@ -7,7 +7,7 @@ from flwr.clientapp import ClientApp
 from flwr.serverapp import ServerApp
 from flwr.serverapp.strategy import FedAvg
 
-from fedlearn_helpers.availability.devices import Answer, Devices, draw_devices, round_seconds
+from fedlearn_helpers.availability.devices import Answer, Devices, draw_devices, round_seconds, steps_in_time
 from fedlearn_helpers.availability.mods import device_mod, timeline
 from fedlearn_helpers.errors import InputError
 from fedlearn_helpers.simulation import keep_result, simulate
@@ -153,3 +153,16 @@ def test_the_fates_of_the_timeline_are_those_of_the_clients():
     assert (rounds["in time"] + rounds["partial"]).tolist() == answered.tolist()
     away = history.failures[history.failures["error"].str.contains("away")].groupby("round").size()
     assert rounds["away"].tolist() == away.tolist() and rounds["away"].min() > 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "steps"),
+    [((20, 0.5, 2.0, 6.0), 8), ((20, 1.0, 2.0, 5.75), 3), ((5, 0.5, 2.0, 60.0), 5), ((5, 0.5, 2.0, 1.0), 0)],
+)
+def test_steps_in_time(arguments, steps):
+    assert steps_in_time(*arguments) == steps
+
+
+def test_numbers_of_steps_from_numpy_fit_into_a_message():
+    for rule in ({}, {"deadline": 7.0, "late": "partial"}):
+        assert type(FAST_AND_SLOW.answer(1, 1, np.int64(8), **rule).steps) is int

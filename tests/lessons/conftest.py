@@ -1,15 +1,61 @@
-"""Keeps a test's cache apart from the user's, unless a run of all tests shares one."""
+"""Parameters of the tests that every lesson passes, a screen for widgets, and a cache apart from the user's."""
+
+import os
 
 import pytest
+
+pytest.register_assert_rewrite("lesson")
+
+
+def pytest_generate_tests(metafunc):
+    """Give a lesson's test what the lesson has of it."""
+    lesson = getattr(metafunc.cls, "lesson", None)
+    if lesson is None:
+        return
+    if "exercise" in metafunc.fixturenames:
+        metafunc.parametrize("exercise", lesson.exercises.values(), ids=list(lesson.exercises))
+    if "wrong" in metafunc.fixturenames:
+        wrong = [(lesson.exercises[name], *entry) for name, entries in lesson.wrong.items() for entry in entries]
+        ids = [f"{name}-{number}" for name, entries in lesson.wrong.items() for number in range(len(entries))]
+        metafunc.parametrize("wrong", wrong, ids=ids)
+    if "bad" in metafunc.fixturenames:
+        metafunc.parametrize("bad", lesson.bad, ids=[str(values) for values, _ in lesson.bad])
+    if "bad_run" in metafunc.fixturenames:
+        chosen = lesson.worth_a_run()
+        metafunc.parametrize("bad_run", chosen, ids=[str(values) for values, _ in chosen])
 
 
 @pytest.fixture(autouse=True, scope="session")
 def own_cache(tmp_path_factory):
-    import os
-
+    """Keep the cache apart from the user's, unless a run of all tests shares one."""
     if "FEDLEARN_CACHE" not in os.environ:
         os.environ["FEDLEARN_CACHE"] = str(tmp_path_factory.mktemp("cache"))
         yield
         del os.environ["FEDLEARN_CACHE"]
     else:
         yield
+
+
+@pytest.fixture
+def screen(monkeypatch):
+    """Everything a widget shows: the boxes of controls, the figures' alt texts, the newest last, and the text now."""
+    from fedlearn_helpers import plots
+    from fedlearn_helpers.lessons.common import widgets
+
+    class Screen:
+        boxes, alts = [], []
+
+        def control(self, description):
+            (box,) = self.boxes
+            (found,) = [child for child in box.children if getattr(child, "description", None) == description]
+            return found
+
+        @property
+        def text(self):
+            return self.boxes[0].children[-1].value
+
+    screen = Screen()
+    screen.boxes, screen.alts = [], []
+    monkeypatch.setattr(widgets, "display", screen.boxes.append)
+    monkeypatch.setattr(plots, "image", lambda figure, alt: screen.alts.append(alt) or "<img>")
+    return screen

@@ -1,45 +1,33 @@
 """What holds for every notebook in the repository, without running it."""
 
 import ast
-import inspect
 import re
 import subprocess
 import sys
-import textwrap
 from pathlib import Path
 
 import nbformat
 import papermill
 import pytest
-from exercise_cells import exercise_of
+from lesson import all_lessons, call_of, cells_of, code_of, has_tag, text_of
+from places import NOTEBOOKS as FOLDER
 
-from fedlearn_helpers import metrics, models, training
-from fedlearn_helpers.lessons.common import contents, parameters
-from fedlearn_helpers.simulation import client
+import fedlearn_helpers
+from fedlearn_helpers.data import KNOWN_DATASETS
+from fedlearn_helpers.lessons.common import contents
 
-FOLDER = Path(__file__).parents[2] / "notebooks"
 NOTEBOOKS = sorted(FOLDER.glob("[0-9]*.ipynb"))
 GLOSSARY = FOLDER / "glossary.ipynb"
-CHECKED_BY = {
-    "00_start_here": parameters.StartParameters,
-    "01_centralized_cnn": parameters.CentralizedParameters,
-    "02_federated_averaging": parameters.FederatedParameters,
-    "03_clients_that_come_and_go": parameters.ClientsParameters,
-    "04_non_iid_data": parameters.NonIidParameters,
-    "05_strategies": parameters.StrategiesParameters,
-    "06_personalization": parameters.PersonalizationParameters,
-}
+PROJECT = ("fedlearn_helpers", "workbook_tools")
 every_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 
 
-def code_of(path: Path) -> str:
-    cells = nbformat.read(path, as_version=4).cells
-    return "\n".join(cell.source for cell in cells if cell.cell_type == "code")
-
-
-def text_of(path: Path) -> str:
-    cells = nbformat.read(path, as_version=4).cells
-    return "\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
+def test_every_notebook_has_a_folder_and_a_test_file():
+    lessons = Path(fedlearn_helpers.__file__).parent / "lessons"
+    folders = {path.parent.name for path in lessons.glob("*/parameters.py")} - {"common"}
+    assert folders == {path.stem[3:] for path in NOTEBOOKS}
+    assert set(all_lessons()) == {path.stem for path in NOTEBOOKS}
+    assert all(name == lesson.notebook for name, lesson in all_lessons().items())
 
 
 @every_notebook
@@ -55,31 +43,93 @@ def test_has_no_outputs_and_stable_cell_ids(path):
 @every_notebook
 def test_parameters_are_typed_explained_and_checked(path):
     declared = papermill.inspect_notebook(str(path))
-    assert set(declared) == set(CHECKED_BY[path.stem].model_fields)
+    assert set(declared) == set(all_lessons()[path.stem].model.model_fields)
     for name, facts in declared.items():
         assert facts["inferred_type_name"] != "None", f"{name} has no type"
         assert len(facts["help"]) > 10, f"{name} has no comment that says what it means"
 
 
-@every_notebook
-def test_default_parameters_are_valid(path):
-    declared = papermill.inspect_notebook(str(path))
-    values = {name: ast.literal_eval(facts["default"]) for name, facts in declared.items()}
-    assert parameters.check_parameters(CHECKED_BY[path.stem], values) == values
+# How a comment says a limit, and how the parameters' model does. "from 1 to num_clients" is a rule over two of them.
+_NUMBER = r"(-?[\d_.]*\d(?:\*\*\d+)?)"
+_WORDS = {
+    "minimum": rf"\bat least {_NUMBER}|\bfrom {_NUMBER} to ",
+    "exclusiveMinimum": rf"\babove {_NUMBER}",
+    "maximum": rf"\bat most {_NUMBER}|\bfrom {_NUMBER} to {_NUMBER}",
+    "exclusiveMaximum": rf"\bbelow {_NUMBER}",
+}
+
+
+def limits_in_words(comment: str) -> dict[str, float]:
+    """Return the limits that a comment states, by their names in a JSON schema."""
+    found = {name: re.findall(words, comment) for name, words in _WORDS.items()}
+    numbers = {}
+    for name, hits in found.items():
+        assert len(hits) <= 1, f"two limits of a kind in: {comment}"
+        for hit in hits:
+            text = hit if isinstance(hit, str) else [part for part in hit if part][-1]
+            base, _, power = text.partition("**")
+            numbers[name] = float(base) ** int(power or 1)
+    return numbers
+
+
+def limits_in_model(schema: dict) -> dict[str, float]:
+    """Return the limits of a field from its JSON schema, of the alternatives' too."""
+    found = {name: float(schema[name]) for name in _WORDS if name in schema}
+    for alternative in schema.get("anyOf", []):
+        found |= limits_in_model(alternative)
+    return found
+
+
+def names_in_model(schema: dict) -> set[str]:
+    """Return the texts that a field may be, if they are few."""
+    found = {*schema.get("enum", []), *([schema["const"]] if "const" in schema else [])}
+    return found.union(*map(names_in_model, schema.get("anyOf", [])))
 
 
 @every_notebook
-def test_every_figure_has_alt_text(path):
-    calls = [
-        node
-        for node in ast.walk(ast.parse(code_of(path)))
-        if isinstance(node, ast.Call) and ast.unparse(node.func) == "plots.show"
-    ]
-    assert calls
-    for call in calls:
-        alt = next(keyword.value for keyword in call.keywords if keyword.arg == "alt")
-        described = isinstance(alt, ast.Call) and ast.unparse(alt.func).endswith(".describe")
-        assert described or len(ast.unparse(alt)) > 40
+def test_a_parameters_comment_states_the_range_that_is_checked(path):
+    fields = all_lessons()[path.stem].model.model_json_schema()["properties"]
+    for name, facts in papermill.inspect_notebook(str(path)).items():
+        comment = facts["help"]
+        assert limits_in_words(comment) == limits_in_model(fields[name]), f"{name}: {comment}"
+        names = set(KNOWN_DATASETS) if name == "dataset" else names_in_model(fields[name])
+        assert names <= set(re.findall(r'"([^"]+)"', comment)), f"{name}: {comment}"
+
+
+@pytest.mark.parametrize(
+    ("comment", "limits"),
+    [
+        ("clients, at least 2", {"minimum": 2}),
+        ("a share, above 0, at most 1", {"exclusiveMinimum": 0, "maximum": 1}),
+        ("a factor, from 0.5 to 1000", {"minimum": 0.5, "maximum": 1000}),
+        ("clients in a round, from 1 to num_clients", {"minimum": 1}),
+        ("a seed, at least 0, below 2**32", {"minimum": 0, "exclusiveMaximum": 2**32}),
+        ("images of sections 5 to 8", {}),
+    ],
+)
+def test_limits_are_read_from_words(comment, limits):
+    assert limits_in_words(comment) == limits
+
+
+@every_notebook
+def test_few_modules_of_the_project_are_imported(path):
+    imported = set()
+    for node in ast.walk(ast.parse(code_of(path))):
+        if isinstance(node, ast.Import):
+            imported |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            imported.add(node.module)
+    ours = {name for name in imported if name.partition(".")[0] in PROJECT}
+    assert not {name for name in ours if name.startswith("workbook_tools")}
+    assert 1 <= len(ours) <= 5, sorted(ours)
+
+
+@every_notebook
+def test_figures_bring_their_own_alt_text(path):
+    """A cell that draws is a few lines: the lesson's figures know what they show."""
+    calls = [node for node in ast.walk(ast.parse(code_of(path))) if isinstance(node, ast.Call)]
+    assert not [ast.unparse(call) for call in calls if ast.unparse(call.func) == "plots.show"]
+    assert not [ast.unparse(call) for call in calls if "alt" in {keyword.arg for keyword in call.keywords}]
 
 
 @pytest.mark.parametrize("path", [*NOTEBOOKS, GLOSSARY], ids=lambda path: path.stem)
@@ -115,14 +165,14 @@ def test_the_glossary_defines_every_term_once_and_names_the_notebook_that_introd
 @every_notebook
 def test_exercises_are_announced_as_what_they_are_and_followed_by_their_check(path):
     """Three kinds in every notebook; kind, difficulty and minutes in the text are those of the exercise."""
-    cells = nbformat.read(path, as_version=4).cells
+    cells, exercises = cells_of(path), all_lessons()[path.stem].exercises
     kinds = set()
     for position, cell in enumerate(cells):
-        if "check" not in cell.metadata.get("tags", []):
+        if not has_tag(cell, "check"):
             continue
-        exercise = exercise_of(path.stem, cell)
+        exercise = exercises[call_of(cell)[0]]
         stub = cells[position - 1]
-        assert "exercise" in stub.metadata["tags"] and "..." in stub.source
+        assert has_tag(stub, "exercise") and "..." in stub.source
         text = next(earlier for earlier in reversed(cells[:position]) if earlier.cell_type == "markdown").source
         words = {"predict": "Predict", "code": "Write code", "explore": "Explore"}[exercise.kind]
         assert f"*{words} · {exercise.difficulty} · {exercise.minutes} minutes.*" in text
@@ -139,65 +189,3 @@ def test_stated_minutes_are_the_measured_ones(path):
 
 def test_contents_list_every_notebook_in_order():
     assert [entry.name for entry in contents.entries()] == [path.stem for path in NOTEBOOKS]
-
-
-def definition(source: str, name: str) -> ast.AST:
-    """Return the definition of `name` in `source`, at any depth."""
-    return next(
-        node
-        for node in ast.walk(ast.parse(source))
-        if isinstance(node, ast.FunctionDef | ast.ClassDef) and node.name == name
-    )
-
-
-def plain_code(node: ast.AST, *, renamed: dict[str, str]) -> str:
-    """Return the code of a definition without docstrings, annotations and checks of arguments."""
-    kept = ast.fix_missing_locations(Plain(renamed).visit(node))
-    return ast.unparse(kept)
-
-
-class Plain(ast.NodeTransformer):
-    """Removes what the notebook leaves out and the package has: docstrings, types, checks of arguments."""
-
-    def __init__(self, renamed):
-        self.renamed = renamed
-
-    def visit_FunctionDef(self, node):
-        node.returns, node.decorator_list = None, []
-        for argument in [*node.args.args, *node.args.kwonlyargs]:
-            argument.annotation = None
-        return self.visit_ClassDef(node)
-
-    def visit_ClassDef(self, node):
-        node.body = [statement for statement in node.body if not self.is_furniture(statement)]
-        return self.generic_visit(node)
-
-    def visit_Name(self, node):
-        node.id = self.renamed.get(node.id, node.id)
-        return node
-
-    def visit_keyword(self, node):
-        return None if node.arg == "strict" else self.generic_visit(node)
-
-    def is_furniture(self, statement):
-        docstring = isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
-        raises = any(isinstance(node, ast.Raise) for node in ast.walk(statement))
-        return docstring or (raises and isinstance(statement, ast.If | ast.For))
-
-
-@pytest.mark.parametrize(
-    ("notebook", "name", "module"),
-    [
-        ("01_centralized_cnn", "TutorialCNN", models),
-        ("01_centralized_cnn", "train", training),
-        ("02_federated_averaging", "average_models", models),
-        ("02_federated_averaging", "weighted_average", metrics),
-        ("02_federated_averaging", "train_client", client),
-        ("02_federated_averaging", "evaluate_client", client),
-    ],
-)
-def test_what_a_notebook_shows_is_what_the_package_runs(notebook, name, module):
-    shown = definition(code_of(FOLDER / f"{notebook}.ipynb"), name)
-    packaged = definition(textwrap.dedent(inspect.getsource(module)), name)
-    plain = [plain_code(node, renamed={"dataset": "data"}) for node in (shown, packaged)]
-    assert plain[0] == plain[1]

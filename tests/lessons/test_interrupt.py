@@ -77,6 +77,7 @@ def wait_until(condition, seconds: float = 30) -> None:
         time.sleep(0.1)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="forked workers need Linux")
 def test_an_interrupted_cell_leaves_no_process_and_a_kernel_that_works(kernel):
     manager, client = kernel

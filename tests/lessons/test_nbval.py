@@ -4,15 +4,18 @@ import subprocess
 import sys
 
 import nbformat
+import pytest
+from lesson import all_lessons
 from papermill.iorw import load_notebook_node
 from papermill.parameterize import parameterize_notebook
-from test_run import NOTEBOOKS, SMALL
 
 
+@pytest.mark.notebook
 def test_every_notebook_passes_nbval(tmp_path):
-    for name, parameters in SMALL.items():
-        notebook = load_notebook_node(str(NOTEBOOKS / f"{name}.ipynb"))
-        notebook = parameterize_notebook(notebook, parameters, kernel_name="python3", language="python")
+    lessons = all_lessons()
+    for name, lesson in lessons.items():
+        notebook = load_notebook_node(str(lesson.path))
+        notebook = parameterize_notebook(notebook, lesson.small, kernel_name="python3", language="python")
         nbformat.write(notebook, tmp_path / f"{name}.ipynb")
     command = [sys.executable, "-m", "pytest", "--nbval-lax", "--nbval-current-env", "--nbval-cell-timeout=600"]
     done = subprocess.run(
@@ -20,5 +23,4 @@ def test_every_notebook_passes_nbval(tmp_path):
     )
     assert done.returncode == 0, done.stdout[-3000:]
     assert " passed" in done.stdout and "failed" not in done.stdout
-    assert len(list(tmp_path.glob("results/*/results.json"))) == len(SMALL)
-    assert set(SMALL) == {path.stem for path in NOTEBOOKS.glob("[0-9]*.ipynb")}
+    assert len(list(tmp_path.glob("results/*/results.json"))) == len(lessons)

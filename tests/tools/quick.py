@@ -33,7 +33,7 @@ def quick_notebook():
     cells = [
         new_markdown_cell("# A quick notebook", id="title"),
         code("parameters", PARAMETERS, "parameters"),
-        code("imports", "from fedlearn_helpers.lessons import start_here as exercises"),
+        code("imports", "from fedlearn_helpers.lessons.start_here import exercises"),
         code("helper", "def error_after(steps):\n    return abs(steps - 7)"),
     ]
     for number, (name, (stub, arguments)) in enumerate(EXERCISES.items(), start=1):

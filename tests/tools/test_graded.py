@@ -9,7 +9,7 @@ import pytest
 
 from fedlearn_helpers.errors import InputError
 from workbook_tools.editions.colab import build_edition
-from workbook_tools.editions.graded.cells import binds, checked_exercise, find_exercises
+from workbook_tools.editions.graded.cells import binds, checked_exercise, exercises_module, find_exercises
 from workbook_tools.editions.graded.edition import _without_solutions, write_edition
 from workbook_tools.grading.grade import find_submissions, originals
 from workbook_tools.grading.judgement import Execution, judge
@@ -45,6 +45,38 @@ def test_the_exercises_of_a_notebook_are_found():
 @pytest.mark.parametrize("source", ["exercises.x.hint()", "other.x.check(1)", "def (", "x = 1", "%pip install y"])
 def test_other_cells_are_no_checks(source):
     assert checked_exercise(source) is None
+
+
+@pytest.mark.parametrize(
+    ("source", "lesson"),
+    [
+        ("from fedlearn_helpers.lessons.non_iid_data import exercises", "non_iid_data"),
+        ("import math\nfrom fedlearn_helpers.lessons.strategies import (\n    check,\n    exercises,\n)", "strategies"),
+        ("from fedlearn_helpers.exercises import start_here as exercises", "start_here"),  # of version 0.1
+        ("from fedlearn_helpers.lessons.non_iid_data import figures", None),
+        ("from fedlearn_helpers.lessons.non_iid_data import figures as exercises", None),
+        ("from elsewhere.lessons.non_iid_data import exercises", None),
+        ("%pip install x", None),
+    ],
+)
+def test_a_notebook_is_told_by_where_its_exercises_come_from(source, lesson):
+    assert exercises_module([new_cell("x = 1"), new_cell(source)]) == lesson
+
+
+def test_a_notebook_handed_out_by_version_0_1_is_graded(tmp_path):
+    def of_version_0_1(notebook):
+        cell_of(notebook, "check-parameters").source = (
+            "from fedlearn_helpers.exercises import non_iid_data as exercises\n"
+            "from fedlearn_helpers.parameters import NonIidParameters, check_parameters\n"
+            "parameters = check_parameters(NonIidParameters, globals())"
+        )
+        cell_of(notebook, "exercise-two-classes-answer").source = "prediction = 0.8"
+
+    merged = hand_in(tmp_path / "one.ipynb", of_version_0_1)
+    assert cell_of(merged.notebook, "exercise-two-classes-answer").source == "prediction = 0.8"
+    ours = cell_of(nbformat.read(NOTEBOOK, as_version=4), "check-parameters").source
+    assert cell_of(merged.notebook, "check-parameters").source == ours, "it is executed as it is here"
+    assert merged.changed == ["check-parameters"] and not merged.missing
 
 
 def test_answers_and_added_cells_are_theirs_and_all_else_is_ours(tmp_path):

@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 from workbook_tools.cli import app
 
+pytestmark = pytest.mark.notebook
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
 SMALL = {
     "01": (3, {"num_clients": 4, "epochs": 2, "batch_size": 20}),

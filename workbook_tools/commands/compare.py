@@ -60,6 +60,7 @@ def compare(
     from fedlearn_helpers.experiments import Comparison
     from fedlearn_helpers.experiments import compare as run_comparison
     from fedlearn_helpers.lessons.common.parameters import split_names
+    from fedlearn_helpers.simulation.workers import Workers
 
     with errors_in_one_line():
         comparison = Comparison(
@@ -76,9 +77,20 @@ def compare(
             validation_fraction=validation_fraction,
             with_references=references,
         )
-        count = workers if workers == "auto" else runs_in_parallel(workers)
+        count: Workers = "auto" if workers == "auto" else runs_in_parallel(workers)
         tables = run_comparison(comparison, load_dataset(dataset), folder=output / _RUNS, workers=count)
         _write(tables.runs, output)
+
+
+def _known() -> dict[str, str]:
+    """Return what the registries have, for help texts; nothing where PyTorch or Flower is missing."""
+    try:
+        from fedlearn_helpers.algorithms import ALGORITHMS
+        from fedlearn_helpers.experiments.scenarios import SCENARIOS
+    except ImportError as error:
+        return dict.fromkeys(("algorithms", "scenarios", "settings"), f"they cannot be listed here ({error})")
+    settings = [f"{name}.{setting}" for name, algorithm in ALGORITHMS.items() for setting in algorithm.settings]
+    return {"algorithms": ", ".join(ALGORITHMS), "scenarios": SCENARIOS, "settings": ", ".join(settings)}
 
 
 class CompareCommand(TyperCommand):
@@ -86,11 +98,7 @@ class CompareCommand(TyperCommand):
 
     def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the help."""
-        from fedlearn_helpers.algorithms import ALGORITHMS
-        from fedlearn_helpers.experiments.scenarios import SCENARIOS
-
-        settings = [f"{name}.{setting}" for name, algorithm in ALGORITHMS.items() for setting in algorithm.settings]
-        known = {"algorithms": ", ".join(ALGORITHMS), "scenarios": SCENARIOS, "settings": ", ".join(settings)}
+        known = _known()
         for option in self.params:
             if isinstance(option, click.Option) and option.help:
                 option.help = option.help.format(**known)

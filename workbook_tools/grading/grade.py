@@ -65,8 +65,8 @@ def originals(folder: Path) -> dict[str, Path]:
     from fedlearn_helpers.lessons.common.exercise import Exercise
     from workbook_tools.editions.graded.edition import exercise_modules
 
-    for module in exercise_modules():
-        if any(isinstance(value, Exercise) and value.test is None for value in vars(module).values()):
+    for exercises in exercise_modules():
+        if any(isinstance(value, Exercise) and value.test is None for value in vars(exercises).values()):
             raise InputError("fedlearn grade needs the workbook itself, got its edition for graded work, without tests")
     by_module = {}
     for path in numbered(folder):

@@ -90,7 +90,7 @@ def _execute(job: dict[str, Any], record: _Record) -> None:
     class Client(NotebookClient):
         written = 0
 
-        def output(self, outs: list, msg: dict, display_id: str, cell_index: int) -> Any:
+        def output(self, outs: list, msg: dict, display_id: str | None, cell_index: int) -> Any:
             data = msg["content"].get("data", {})
             if MEDIA_TYPE in data:
                 if data[MEDIA_TYPE].get("token") == job["token"]:

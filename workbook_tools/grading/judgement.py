@@ -10,7 +10,7 @@ from workbook_tools.grading.submission import Merged, is_answer
 Status = Literal[
     "correct", "wrong", "not attempted", "timed out", "crashed", "used the network", "unreadable", "not executed"
 ]
-_SAID = {"not yet": "wrong"}  # verdicts that are called otherwise here
+_SAID: Mapping[str, Status] = {"not yet": "wrong"}  # verdicts that are called otherwise here
 Event = Mapping[str, Any]
 
 

@@ -121,7 +121,7 @@ def _find_ours(
     found: dict[int, str] = {}
 
     def note(place: int, name: str | None) -> None:
-        if place not in found and name in left:
+        if place not in found and name is not None and name in left:
             found[place] = name
             del left[name]
 

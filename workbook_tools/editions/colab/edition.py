@@ -54,9 +54,9 @@ def build_edition(notebook: Path) -> NotebookNode:
     edition.cells = [
         title,
         _heading(_SETUP.format(package=PACKAGE), "colab-setup-text"),
-        _setup_cell(files),
+        _setup_cell(list(files)),
         modules_heading,
-        *map(_file_cell, files),
+        *(_file_cell(path, text) for path, text in files.items()),
         _heading(_PARAMETERS, "colab-parameters"),
         *others,
     ]
@@ -91,10 +91,9 @@ def _setup_cell(files: list[Path]) -> NotebookNode:
     return _hidden(f"# @title Setup: run this cell first\n{source}\n\n\nset_up(\n{call},\n)", "colab-setup")
 
 
-def _file_cell(path: Path) -> NotebookNode:
+def _file_cell(path: Path, text: str) -> NotebookNode:
     """Return a cell that writes one file of the package."""
     name = _name_of(path)
-    text = path.read_text(encoding="utf-8")
     if path.suffix == ".py":  # a magic must be the first line; Colab takes a title from the second line, too
         source = f"%%writefile {name}\n# @title {name}\n{text.rstrip()}"
     else:

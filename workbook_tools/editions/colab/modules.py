@@ -1,7 +1,13 @@
-"""Which files of the package a notebook needs, found in its source code: nothing is imported or run."""
+"""Which files of the package a notebook needs, found in its source code: nothing is imported or run.
+
+Packages collect names of their modules in `__init__.py`. A notebook needs the modules of the names that it uses, and no
+others: an edition has such a file with these names alone.
+"""
 
 import ast
+from collections import defaultdict
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from IPython.core.inputtransformer2 import TransformerManager
@@ -12,45 +18,136 @@ PACKAGE = "fedlearn_helpers"
 FOLDER = Path(fedlearn_helpers.__file__).parent
 
 
-def files_behind(cells: list[str]) -> list[Path]:
-    """Return the package's files that code cells need, sorted: modules, and the text files that these read.
+def files_behind(cells: list[str]) -> dict[Path, str]:
+    """Return the package's files that code cells need, sorted, with their texts: modules, and text files they read.
 
     Imports inside functions and relative imports count. A text file counts when it lies beside a module, or below
     its folder, and the module has its name as a string.
     """
-    waiting = [name for cell in cells for name in _imported(TransformerManager().transform_cell(cell), package="")]
-    found: set[Path] = set()
-    while waiting:
-        for path in _files_of(waiting.pop()):
-            if path not in found:
-                found.add(path)
-                package = path.parent.relative_to(FOLDER.parent)
-                waiting += _imported(path.read_text(encoding="utf-8"), ".".join(package.parts))
-    return sorted(found | {file for module in found for file in _text_files_of(module)})
+    needed = _Needed()
+    needed.add_imports_of("\n".join(TransformerManager().transform_cell(cell) for cell in cells), package="")
+    texts = {path: needed.text_of(path) for path in needed.files}
+    for module in needed.files:
+        texts |= {file: file.read_text(encoding="utf-8") for file in _text_files_of(module)}
+    return dict(sorted(texts.items()))
 
 
-def _imported(source: str, package: str) -> Iterator[str]:
-    """Yield the names that a source file imports: of modules, and of what may be a module in a package."""
-    for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            above = package.split(".")[: len(package.split(".")) - node.level + 1] if node.level else []
-            base = ".".join([*above, *([node.module] if node.module else [])])
-            yield base
-            yield from (f"{base}.{alias.name}" for alias in node.names)
+@dataclass
+class _Needed:
+    """What is needed so far.
+
+    Attributes:
+        files: modules, by path.
+        names: of each file that only collects names, those that are needed.
+    """
+
+    files: set[Path] = field(default_factory=set)
+    names: dict[Path, set[str]] = field(default_factory=lambda: defaultdict(set))
+
+    def add_imports_of(self, source: str, package: str) -> None:
+        """Add what a source file imports of the package.
+
+        Args:
+            source: Python code.
+            package: the one that the file is in.
+        """
+        tree = ast.parse(source)
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Import):
+                for alias in node.names:
+                    self._add_module(alias.name, None)
+            elif isinstance(node, ast.ImportFrom):
+                base = _absolute(node, package)
+                for alias in node.names:
+                    used = _attributes(tree, alias.asname or alias.name)
+                    self._add_name(base, alias.name, used)
+
+    def _add_name(self, base: str, name: str, used: set[str] | None) -> None:
+        """Add what `from base import name` needs; if the name is a package, of it only the names that are used."""
+        if _path_of(f"{base}.{name}") is not None:
+            self._add_module(f"{base}.{name}", used)
+        else:
+            self._add_module(base, {name})
+
+    def _add_module(self, module: str, names: set[str] | None) -> None:
+        """Add a module and the packages around it; of a file that only collects names, these names, or all (None)."""
+        path = _path_of(module)
+        if path is None:
+            return
+        parent = module.rpartition(".")[0]
+        if parent:
+            self._add_module(parent, set())
+        collected = _collected(path)
+        if collected is None:
+            if path not in self.files:
+                self.files.add(path)
+                self.add_imports_of(path.read_text(encoding="utf-8"), _package_of(path))
+            return
+        self.files.add(path)
+        wanted = set(collected) if names is None else names & set(collected)
+        for name in wanted - self.names[path]:
+            self.names[path].add(name)
+            self._add_name(*collected[name], None)
+
+    def text_of(self, path: Path) -> str:
+        """Return a file's text; of one that only collects names, with those that are needed."""
+        text = path.read_text(encoding="utf-8")
+        collected = _collected(path)
+        if not collected:
+            return text
+        docstring = ast.get_docstring(ast.parse(text), clean=False)
+        lines = [f'"""{docstring}"""'] if docstring else []
+        names = [name for name in collected if name in self.names[path]]
+        for name in names:
+            base, original = collected[name]
+            lines.append(f"from {base} import {original}" + (f" as {name}" if name != original else ""))
+        return "\n".join([*lines, f"\n__all__ = {names!r}"]) + "\n"
 
 
-def _files_of(name: str) -> list[Path]:
-    """Return the files that importing `name` runs: its own and those of the packages around it."""
-    parts = name.split(".")
+def _collected(path: Path) -> dict[str, tuple[str, str]] | None:
+    """Return where the names come from that an `__init__.py` collects, or None if the file does anything else."""
+    if path.name != "__init__.py":
+        return None
+    collected: dict[str, tuple[str, str]] = {}
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        match node:
+            case ast.Expr(value=ast.Constant()) | ast.Assign(targets=[ast.Name(id="__all__")]):
+                pass
+            case ast.ImportFrom() if (base := _absolute(node, _package_of(path))).partition(".")[0] == PACKAGE:
+                collected |= {alias.asname or alias.name: (base, alias.name) for alias in node.names}
+            case _:
+                return None
+    return collected
+
+
+def _attributes(tree: ast.Module, name: str) -> set[str] | None:
+    """Return the attributes that code uses of a name; None if it uses the name in any other way, or not at all."""
+    of_name = [node for node in ast.walk(tree) if isinstance(node, ast.Name) and node.id == name]
+    attributes = [
+        node.attr
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == name
+    ]
+    return set(attributes) if of_name and len(attributes) == len(of_name) else None
+
+
+def _absolute(node: ast.ImportFrom, package: str) -> str:
+    """Return the module that an import statement names, in full."""
+    above = package.split(".")[: len(package.split(".")) - node.level + 1] if node.level else []
+    return ".".join([*above, *([node.module] if node.module else [])])
+
+
+def _path_of(module: str) -> Path | None:
+    """Return the file of a module of the package, or None."""
+    parts = module.split(".")
     if parts[0] != PACKAGE:
-        return []
-    files = []
-    for length in range(1, len(parts) + 1):
-        path = FOLDER.parent.joinpath(*parts[:length])
-        files += [file for file in (path / "__init__.py", path.with_suffix(".py")) if file.is_file()]
-    return files
+        return None
+    path = FOLDER.parent.joinpath(*parts)
+    return next((file for file in (path / "__init__.py", path.with_suffix(".py")) if file.is_file()), None)
+
+
+def _package_of(path: Path) -> str:
+    return ".".join(path.parent.relative_to(FOLDER.parent).parts)
 
 
 def _text_files_of(module: Path) -> Iterator[Path]:

@@ -115,13 +115,18 @@ def module_of(notebook: Path) -> ModuleType | None:
 def _remove_solutions(package: Path) -> None:
     """Rewrite the modules of a copy of the package that hold solutions."""
     for module in exercise_modules():
-        file = package / Path(module.__file__).relative_to(_PACKAGE)
+        file = package / _file_of(module).relative_to(_PACKAGE)
         file.write_text(_without_solutions(module), encoding="utf-8")
         for exercise in vars(module).values():
             if isinstance(exercise, Exercise) and callable(solution := exercise.solution_code):
                 home = importlib.import_module(solution.__module__)
                 if home is not module:
-                    _seal_definition(package / Path(home.__file__).relative_to(_PACKAGE), solution.__name__)
+                    _seal_definition(package / _file_of(home).relative_to(_PACKAGE), solution.__name__)
+
+
+def _file_of(module: ModuleType) -> Path:
+    assert module.__file__ is not None, "a module of the package is a file"
+    return Path(module.__file__)
 
 
 def _seal_definition(file: Path, name: str) -> None:
@@ -141,14 +146,16 @@ def _seal_definition(file: Path, name: str) -> None:
 
 def _without_solutions(module: ModuleType) -> str:
     """Return the source of a module of exercises without solutions, and without what only they need."""
-    tree = ast.parse(Path(module.__file__).read_text(encoding="utf-8"))
+    tree = ast.parse(_file_of(module).read_text(encoding="utf-8"))
     exercises = {name: value for name, value in vars(module).items() if isinstance(value, Exercise)}
     solutions = {exercise.solution_code for exercise in exercises.values() if callable(exercise.solution_code)}
     secret = {name for name, value in vars(module).items() if callable(value) and value in solutions}
     definitions = {name: node for node in tree.body for name in _defined_by(node)}
     needed = {"Exercise"}
     for name, exercise in exercises.items():
-        call = definitions[name].value
+        assigned = definitions[name]
+        assert isinstance(assigned, ast.Assign) and isinstance(assigned.value, ast.Call), f"{name} is made by a call"
+        call = assigned.value
         call.keywords = [keyword for keyword in call.keywords if keyword.arg not in ("solution_code", "test", "hints")]
         with_test = ""
         if exercise.kind == "code" and exercise.test is not None:
@@ -157,8 +164,10 @@ def _without_solutions(module: ModuleType) -> str:
                 with_test = exercise.test.__name__
                 needed |= reached
         more = f"f(hints=({exercise.hints[0]!r},), solution_code=None, test={with_test or None})"
-        call.keywords += ast.parse(more, mode="eval").body.keywords
-    kept = []
+        added = ast.parse(more, mode="eval").body
+        assert isinstance(added, ast.Call)
+        call.keywords += added.keywords
+    kept: list[ast.stmt] = []
     for node in tree.body:
         if isinstance(node, ast.Import | ast.ImportFrom):
             node.names = [alias for alias in node.names if (alias.asname or alias.name).partition(".")[0] in needed]

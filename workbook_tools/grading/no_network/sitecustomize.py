@@ -40,6 +40,7 @@ def _refuse(event: str, arguments: tuple) -> None:
             return
     else:
         return
+    assert _LOG is not None, "nothing is watched without a log"
     with open(_LOG, "a", encoding="utf-8") as log:
         log.write(target + "\n")
     raise PermissionError(f"there is no network while notebooks are graded, and this asked for {target}")

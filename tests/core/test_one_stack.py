@@ -1,0 +1,299 @@
+"""One call combines everything: any algorithm with any aggregator, mods, adaptation and task; each with a control."""
+
+import functools
+import re
+
+import numpy as np
+import pytest
+import torch
+from flwr.app import ConfigRecord, Context, Message, RecordDict
+from flwr.serverapp.strategy import FedAvg, FedAvgM, FedProx
+from noise import noise_images, shards
+from torch import nn
+from torch.nn import functional as F
+
+from fedlearn_helpers.algorithms import ALGORITHMS, LocalConfig, LocalTraining, fine_tuning, weighted_mean
+from fedlearn_helpers.data import Examples
+from fedlearn_helpers.errors import InputError
+from fedlearn_helpers.experiments import federate, reference_lines, run_key
+from fedlearn_helpers.models import new_mlp
+from fedlearn_helpers.tasks import Task
+from fedlearn_helpers.training import evaluate
+
+SIZES = (12, 20, 40)
+CONFIG = LocalConfig(batch_size=4, learning_rate=0.05)
+PLAIN = {"local_config": CONFIG, "seed": 0, "workers": 1, "label": None}
+
+
+@pytest.fixture(scope="module")
+def noise():
+    return noise_images(80, 20)
+
+
+def weights_of(result):
+    return result.model.to_torch_state_dict()
+
+
+def equal(first, second):
+    return all(torch.equal(tensor, second[name]) for name, tensor in first.items())
+
+
+def median(states, weights):
+    """The median of each entry: one client that lies does not move it far."""
+    return {name: torch.stack([state[name] for state in states]).median(dim=0).values for name in states[0]}
+
+
+# Aggregators ------------------------------------------------------------------------------
+
+
+def models_of_clients(noise, rounds=1):
+    """What the clients send in the last round of FedAvg."""
+    seen = []
+
+    def keep(states, weights):
+        seen.append(([dict(state) for state in states], list(weights)))
+        return weighted_mean(states, weights)
+
+    federate("fedavg", noise, shards(SIZES), num_rounds=rounds, aggregator=keep, **PLAIN)
+    return seen[-1]
+
+
+def test_fedavg_with_a_median_in_one_call(noise):
+    result = federate("fedavg", noise, shards(SIZES), num_rounds=1, aggregator=median, **PLAIN)
+    states, weights = models_of_clients(noise)
+    assert weights == list(SIZES)
+    for name, tensor in weights_of(result).items():
+        assert np.array_equal(tensor, np.median([state[name].numpy() for state in states], axis=0))
+    assert not equal(weights_of(result), weights_of(federate("fedavg", noise, shards(SIZES), num_rounds=1, **PLAIN)))
+
+
+@pytest.mark.parametrize("name", [name for name, algorithm in ALGORITHMS.items() if algorithm.takes_aggregator])
+def test_every_server_combines_models_by_the_aggregator(noise, name):
+    """With one that returns the first client's model, or change, the others have no say."""
+    first = functools.partial(
+        federate, name, noise, num_rounds=1, model=new_mlp(noise.image_shape, noise.num_classes, 0), **PLAIN
+    )
+    alone = first(shards(SIZES), aggregator=lambda states, weights: dict(states[0]))
+    common = first(shards(SIZES))
+    assert not equal(weights_of(alone), weights_of(common)), "control: the aggregator is asked"
+    again = first(shards(SIZES), aggregator=ALGORITHMS[name].new_server(CONFIG, settings_of(name)).aggregator)
+    assert equal(weights_of(again), weights_of(common))
+
+
+def settings_of(name):
+    return ALGORITHMS[name].complete_settings()
+
+
+@pytest.mark.parametrize("rounds", [1, 3])
+@pytest.mark.parametrize(
+    ("name", "flowers", "settings"),
+    [
+        ("fedavg", FedAvg, {}),
+        ("fedprox", functools.partial(FedProx, proximal_mu=0.0), {"mu": 0.0}),
+        ("fedavgm", functools.partial(FedAvgM, server_momentum=0.9, server_learning_rate=1.0), {}),
+    ],
+)
+def test_the_same_bits_as_flowers_own_strategy(noise, name, flowers, settings, rounds):
+    options = {"fraction_evaluate": 0.0, "min_train_nodes": 1, "min_available_nodes": 1}
+    ours = federate(name, noise, shards(SIZES), num_rounds=rounds, settings=settings, **PLAIN)
+    theirs = federate(lambda: flowers(**options), noise, shards(SIZES), num_rounds=rounds, **PLAIN)
+    assert equal(weights_of(ours), weights_of(theirs))
+    assert ours.test_accuracy == theirs.test_accuracy
+    uniform = federate(
+        name,
+        noise,
+        shards(SIZES),
+        num_rounds=rounds,
+        settings=settings,
+        aggregator=lambda states, weights: weighted_mean(states, [1] * len(states)),
+        **PLAIN,
+    )
+    assert not equal(weights_of(uniform), weights_of(theirs)), "control"
+
+
+def test_an_aggregator_that_would_not_be_used_is_refused(noise):
+    with pytest.raises(InputError, match="aggregator must be None for q-FedAvg, whose server does not average models"):
+        federate("qfedavg", noise, shards(SIZES), num_rounds=1, aggregator=median, **PLAIN)
+    with pytest.raises(InputError, match="aggregator must be None with a strategy of your own"):
+        federate(FedAvg, noise, shards(SIZES), num_rounds=1, aggregator=median, **PLAIN)
+
+
+# Adaptation -------------------------------------------------------------------------------
+
+
+def test_scaffold_then_fine_tuning_in_one_call(noise):
+    own = {"num_rounds": 2, "adaptation_epochs": 10, "unseen": [shards((8,))[0]]}
+    own["model"] = new_mlp(noise.image_shape, noise.num_classes, 0)
+    tuned = federate("scaffold", noise, shards(SIZES), adapt=fine_tuning.adapt, **own, **PLAIN)
+    plain = federate("scaffold", noise, shards(SIZES), **own, **PLAIN)
+    assert equal(weights_of(tuned), weights_of(plain)), "the federation is the same"
+    by_hand = [fine_tuned(noise, plain, client, shard) for client, shard in enumerate(shards(SIZES))]
+    assert tuned.members.own.tolist() == by_hand
+    assert tuned.members.own.tolist() != plain.members.own.tolist(), "control"
+    assert tuned.members.elsewhere.shape == (3, 3) and tuned.unseen.own.shape == (1,)
+    assert np.array_equal(np.diag(tuned.members.elsewhere), tuned.members.own)
+    assert plain.test_accuracy and tuned.test_accuracy == (), "there is no one model that all use"
+
+
+def fine_tuned(noise, result, client, shard):
+    """The accuracy of one client after ten epochs from the server's model, in the order of images of the package."""
+    model = new_mlp(noise.image_shape, noise.num_classes, 0)
+    config = {"server-round": 2, "adaptation-epochs": 10.0}
+    content = RecordDict({"arrays": result.model})
+    content["config"] = ConfigRecord(config)
+    context = Context(run_id=1, node_id=1, node_config={"partition-id": client}, state=RecordDict(), run_config={})
+
+    class Sent:
+        pass
+
+    message: Message = Sent()
+    message.content = content
+    local = LocalTraining(message, context, noise, shard, model, CONFIG, 0, purpose="adapt")
+    local.train(10)
+    return evaluate(model, noise.train_images, noise.train_labels, shard.validation).accuracy
+
+
+def test_everything_at_once(noise, tmp_path):
+    """SCAFFOLD, fine-tuned, with a median, a mod, an unseen client, a part of the clients, and a checkpoint."""
+    asked = []
+
+    def count(message, context, call_next):
+        asked.append(context.node_config["partition-id"])
+        return call_next(message, context)
+
+    options = {
+        "aggregator": median,
+        "mods": [count],
+        "adapt": fine_tuning.adapt,
+        "unseen": [shards((8,))[0]],
+        "fraction_train": 0.7,
+    }
+    whole = federate("scaffold", noise, shards(SIZES), num_rounds=4, **options, **PLAIN)
+    assert len(asked) == 4 * 2
+    file = tmp_path / "half"
+    federate("scaffold", noise, shards(SIZES), num_rounds=2, checkpoint=file, **options, **PLAIN)
+    resumed = federate("scaffold", noise, shards(SIZES), num_rounds=4, checkpoint=file, **options, **PLAIN)
+    assert equal(weights_of(whole), weights_of(resumed))
+    assert np.array_equal(whole.members.own, resumed.members.own)
+    assert np.array_equal(whole.unseen.own, resumed.unseen.own)
+
+
+# Checkpoints ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("change", "name"),
+    [
+        ({"local_config": LocalConfig(batch_size=5, learning_rate=0.05)}, "local_config"),
+        ({"settings": {"mu": 0.5}}, "settings"),
+        ({"seed": 1}, "seed"),
+        ({"fraction_train": 0.5}, "fraction_train"),
+        ({"aggregator": median}, "aggregator"),
+        ({"adapt": fine_tuning.adapt}, "adapt"),
+        ({"model": new_mlp((3, 32, 32), 10, 0)}, "model"),
+    ],
+)
+def test_a_checkpoint_of_other_settings_is_refused_in_one_sentence(noise, tmp_path, change, name):
+    file = tmp_path / "run"
+    options = PLAIN | {"model": new_mlp(noise.image_shape, noise.num_classes, 3)}
+    federate("fedprox", noise, shards(SIZES), num_rounds=1, checkpoint=file, **options)
+    if name == "model":
+        change = {"model": new_mlp(noise.image_shape, noise.num_classes, 4)}
+    with pytest.raises(InputError, match=f"^checkpoint must be of the same run, and in .* {name} is .*, not .*$"):
+        federate("fedprox", noise, shards(SIZES), num_rounds=2, checkpoint=file, **(options | change))
+
+
+def test_a_checkpoint_of_other_code_is_refused(noise, tmp_path, monkeypatch):
+    file = tmp_path / "run"
+    federate("fedavg", noise, shards(SIZES), num_rounds=1, checkpoint=file, **PLAIN)
+    monkeypatch.setattr(run_key, "digest_of", lambda files: "other")
+    run_key.code_key.cache_clear()
+    try:
+        with pytest.raises(InputError, match="checkpoint must be of the same run, .* source of the package is"):
+            federate("fedavg", noise, shards(SIZES), num_rounds=2, checkpoint=file, **PLAIN)
+    finally:
+        run_key.code_key.cache_clear()
+
+
+def test_a_resumed_run_has_the_accuracies_of_all_rounds(noise, tmp_path):
+    whole = federate("fedadam", noise, shards(SIZES), num_rounds=4, **PLAIN)
+    federate("fedadam", noise, shards(SIZES), num_rounds=2, checkpoint=tmp_path / "run", **PLAIN)
+    resumed = federate("fedadam", noise, shards(SIZES), num_rounds=4, checkpoint=tmp_path / "run", **PLAIN)
+    assert resumed.test_accuracy == whole.test_accuracy and len(whole.test_accuracy) == 5
+    assert list(resumed.history.server_metrics) == [2, 3, 4]
+    assert equal(weights_of(resumed), weights_of(whole))
+
+
+# What decides whether kept results are still good --------------------------------------------
+
+
+def test_code_that_computes_is_told_from_code_that_draws():
+    files = {path.relative_to(run_key.PACKAGE).as_posix() for path in run_key.computing_code()}
+    assert {"training.py", "algorithms/scaffold.py", "data/load.py", "simulation/grid.py"} <= files
+    assert not [name for name in files if re.search("figures|widgets|plots|progress|exercises", name)]
+
+
+def test_a_digest_changes_with_a_files_text_and_with_its_name(tmp_path):
+    first, second = tmp_path / "a.py", tmp_path / "b.py"
+    first.write_text("x = 1\n")
+    second.write_text("y = 2\n")
+    before = run_key.digest_of([first, second])
+    assert run_key.digest_of([second, first]) == before
+    second.write_text("y = 3\n")
+    changed = run_key.digest_of([first, second])
+    second.write_text("y = 2\n")
+    second.rename(tmp_path / "c.py")
+    assert len({before, changed, run_key.digest_of([first, tmp_path / "c.py"])}) == 3
+
+
+# Tasks ------------------------------------------------------------------------------------
+
+
+TABLE = Task(
+    "a table",
+    inputs=lambda rows: rows,
+    loss=F.mse_loss,
+    predict=lambda outputs: (outputs, torch.ones(len(outputs))),
+    metric=lambda predictions, targets: (predictions - targets).abs().squeeze(1) < 0.1,
+)
+TRUE_WEIGHTS = torch.tensor([[2.0, -1.0, 0.5]])
+
+
+def table(rows=120):
+    """Rows of three numbers, and a target that is linear in them."""
+    inputs = torch.randn(rows, 3, generator=torch.Generator().manual_seed(0))
+    targets = inputs @ TRUE_WEIGHTS.T
+    return Examples("numbers", TABLE, inputs[20:], targets[20:], inputs[:20], targets[:20])
+
+
+def line():
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return nn.Linear(3, 1, bias=False)
+
+
+@pytest.mark.parametrize("name", ["fedavg", "scaffold", "ditto", "pfedme", "ifca"])
+def test_tables_are_learned_as_images_are(name):
+    data = table()
+    result = federate(name, data, shards((20, 30, 40)), num_rounds=40, model=line(), **PLAIN)
+    assert result.members.own.min() == 1.0, "all within 0.1"
+    weights = list(weights_of(result).values())[0]
+    if name != "ifca":
+        assert torch.allclose(weights, TRUE_WEIGHTS, atol=0.05)
+    lines = reference_lines(
+        data, shards((20, 30, 40)), epochs=20, batch_size=4, learning_rate=0.05, seed=0, workers=1, model=line(),
+        optimizer=torch.optim.SGD, label=None,
+    )  # fmt: skip
+    assert lines.centralized_test == 1.0
+
+
+def test_a_table_needs_a_model():
+    with pytest.raises(InputError, match="model must be given for a table, since the CNN is for images, got None"):
+        federate("fedavg", table(), shards((20, 30)), num_rounds=1, **PLAIN)
+    with pytest.raises(InputError, match="model must be given for a table"):
+        reference_lines(table(), shards((20, 30)), epochs=1, batch_size=4, learning_rate=0.1, seed=0, label=None)
+
+
+def test_the_weighting_rule_stands_in_one_file():
+    files = (run_key.PACKAGE / "algorithms").glob("*.py")
+    assert [path.name for path in files if "weighted_by_key" in path.read_text()] == ["aggregation.py"]

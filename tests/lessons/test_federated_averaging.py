@@ -1,0 +1,282 @@
+"""The lesson of notebook 02."""
+
+import os
+import re
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from flwr.app import MetricRecord, RecordDict
+from in_browser import cell, press
+from lesson import Lesson, LessonTests, Typed, all_lessons, execute
+
+from fedlearn_helpers import metrics
+from fedlearn_helpers.experiments import basic_client
+from fedlearn_helpers.lessons.federated_averaging import figures
+from fedlearn_helpers.metrics import weighted_average
+
+SETTINGS = pd.DataFrame({"accuracy": [0.70, 0.79, 0.80, 0.80], "megabytes": [1.0, 4.0, 8.0, 16.0]})
+
+
+def aggregate(change):
+    """An answer to `worst_client` that does one thing differently."""
+
+    def answer(replies, weighted_by):
+        reports = [dict(reply["metrics"]) for reply in replies]
+        examples = [report.pop(weighted_by) for report in reports]
+        result = weighted_average(reports, examples) | {"worst_accuracy": min(report["accuracy"] for report in reports)}
+        return change(result, reports, examples)
+
+    return answer
+
+
+class TestFederatedAveraging(LessonTests):
+    lesson = Lesson(
+        notebook="02_federated_averaging",
+        small={"num_clients": 6, "num_rounds": 2, "batch_size": 100},
+        metrics={
+            "fedavg_test_accuracy",
+            "local_only_test_accuracy",
+            "centralized_test_accuracy",
+            "test_accuracy_per_round",
+            "bytes_down",
+            "bytes_up",
+            "fedavg_seconds",
+        },
+        bad=[
+            ({"num_clients": 0}, "num_clients must be >= 1, got 0"),
+            ({"num_clients": "four"}, "num_clients must be a whole number, got 'four'"),
+            ({"num_clients": 20_000}, "num_clients must be between 1 and the 10000 training"),
+            ({"num_rounds": 0}, "num_rounds must be >= 1, got 0"),
+            ({"local_epochs": 0}, "local_epochs must be >= 1, got 0"),
+            ({"batch_size": 0}, "batch_size must be >= 1, got 0"),
+            ({"learning_rate": -0.1}, "learning_rate must be > 0, got -0.1"),
+            ({"fraction_train": 1.5}, "fraction_train must be <= 1, got 1.5"),
+            ({"min_clients": 11}, "min_clients must be <= num_clients (10), got 11"),
+            ({"workers": 0}, "workers must be 'auto' or a whole number >= 1, got 0"),
+            ({"seed": -1}, "seed must be >= 0, got -1"),
+            ({"device": "tpu"}, "device must be 'auto', 'cpu' or 'cuda', got 'tpu'"),
+        ],
+        wrong={
+            "models_sent": [
+                (10, "That is training alone"),
+                (30, "with all ten clients training"),
+                (25, "Do clients send a model back when they evaluate?"),
+                (7, "7 is not it"),
+            ],
+            "worst_client": [
+                (aggregate(lambda result, *_: result), "must return a MetricRecord"),
+                (
+                    aggregate(
+                        lambda result, reports, _: MetricRecord(
+                            weighted_average(reports, [1] * len(reports)) | {"worst_accuracy": 0.5}
+                        )
+                    ),
+                    "weigh the clients by their examples",
+                ),
+                (
+                    aggregate(lambda result, *_: MetricRecord({"worst_accuracy": result["worst_accuracy"]})),
+                    "must stay in the result",
+                ),
+                (
+                    aggregate(
+                        lambda result, reports, _: MetricRecord(
+                            result | {"worst_accuracy": max(r["accuracy"] for r in reports)}
+                        )
+                    ),
+                    "The worst client is the one with the lowest",
+                ),
+                (
+                    aggregate(
+                        lambda result, reports, examples: MetricRecord(
+                            result
+                            | {"worst_accuracy": min(r["accuracy"] * n for r, n in zip(reports, examples, strict=True))}
+                        )
+                    ),
+                    "Examples do not matter",
+                ),
+                (
+                    aggregate(
+                        lambda result, reports, _: MetricRecord(result | {"worst_accuracy": reports[-1]["accuracy"]})
+                    ),
+                    "wherever it stands",
+                ),
+                (
+                    aggregate(
+                        lambda result, *_: MetricRecord({"accuracy": result["accuracy"], "loss": result["loss"]})
+                    ),
+                    "no 'worst_accuracy'",
+                ),
+            ],
+            "cheapest_setting": [
+                (0, "at most 2 points lower"),
+                (2, "Another row is, too"),
+                (9, "the number of a row, 0 to 3, and it is 9"),
+                ("first", "must be a number, and it is 'first'"),
+            ],
+        },
+        given={"cheapest_setting": {"settings": SETTINGS}},
+        names={"np": np, "RecordDict": RecordDict, "MetricRecord": MetricRecord, "weighted_average": weighted_average},
+        shown={"weighted_average": metrics, "train_client": basic_client},
+        in_browser=Typed("models_sent", wrong="30", sentence="Here half of them train", right="20"),
+    )
+
+
+LESSON = TestFederatedAveraging.lesson
+
+
+# Parameters
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"seed": 2**32 - 1},
+        {"num_clients": 1, "min_clients": 1},
+        {"min_clients": 10},
+        {"learning_rate": 1},
+        {"learning_rate": 10.0},
+        {"fraction_train": 1.0},
+        {"fraction_train": 1e-9},
+        {"workers": 1},
+        {"workers": 64},
+        {"device": "cuda"},
+        {"dataset": "cifar10"},
+        {"dataset": "fashion-mnist"},
+        {"dataset": "mnist"},
+    ],
+    ids=str,
+)
+def test_limits_are_allowed(change):
+    values = LESSON.defaults | change
+    assert LESSON.model.check(values) == values
+
+
+def test_two_mistakes_give_two_sentences():
+    said = LESSON.refused_at_once({"num_rounds": 0, "device": "tpu"})
+    assert said == "num_rounds must be >= 1, got 0; device must be 'auto', 'cpu' or 'cuda', got 'tpu'"
+
+
+def test_more_clients_wanted_than_there_are():
+    said = LESSON.refused_at_once({"num_clients": 3, "min_clients": 4})
+    assert said == "min_clients must be <= num_clients (3), got 4"
+
+
+# Runs
+
+
+@pytest.mark.notebook
+def test_two_runs_are_equal_bit_for_bit(tmp_path):
+    runs = []
+    for folder, workers in ((tmp_path / "a", 1), (tmp_path / "b", "auto")):
+        folder.mkdir()
+        metrics = execute(LESSON, folder, **LESSON.small, workers=workers)["metrics"]
+        runs.append({name: value for name, value in metrics.items() if not name.endswith("seconds")})
+    assert runs[0] == runs[1]
+
+
+@pytest.mark.notebook
+def test_another_seed_gives_another_run(tmp_path):
+    accuracies = set()
+    for seed in (0, 1):
+        folder = tmp_path / str(seed)
+        folder.mkdir()
+        results = execute(LESSON, folder, **LESSON.small, seed=seed)
+        accuracies.add(tuple(results["metrics"]["test_accuracy_per_round"]))
+    assert len(accuracies) == 2
+
+
+@pytest.mark.notebook
+def test_notebooks_01_and_02_give_the_same_reference_lines(tmp_path):
+    """The lines that 01 introduces are the ones that 02 compares with."""
+    for name in "ab":
+        (tmp_path / name).mkdir()
+    shared = {"num_clients": 5, "batch_size": 100}
+    first = execute(all_lessons()["01_centralized_cnn"], tmp_path / "a", **shared, epochs=2)["metrics"]
+    second = execute(LESSON, tmp_path / "b", **shared, num_rounds=2)["metrics"]
+    assert first["centralized_test_accuracy"] == second["centralized_test_accuracy"]
+    alone = first["local_only_test_accuracy_per_client"]
+    assert alone == second["local_only_test_accuracy_per_client"][: len(alone)]
+
+
+@pytest.mark.notebook
+@pytest.mark.skipif(
+    not (Path(os.environ.get("FEDLEARN_DATA", "")) / "cifar10").is_dir(), reason="needs CIFAR-10 in FEDLEARN_DATA"
+)
+def test_cifar10_reaches_all_three_lines(tmp_path):
+    """A short run: the federation must lie above local only, and below centralized."""
+    metrics = execute(LESSON, tmp_path, dataset="cifar10", num_rounds=3, local_epochs=2)["metrics"]
+    assert 0.30 < metrics["local_only_test_accuracy"] < metrics["fedavg_test_accuracy"]
+    assert metrics["fedavg_test_accuracy"] < metrics["centralized_test_accuracy"] < 0.70
+
+
+# Figures
+
+
+def test_a_chosen_setting_stands_out_among_all():
+    settings = pd.DataFrame({"accuracy": [0.5, 0.6, 0.7], "megabytes": [1.0, 2.0, 4.0]})
+    (axis,) = figures.tradeoff(settings, chosen=1).axes
+    assert [text.get_text() for text in axis.texts] == ["0", "1", "2"]
+    everything, chosen = axis.lines
+    assert everything.get_xdata().tolist() == [1.0, 2.0, 4.0]
+    assert (chosen.get_xdata(), chosen.get_ydata()) == ([2.0], [0.6])
+    assert axis.get_xlabel() and axis.get_ylabel()
+
+
+def test_one_client_among_all():
+    counts = np.array([[3, 0], [1, 2]])
+    left, right = figures.one_client(counts, ["cat", "dog"], {"federated": [0.5, 0.9]}, client=1).axes
+    assert [bar.get_height() for bar in left.patches] == [1, 2]
+    assert right.lines[0].get_ydata().tolist() == [0.5, 0.9]
+    assert right.lines[1].get_ydata() == [0.9]
+
+
+# The widgets
+
+
+def test_settings_are_looked_up_by_what_was_chosen(screen):
+    settings = pd.DataFrame(
+        {
+            "clients": [2, 2, 10, 10],
+            "epochs": [1, 5, 1, 5],
+            "accuracy": [0.1, 0.2, 0.3, 0.4],
+            "megabytes": [1.0, 2, 3, 4],
+        }
+    )
+    figures.compare_settings(settings)
+    assert screen.alts[-1].startswith("Row 0: clients 2, epochs 1: accuracy 10.0% with 1.00 MB sent, among 4 settings")
+    screen.control("clients").value = 10
+    screen.control("epochs").value = 5
+    assert screen.alts[-1].startswith("Row 3: clients 10, epochs 5: accuracy 40.0% with 4.00 MB")
+
+
+def test_a_client_is_shown_with_its_images_and_accuracies(screen):
+    counts = np.array([[3, 0], [1, 2]])
+    figures.browse_clients(counts, ["cat", "dog"], {"local only": [0.5, 0.25], "federated": [0.75, 0.8]})
+    assert screen.alts[-1] == (
+        "Client 0: 3 training images, from 0 to 3 of a class. "
+        "On its own validation images: local only 50.0%, federated 75.0%."
+    )
+    screen.control("client").value = 1
+    assert screen.alts[-1].startswith("Client 1: 3 training images, from 1 to 2 of a class.")
+
+
+@pytest.mark.browser
+def test_other_settings_of_the_federation(opened, expect):
+    page = opened("02_federated_averaging")
+    widget = cell(page, "figures.compare_settings(")
+    image = widget.locator("img")
+    expect(image).to_have_attribute("alt", re.compile("clients 2, share that trains 0.5, local epochs 1:"))
+    press(page, widget.locator(".widget-slider", has_text="local epochs"), "ArrowRight", 1)
+    expect(image).to_have_attribute("alt", re.compile("clients 2, share that trains 0.5, local epochs 5:"))
+
+
+@pytest.mark.browser
+def test_picking_a_client(opened, expect):
+    page = opened("02_federated_averaging")
+    widget = cell(page, "figures.browse_clients(")
+    image = widget.locator("img")
+    expect(image).to_have_attribute("alt", re.compile("^Client 0: 800 training images"))
+    press(page, widget.locator(".widget-slider"), "ArrowRight", 4)
+    expect(image).to_have_attribute("alt", re.compile("^Client 4: 800 training images"))
