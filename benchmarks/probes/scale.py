@@ -11,7 +11,7 @@ import json
 import torch
 
 from fedlearn_helpers.data import load_dataset
-from fedlearn_helpers.simulation import client
+from fedlearn_helpers.experiments import basic_client
 from probes import federation
 from probes.federation import Stopwatch, embedded_client_app, serve
 
@@ -24,7 +24,7 @@ def main() -> None:
     parser.add_argument("--clients", type=int, required=True)
     parser.add_argument("--participants", type=int, required=True)
     arguments = parser.parse_args()
-    client.train = training = Stopwatch(client.train)
+    basic_client.train = training = Stopwatch(basic_client.train)
     federation.evaluate = evaluation = Stopwatch(federation.evaluate)
     torch.optim.SGD([torch.zeros(1, requires_grad=True)])  # PyTorch's first optimizer imports for two seconds
     dataset = load_dataset("fashion")

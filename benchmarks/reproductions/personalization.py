@@ -8,14 +8,13 @@ from pathlib import Path
 
 from fedlearn_helpers.algorithms import LocalConfig
 from fedlearn_helpers.data import load_dataset
-from fedlearn_helpers.experiments.compare_personal import PersonalComparison, compare_personal, summarize_personal
+from fedlearn_helpers.experiments import Comparison, compare, summarize_clients
 
-PLAN = PersonalComparison(
-    methods=["global", "perfedavg", "pfedme", "ditto", "apfl", "fedper", "fedrep", "finetune"],
-    situations=["pathological:2", "dirichlet:0.1", "dirichlet:10"],
+PLAN = Comparison(
+    algorithms=["global", "perfedavg", "pfedme", "ditto", "apfl", "fedper", "fedrep", "finetune"],
+    scenarios=["pathological:2", "dirichlet:0.1", "dirichlet:10"],
     seeds=[0],
     num_clients=20,
-    num_newcomers=0,
     num_rounds=20,
     local_config=LocalConfig(local_epochs=1, batch_size=10, learning_rate=0.02),
     model="mlp",
@@ -27,8 +26,9 @@ def main() -> None:
     """Run what is missing and print a table."""
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--output", type=Path, default=Path("build/personalization"), help="finished runs are kept")
-    table = compare_personal(PLAN, load_dataset("fashion"), folder=arguments.parse_args().output)
-    print((100 * summarize_personal(table)["mean"].unstack("situation")[list(PLAN.situations)]).round(1).to_string())
+    tables = compare(PLAN, load_dataset("fashion"), folder=arguments.parse_args().output)
+    means = summarize_clients(tables.clients)["mean"].unstack("scenario")[list(PLAN.scenarios)]
+    print((100 * means).round(1).to_string())
 
 
 if __name__ == "__main__":
