@@ -3,7 +3,7 @@
     client k:  train body and head together, keep the head, send the body
     server:    body_{t+1} = sum_k (n_k / n) body_k
 
-The body learns what is useful to everybody, and the head which classes this client has. Heads start from the same
+The body learns what is useful to all clients, and the head which classes this client has. Heads start from the same
 first model. A client that has no head yet trains one on the received body.
 
 Source: Arivazhagan et al. 2019, https://arxiv.org/abs/1912.00818.
