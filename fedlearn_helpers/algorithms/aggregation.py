@@ -42,6 +42,20 @@ def weighted_mean(states: Sequence[State], weights: Sequence[float]) -> dict[str
     }
 
 
+def shares_of(weights: Sequence[float]) -> list[float]:
+    """Return n_k / n for each weight n_k: what a client counts for."""
+    total = sum(weights)
+    return [weight / total for weight in weights]
+
+
+def weighted_sum(states: Sequence[State], factors: Sequence[float]) -> dict[str, Tensor]:
+    """Return sum_k factor_k state_k, entry by entry, for rules whose factors do not add up to 1."""
+    return {
+        name: sum(factor * state[name] for state, factor in zip(states, factors, strict=True))  # type: ignore[misc]
+        for name in states[0]
+    }
+
+
 def uniform_mean(states: Sequence[State], weights: Sequence[float] = ()) -> dict[str, Tensor]:
     """Average models entry by entry, each counting the same, whatever its weight."""
     return {name: torch.stack([state[name] for state in states]).mean(dim=0) for name in states[0]}

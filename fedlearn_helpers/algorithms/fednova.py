@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from flwr.app import RecordDict
 from torch import Tensor
 
-from fedlearn_helpers.algorithms.aggregation import Answer, Averaging, state_of
+from fedlearn_helpers.algorithms.aggregation import Answer, Averaging, shares_of, state_of, weighted_mean, weighted_sum
 from fedlearn_helpers.algorithms.algorithm import Algorithm
 from fedlearn_helpers.algorithms.local import LocalTraining
 
@@ -41,13 +41,15 @@ class FedNova(Averaging):
     def combine(self, answers: Sequence[Answer]) -> dict[str, Tensor]:
         """Average the clients' changes per step, then take as many steps as the clients did on average."""
         w = state_of(self.sent)
-        norms, weights = [answer.metrics[NORM] for answer in answers], [answer.weight for answer in answers]
-        steps = [
-            {name: (w[name] - answer.state[name]) / norm for name in w}
-            for answer, norm in zip(answers, norms, strict=True)
-        ]
-        direction = self.aggregator(steps, weights)
-        tau_eff = sum(weight / sum(weights) * norm for weight, norm in zip(weights, norms, strict=True))
+        weights, norms = [answer.weight for answer in answers], [answer.metrics[NORM] for answer in answers]
+        shares = shares_of(weights)
+        changes = [{name: w[name] - answer.state[name] for name in w} for answer in answers]
+        if self.aggregator is weighted_mean:  # one factor for each change, so that it is rounded once
+            direction = weighted_sum(changes, [share / norm for share, norm in zip(shares, norms, strict=True)])
+        else:
+            steps = [{name: change[name] / norm for name in w} for change, norm in zip(changes, norms, strict=True)]
+            direction = self.aggregator(steps, weights)
+        tau_eff = sum(share * norm for share, norm in zip(shares, norms, strict=True))
         return {name: w[name] - tau_eff * direction[name] for name in w}
 
 

@@ -2,7 +2,7 @@
 
     w_k = w_T after some epochs of SGD on client k's data
 
-It costs no message and no change of the federation, so it is what every other method must beat.
+It costs no message and no change of the federation, so every other algorithm must beat it.
 """
 
 from fedlearn_helpers.algorithms.algorithm import Algorithm

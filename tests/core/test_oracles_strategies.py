@@ -13,7 +13,15 @@ from flwr.serverapp import ServerApp
 from noise import distance, noise_images, shards
 from torch import nn
 
-from fedlearn_helpers.algorithms import ALGORITHMS, STRATEGIES, LocalConfig, find_algorithm, new_strategy
+from fedlearn_helpers.algorithms import (
+    ALGORITHMS,
+    STRATEGIES,
+    LocalConfig,
+    find_algorithm,
+    new_strategy,
+    uniform_mean,
+    weighted_mean,
+)
 from fedlearn_helpers.algorithms.fednova import norm_of_steps
 from fedlearn_helpers.algorithms.local import LocalTraining
 from fedlearn_helpers.algorithms.scaffold import CONTROL, OWN_CONTROL
@@ -34,7 +42,9 @@ def noise():
     return noise_images(80, 20)
 
 
-def final_model(noise, strategy, *, rounds=2, sizes=SIZES, settings=None, workers=1, seed=0, **local_config):
+def final_model(
+    noise, strategy, *, rounds=2, sizes=SIZES, settings=None, aggregator=None, workers=1, seed=0, **local_config
+):
     local_config = LocalConfig(**({"batch_size": 4, "learning_rate": 0.05} | local_config))
     outcome = federate(
         strategy,
@@ -43,6 +53,7 @@ def final_model(noise, strategy, *, rounds=2, sizes=SIZES, settings=None, worker
         num_rounds=rounds,
         local_config=local_config,
         settings=settings,
+        aggregator=aggregator,
         seed=seed,
         workers=workers,
         label=None,
@@ -132,6 +143,14 @@ def test_fednova_with_equal_steps_is_fedavg(noise, momentum):
     assert distance(final_model(noise, "fednova", sizes=equal, momentum=momentum), plain) < TOLERANCE
     plain = final_model(noise, "fedavg", momentum=momentum)
     assert distance(final_model(noise, "fednova", momentum=momentum), plain) > 100 * TOLERANCE, "control"
+
+
+def test_fednova_hands_changes_per_step_to_another_aggregator(noise):
+    """One that does what the default does gives the same up to rounding, another one does not."""
+    plain = final_model(noise, "fednova")
+    same = final_model(noise, "fednova", aggregator=lambda states, weights: weighted_mean(states, weights))
+    assert distance(same, plain) < TOLERANCE
+    assert distance(final_model(noise, "fednova", aggregator=uniform_mean), plain) > 100 * TOLERANCE, "control"
 
 
 def test_the_first_round_of_fedavgm_is_fedavg(noise):

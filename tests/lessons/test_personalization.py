@@ -11,8 +11,7 @@ from lesson import Lesson, LessonTests, Typed
 from fedlearn_helpers.algorithms import apfl, gradient, mixed, moved
 from fedlearn_helpers.lessons.personalization import figures
 
-# by scenario, the clients' accuracies by λ
-PULLS = {  # by situation, the clients' accuracies by λ
+PULLS = {  # by scenario, the clients' accuracies by λ
     "Ditto, λ =": {
         "skewed": {0.0: [0.9, 0.9], 1.0: [0.99, 0.5], 3.0: [0.8, 0.7]},
         "alike": {0.0: [0.6, 0.7], 1.0: [0.9, 0.7], 3.0: [0.74, 0.72]},
@@ -156,33 +155,140 @@ class TestPersonalization(LessonTests):
 # Figures
 
 
-def test_a_map_of_numbers_has_each_number_in_its_cell():
-    table = pd.DataFrame({"x": [5.4, -12.0], "y": [0.2, np.nan]}, index=["a", "b"])
-    axis = figures.numbers(table, limit=10, label="points").axes[0]
-    assert [text.get_text() for text in axis.texts] == ["+5", "+0", "-12"]
-    assert [label.get_text() for label in axis.get_yticklabels()] == ["a", "b"]
+def test_classes_of_clients_are_counted():
+    drawing = figures.classes_of_clients(np.array([[3, 0], [1, 2]]), ["cat", "dog"], scenario="x:1", num_unseen=1)
+    assert drawing.alt == (
+        "Training images of each class for 2 clients under x:1; the last 1 are unseen. A client has between 1 and 2 of "
+        "the 2 classes."
+    )
+
+
+def test_who_is_better_off_alone_is_counted():
+    three = (np.array([0.5, 0.9, 0.7]), np.array([0.6, 0.8, 0.7]), np.array([0.8, 0.8, 0.8]))
+    drawing = figures.alone_or_with_the_global_model(*three)
+    assert drawing.alt == (
+        "Accuracy of 3 clients on their own images. Alone they reach 70.0% on average, with the federated model 70.0% "
+        "(the worst client 60.0%), with the centralized one 80.0%. 1 clients are better off alone."
+    )
+
+
+def test_curves_over_steps_are_means_of_the_clients():
+    own, test = np.array([[0.2, 0.6], [0.4, 0.8]]), np.array([[0.5, 0.3], [0.5, 0.1]])
+    drawing = figures.fine_tuning_steps([0, 5], own, test)
+    assert drawing.alt == (
+        "Accuracy by fine-tuning steps, mean of the clients. On their own images: 0 steps 30.0%, 5 steps 70.0%. On the "
+        "test images with all classes it changes from 50.0% to 20.0%."
+    )
+    first, second = drawing.figure.axes[0].lines
+    assert first.get_ydata().tolist() == pytest.approx([0.3, 0.7])
+    assert second.get_ydata().tolist() == pytest.approx([0.5, 0.2])
+    drawing = figures.adaptation_steps([0, 5], {("FedAvg", "members"): own, ("Per-FedAvg", "unseen clients"): test})
+    assert drawing.alt == (
+        "Accuracy on own images by adaptation steps. FedAvg, members: 0 steps 30.0%, 5 steps 70.0%. "
+        "Per-FedAvg, unseen clients: 0 steps 50.0%, 5 steps 20.0%."
+    )
+
+
+def test_the_lowest_points_before_and_after_a_step_are_said():
+    losses = np.array([1.0, 2.0])
+    drawing = figures.before_and_after_one_step(losses, losses, losses / 2, {"before": 1.0, "after": -0.5})
+    assert drawing.alt.endswith("lowest at 1.00, after one step of every client at -0.50.")
+    assert drawing.figure.axes[0].get_yscale() == "log"
+
+
+def test_settings_are_drawn_in_their_order_between_two_lines():
+    lines = {"local only": [0.5, 0.7], "federated": [0.8, 0.9]}
+    drawing = figures.accuracy_by_setting(PULLS, lines, "alike")
+    assert drawing.alt == (
+        "Mean accuracy on own images, alike. Ditto, λ = 0: 65.0%, 1: 80.0%, 3: 73.0%. "
+        "Beside them, local only 60.0% and FedAvg 85.0%."
+    )
+    (axis,) = drawing.figure.axes
+    assert axis.get_xlabel() == "setting, in this order: Ditto, λ = 0, 1, 3"
+    assert axis.lines[0].get_xdata().tolist() == [1, 2, 3]
+
+
+def test_choices_have_a_mark_for_every_client_and_round():
+    drawing = figures.chosen_models(np.array([[0, 1, 1], [0, 0, 1]]), ["x", "x", "y"], agree=1.0)
+    lines = drawing.figure.axes[0].lines
+    assert {line.get_label(): len(line.get_xdata()) for line in lines} == {"model 0": 3, "model 1": 3}
+    assert len({line.get_marker() for line in lines}) == 2
+    assert drawing.alt == (
+        "The model that each of 3 clients chose in 2 rounds. In the last round 100% of the clients are with those of "
+        "their own kind."
+    )
+
+
+def test_the_best_algorithm_of_a_scenario_is_no_reference_line_and_no_unseen_client_counts():
+    rows = [
+        (name, scenario, seed, False, accuracy)
+        for scenario in ("skewed", "alike")
+        for name, accuracies in {"local only": (0.9, 0.9), "global": (0.5, 0.7), "ditto": (0.6, 0.8)}.items()
+        for seed, accuracy in enumerate(accuracies)
+    ]
+    rows += [("centralized", "skewed", 0, False, 0.95), ("global", "skewed", 0, True, 0.99)]
+    rows += [("centralized", "alike", 0, False, 0.95)]
+    clients = pd.DataFrame(rows, columns=["algorithm", "scenario", "seed", "unseen", "accuracy"])
+    drawing = figures.accuracy_of_algorithms(clients, {"global": "FedAvg", "ditto": "Ditto"})
+    assert drawing.alt == (
+        "Mean accuracy of the clients on their own images: a panel per scenario, a row per algorithm, a mark per seed. "
+        "On skewed the best is Ditto with 70.0%; FedAvg has 60.0%, local only 90.0%. "
+        "On alike the best is Ditto with 70.0%; FedAvg has 60.0%, local only 90.0%."
+    )
+    left, right = drawing.figure.axes
+    assert [left.get_title(), right.get_title()] == ["skewed", "alike"]
+    assert [label.get_text() for label in left.get_yticklabels()] == ["FedAvg", "Ditto"]
 
 
 def test_elsewhere_has_per_cents_in_its_cells_while_there_is_room():
     small, large = figures.elsewhere({"m": np.eye(3)}), figures.elsewhere({"m": np.eye(17)})
-    assert sorted(text.get_text() for text in small.axes[0].texts) == ["0"] * 6 + ["100"] * 3
-    assert not large.axes[0].texts
+    assert sorted(text.get_text() for text in small.figure.axes[0].texts) == ["0"] * 6 + ["100"] * 3
+    assert not large.figure.axes[0].texts
+    assert small.alt == (
+        "Accuracy of every client's model on every client's images. m: at home 100.0%, elsewhere 0.0%."
+    )
 
 
-def test_choices_have_a_mark_for_every_client_and_round():
-    figure = figures.choices(np.array([[0, 1, 1], [0, 0, 1]]), ["x", "x", "y"])
-    counted = {line.get_label(): len(line.get_xdata()) for line in figure.axes[0].lines}
-    assert counted == {"model 0": 3, "model 1": 3}
-    assert len({line.get_marker() for line in figure.axes[0].lines}) == 2
+@pytest.mark.parametrize("draw", [figures.gain_of_unseen_clients, figures.where_it_pays])
+def test_a_map_of_points_has_each_number_in_its_cell(draw):
+    table = pd.DataFrame({"x": [5.4, -12.0], "y": [0.2, np.nan]}, index=["a", "b"])
+    axis = draw(table).figure.axes[0]
+    assert [text.get_text() for text in axis.texts] == ["+5", "+0", "-12"]
+    assert [label.get_text() for label in axis.get_yticklabels()] == ["a", "b"]
+
+
+def test_maps_of_points_say_who_gains_most():
+    table = pd.DataFrame({"x": [5.4, -12.0], "y": [0.2, 0.1]}, index=["a", "b"])
+    assert figures.gain_of_unseen_clients(table).alt.endswith(
+        "On x: from -12.0 (b) to +5.4 (a). On y: from +0.1 (b) to +0.2 (a)."
+    )
+    assert figures.where_it_pays(table).alt == (
+        "Gain of each algorithm over the better of local only and FedAvg, in points. "
+        "On x the best is a with +5.4; 1 of 2 algorithms pay. On y the best is a with +0.2; 2 of 2 algorithms pay."
+    )
 
 
 # The widget
 
 
+def test_the_explorer_of_settings_follows_its_controls(screen):
+    lines = {name: {"local only": [0.5, 0.7], "federated": [0.8, 0.9]} for name in ("skewed", "alike")}
+    figures.explore_settings(PULLS | {"APFL, α =": {name: {0.5: [0.1, 0.3]} for name in lines}}, lines)
+    assert screen.alts[-1] == (
+        "Ditto, λ = 0, skewed: the clients' own models reach 90.0% on average and 90.0% at the worst client; "
+        "local only 60.0%, federated 85.0% on average."
+    )
+    screen.control("scenario").value = "alike"
+    screen.control("setting, from low to high").value = 3
+    assert screen.alts[-1].startswith("Ditto, λ = 3, alike: the clients' own models reach 73.0% on average")
+    screen.control("algorithm").value = "APFL, α ="  # which has fewer settings
+    assert screen.alts[-1].startswith("APFL, α = 0.5, alike: the clients' own models reach 20.0% on average")
+
+
 @pytest.mark.browser
-def test_between_alone_and_together(opened, expect):
+def test_settings_between_alone_and_together(opened, expect):
     page = opened("06_personalization")
-    widget = cell(page, "figures.between_alone_and_together(")
+    widget = cell(page, "figures.explore_settings(")
     image = widget.locator("img")
     expect(image).to_have_attribute("alt", re.compile("^Ditto, λ = 0, pathological:2: the clients' own models reach"))
     press(page, widget.locator(".widget-slider"), "ArrowRight", 2)

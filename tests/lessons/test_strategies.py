@@ -125,6 +125,92 @@ def test_a_strategy_whose_aggregation_is_not_written_is_not_attempted():
         assert exercises.own_strategy.check(stub).status == "not attempted"
 
 
+# Figures
+
+CENTRES, CURVATURES = np.array([[1.0, 0.0], [3.0, 0.0]]), np.ones((2, 2))  # the optimum is at 2, 0
+
+
+def test_paths_on_the_plane_are_described_by_where_they_end():
+    drawing = figures.paths_on_plane(
+        CENTRES,
+        CURVATURES,
+        {"A": np.array([[0.0, 0.0], [2.0, 0.5]]), "B": np.array([[0.0, 0.0], [1.0, 0.0], [2.0, 0.0]])},
+    )
+    assert drawing.alt == (
+        "The plane of two weights with 2 clients, the optimum of all, and the global model after every round. "
+        "A: after 1 rounds the model is 0.500 from the optimum of all clients. "
+        "B: after 2 rounds the model is 0.000 from the optimum of all clients."
+    )
+    (axis,) = drawing.figure.axes
+    assert [text.get_text() for text in axis.texts] == ["client 0", "client 1"]
+    lines = {line.get_label(): line for line in axis.lines}
+    assert lines["optimum of all"].get_xydata().tolist() == [[2.0, 0.0]]
+    assert len(lines["A"].get_xydata()) == 2 and len(lines["B"].get_xydata()) == 3
+    assert lines["A"].get_marker() != lines["B"].get_marker()
+
+
+def test_the_mean_loss_is_least_at_the_optimum():
+    losses = figures.mean_loss(CENTRES, CURVATURES, np.array([[1.5, 0.0], [2.0, 0.0], [2.0, 0.5]]))
+    assert losses.argmin() == 1 and losses[1] == pytest.approx(0.5)
+
+
+def test_distances_are_shown_in_every_second_round():
+    drawing = figures.distance_by_round({"federated": np.arange(61.0), "FedAvgM": np.ones(61)}, {"FedAvgM": 3}, 0.5)
+    line = drawing.figure.axes[0].lines[0]
+    assert line.get_xdata()[-1] == 40 and len(line.get_xdata()) == 21
+    assert line.get_ydata()[0] == 1e-3  # 0 has no place on a logarithmic axis
+    assert drawing.alt.endswith("for 2 server steps, with one local step. First round within 0.5 of it: FedAvgM 3.")
+
+
+def test_strategies_are_rows_and_reference_lines_lines():
+    rows = [
+        {"strategy": name, "partition": partition, "seed": seed, "test_accuracy": accuracy + seed / 10}
+        for name, accuracy in (("local only", 0.1), ("centralized", 0.8), ("fedavg", 0.5), ("feddyn", 0.6))
+        for partition in ("noise", "iid")
+        for seed in (0, 1)
+    ]
+    drawing = figures.accuracy_of_strategies(pd.DataFrame(rows))
+    assert drawing.alt.startswith("Accuracy on the test images of every strategy: a panel per partition")
+    assert drawing.alt.endswith(
+        "On noise the best mean is 65.0% (feddyn), FedAvg's 55.0%. "
+        "On iid the best mean is 65.0% (feddyn), FedAvg's 55.0%."
+    )
+    left, right = drawing.figure.axes
+    assert [left.get_title(), right.get_title()] == ["noise", "iid"]
+    assert [label.get_text() for label in left.get_yticklabels()] == ["fedavg", "feddyn"]
+
+
+def test_paired_differences_have_a_mark_for_every_seed_and_one_for_their_mean():
+    index = pd.MultiIndex.from_product([["noise", "iid"], [0, 1]], names=["partition", "seed"])
+    points = pd.DataFrame({"scaffold": [1.0, 3.0, -1.0, 0.0], "feddyn": [2.5, 2.5, 4.0, 0.0]}, index=index)
+    drawing = figures.paired_differences(points)
+    assert drawing.alt == (
+        "Paired differences to FedAvg in points, one mark per seed. On noise: from +2.0 (scaffold) to +2.5 (feddyn) on "
+        "average. On iid: from -0.5 (scaffold) to +2.0 (feddyn) on average."
+    )
+    left, _ = drawing.figure.axes
+    _, scaffold, mean, *_ = left.lines
+    assert scaffold.get_ydata().tolist() == [1.0, 3.0]
+    assert list(mean.get_ydata()) == [2.0]
+
+
+def test_without_another_strategy_there_are_no_differences():
+    index = pd.MultiIndex.from_product([["iid"], [0, 1]], names=["partition", "seed"])
+    assert figures.paired_differences(pd.DataFrame(index=index)).alt == "No strategy besides FedAvg was run."
+
+
+def test_the_mean_and_the_worst_client_by_q():
+    rows = [(0.0, 0, 0.7, 0.2), (0.0, 1, 0.8, 0.4), (5.0, 0, 0.6, 0.4), (5.0, 1, 0.6, 0.5)]
+    drawing = figures.mean_and_worst_client(pd.DataFrame(rows, columns=["q", "seed", "mean", "worst"]), "x:1")
+    assert drawing.alt == (
+        "Accuracy by q on x:1, mean and range over 2 seeds. q 0: mean of the clients 75.0%, worst client 30.0%. "
+        "q 5: mean of the clients 60.0%, worst client 45.0%."
+    )
+    mean, worst = drawing.figure.axes[0].lines
+    assert mean.get_ydata().tolist() == pytest.approx([0.75, 0.6])
+    assert worst.get_ydata().tolist() == pytest.approx([0.3, 0.45])
+
+
 # The widget
 
 
@@ -132,23 +218,24 @@ def test_a_walk_on_the_plane_follows_its_controls(screen):
     def walk(steps, mu):
         return np.array([[0.0, 0.0], [1.0, 0.0]]) * steps * mu
 
-    centres, curvatures = np.array([[1.0, 0.0], [3.0, 0.0]]), np.ones((2, 2))
-    figures.walk_on_plane({"FedAvg": walk, "FedProx": walk}, centres, curvatures)
-    assert screen.alts[-1] == (
+    figures.explore_plane({"FedAvg": walk, "FedProx": walk}, CENTRES, CURVATURES)
+    assert screen.alts[-1].endswith(
         "FedAvg, 10 local steps: after 1 rounds the model is 8.000 from the optimum of all clients."
     )
     screen.control("strategy").value = "FedProx"
     screen.control("local steps").value = 2
-    assert screen.alts[-1].startswith("FedProx, 2 local steps, μ = 1: after 1 rounds the model is 0.000")
+    assert "FedProx, 2 local steps, μ = 1: after 1 rounds the model is 0.000 from" in screen.alts[-1]
 
 
 @pytest.mark.browser
 def test_walks_of_strategies_on_the_plane(opened, expect):
     page = opened("05_strategies")
-    widget = cell(page, "figures.walk_on_plane(")
+    widget = cell(page, "figures.explore_plane(")
     image = widget.locator("img")
-    expect(image).to_have_attribute("alt", re.compile("^FedAvg, 10 local steps: after 40 rounds the model is 0.3"))
+    expect(image).to_have_attribute("alt", re.compile(r"\. FedAvg, 10 local steps: after 40 rounds the model is 0\.3"))
     widget.get_by_role("button", name="SCAFFOLD").click()
-    expect(image).to_have_attribute("alt", re.compile("^SCAFFOLD, 10 local steps: after 40 rounds the model is 0.00"))
+    expect(image).to_have_attribute(
+        "alt", re.compile(r"\. SCAFFOLD, 10 local steps: after 40 rounds the model is 0\.00")
+    )
     press(page, widget.locator(".widget-slider", has_text="local steps"), "ArrowRight", 2)
-    expect(image).to_have_attribute("alt", re.compile("^SCAFFOLD, 12 local steps"))
+    expect(image).to_have_attribute("alt", re.compile(r"\. SCAFFOLD, 12 local steps"))

@@ -6,8 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from fedlearn_helpers.algorithms import apfl
-from fedlearn_helpers.algorithms.arithmetic import gradient, mixed, moved
+from fedlearn_helpers.algorithms import apfl, gradient, mixed, moved
 from fedlearn_helpers.errors import one_line
 from fedlearn_helpers.lessons.common.exercise import Exercise, NotAttempted, NotYet
 
@@ -37,7 +36,7 @@ def _test_ends(answer: Any) -> str:
         if given[name] != right:
             raise NotYet(f"Not so for {name}. {hint}")
     return (
-        "Each of these methods is a bridge from training alone to one model for everyone, and its setting says where on "
+        "Each of these algorithms is a bridge from training alone to one model for all clients, and its setting says where on "
         "it you stand. These identities are among the package's tests."
     )
 
@@ -98,33 +97,33 @@ def _test_apfl_step(answer: Any) -> str:
 
 
 def _test_best_lambda(answer: Any, *, found: Mapping[str, Mapping[float, Sequence[float]]]) -> str:
-    """`found`: by situation, the clients' accuracies by λ."""
+    """`found`: by scenario, the clients' accuracies by λ."""
     if not isinstance(answer, Mapping):
-        raise NotYet(f"The answer must be a dictionary with a λ for each situation, and it is {answer!r}.")
+        raise NotYet(f"The answer must be a dictionary with a λ for each scenario, and it is {answer!r}.")
     given = {name: value for name, value in answer.items() if value is not ...}
     if not given:
         raise NotAttempted
     means = {
-        situation: {value: float(sum(accuracy) / len(accuracy)) for value, accuracy in by_value.items()}
-        for situation, by_value in found.items()
+        scenario: {value: float(sum(accuracy) / len(accuracy)) for value, accuracy in by_value.items()}
+        for scenario, by_value in found.items()
     }
-    for situation, by_value in means.items():
-        if situation not in given:
-            raise NotYet(f"There is no λ for {situation} yet.")
-        value, best = given[situation], max(by_value.values())
+    for scenario, by_value in means.items():
+        if scenario not in given:
+            raise NotYet(f"There is no λ for {scenario} yet.")
+        value, best = given[scenario], max(by_value.values())
         if value not in by_value:
             tried = ", ".join(f"{known:g}" for known in by_value)
-            raise NotYet(f"For {situation} these λ were tried: {tried}. The answer is {value!r}.")
+            raise NotYet(f"For {scenario} these λ were tried: {tried}. The answer is {value!r}.")
         if by_value[value] < best - 1e-12:
-            worst_client = max(by_value, key=lambda known: min(found[situation][known]))
+            worst_client = max(by_value, key=lambda known: min(found[scenario][known]))
             why = (
                 " It is the best for the worst client; the question is about the mean." if value == worst_client else ""
             )
             raise NotYet(
-                f"For {situation}, λ = {value:g} gives {by_value[value]:.1%} on average, and another one more.{why}"
+                f"For {scenario}, λ = {value:g} gives {by_value[value]:.1%} on average, and another one more.{why}"
             )
     return "; ".join(
-        f"{situation}: λ = {given[situation]:g} with {means[situation][given[situation]]:.1%}" for situation in means
+        f"{scenario}: λ = {given[scenario]:g} with {means[scenario][given[scenario]]:.1%}" for scenario in means
     ) + (". One seed and few images: is the next best λ really worse?")
 
 
@@ -170,13 +169,13 @@ best_lambda = Exercise(
     difficulty="easy",
     minutes=6,
     hints=(
-        'between["Ditto, λ ="] has, for each situation, the accuracies of all clients by λ.',
+        'between["Ditto, λ ="] has, for each scenario, the accuracies of all clients by λ.',
         "np.mean of each list, and the λ with the largest mean: max(by_value, key=lambda value: np.mean(by_value[value])).",
     ),
     solution_code="""
         answer = {
-            situation: max(by_value, key=lambda value: np.mean(by_value[value]))
-            for situation, by_value in between["Ditto, λ ="].items()
+            scenario: max(by_value, key=lambda value: np.mean(by_value[value]))
+            for scenario, by_value in between["Ditto, λ ="].items()
         }
     """,
     test=_test_best_lambda,

@@ -9,40 +9,287 @@ from matplotlib.figure import Figure
 
 from fedlearn_helpers import plots
 from fedlearn_helpers.lessons.common.widgets import explore, slider
-from fedlearn_helpers.plots import new_figure
+from fedlearn_helpers.plots import Drawing, new_figure
+
+# 1. One model that serves nobody, and 2. Fine-tuning ---------------------------------------
 
 
-def numbers(table: pd.DataFrame, *, limit: float, label: str, title: str = "") -> Figure:
-    """Draw a table as a map: blue above zero, red below, and the number, rounded and with its sign, in every cell.
+def classes_of_clients(counts: np.ndarray, class_names: Sequence[str], *, scenario: str, num_unseen: int) -> Drawing:
+    """Draw how many images of each class clients have.
 
     Args:
-        table: numbers; its index names the rows, its columns the columns.
-        limit: numbers as large as this have the full colour, > 0.
-        label: what the numbers are, with units.
-        title: above the map.
+        counts: (clients, classes) integers; unseen clients last.
+        class_names: one name per class.
+        scenario: what decides who has what.
+        num_unseen: how many clients are unseen.
     """
-    values = table.to_numpy(dtype=float)
-    figure, axis = new_figure(2.6 + 1.5 * len(table.columns), 1.4 + 0.4 * len(table))
-    axis.grid(False)
-    picture = axis.imshow(values, cmap="RdBu", vmin=-limit, vmax=limit, aspect="auto")
-    for row, column in np.ndindex(*values.shape):
-        if np.isfinite(values[row, column]):
-            text = f"{values[row, column]:+.0f}"
-            shade = "w" if abs(values[row, column]) > 0.6 * limit else "k"
-            axis.text(column, row, text, ha="center", va="center", fontsize=10, color=shade)
-    axis.set_xticks(range(len(table.columns)), table.columns)
-    axis.set_yticks(range(len(table)), table.index)
-    axis.set(title=title)
-    figure.colorbar(picture, ax=axis, label=label)
-    return figure
+    classes_each = (counts > 0).sum(axis=1)
+    return Drawing(
+        plots.class_counts(counts, class_names),
+        alt=f"Training images of each class for {len(counts)} clients under {scenario}; the last {num_unseen} "
+        f"are unseen. A client has between {classes_each.min()} and {classes_each.max()} of the "
+        f"{len(class_names)} classes.",
+    )
 
 
-def elsewhere(maps: Mapping[str, np.ndarray]) -> Figure:
-    """Draw how each client's model does on every client's images, side by side, with per cents in the cells.
+def alone_or_with_the_global_model(alone: np.ndarray, federated: np.ndarray, pooled: np.ndarray) -> Drawing:
+    """Draw each client's accuracy on its own images with three models, (clients,) each.
+
+    Args:
+        alone: with a model that it has trained alone.
+        federated: with the global model.
+        pooled: with a model trained on the images of all.
+    """
+    return Drawing(
+        plots.client_strip(
+            {"local only": alone, "federated": federated, "centralized": pooled},
+            ylabel="accuracy on the client's own images",
+        ),
+        alt=f"Accuracy of {len(alone)} clients on their own images. Alone they reach {alone.mean():.1%} on average, "
+        f"with the federated model {federated.mean():.1%} (the worst client {federated.min():.1%}), with the "
+        f"centralized one {pooled.mean():.1%}. {int((alone > federated).sum())} clients are better off alone.",
+    )
+
+
+def fine_tuning_steps(step_counts: Sequence[int], own: np.ndarray, all_classes: np.ndarray) -> Drawing:
+    """Draw the mean accuracy of fine-tuned models by the number of steps.
+
+    Args:
+        step_counts: numbers of steps.
+        own: (clients, step counts) on the client's own images.
+        all_classes: (clients, step counts) on the test images.
+    """
+    figure = plots.curves(
+        {
+            "fine-tuned, on the client's own images": (step_counts, own.mean(axis=0)),
+            "fine-tuned, on test images of all classes": (step_counts, all_classes.mean(axis=0)),
+        },
+        xlabel="fine-tuning steps",
+        ylabel="accuracy, mean of the clients",
+    )
+    return Drawing(
+        figure,
+        alt="Accuracy by fine-tuning steps, mean of the clients. On their own images: "
+        f"{_by_steps(step_counts, own)}. On the test images with all classes it changes from "
+        f"{all_classes[:, 0].mean():.1%} to {all_classes[:, -1].mean():.1%}.",
+    )
+
+
+def _by_steps(step_counts: Sequence[int], accuracy: np.ndarray) -> str:
+    """Say the mean accuracy of clients after numbers of steps; `accuracy` is (clients, step counts)."""
+    means = accuracy.mean(axis=0)
+    return ", ".join(f"{steps} steps {mean:.1%}" for steps, mean in zip(step_counts, means, strict=True))
+
+
+# 3. A model that is made to be adapted -----------------------------------------------------
+
+
+def before_and_after_one_step(
+    weights: np.ndarray, before: np.ndarray, after: np.ndarray, lowest: Mapping[str, float]
+) -> Drawing:
+    """Draw the mean loss of three clients by the one weight of the global model.
+
+    Args:
+        weights: (n,) where the losses are taken.
+        before: (n,) the mean loss of the global model.
+        after: (n,) the same when every client has taken one step.
+        lowest: the weights of the least losses, under "before" and "after".
+    """
+    figure = plots.curves(
+        {"federated, before adapting": (weights, before), "after one step of every client": (weights, after)},
+        xlabel="the one weight of the global model",
+        ylabel="mean loss of the clients (logarithmic)",
+        log=True,
+    )
+    return Drawing(
+        figure,
+        alt="Mean loss of three clients by the one weight of the global model. Before adapting it is lowest at "
+        f"{lowest['before']:.2f}, after one step of every client at {lowest['after']:.2f}.",
+    )
+
+
+def adaptation_steps(step_counts: Sequence[int], adapted: Mapping[tuple[str, str], np.ndarray]) -> Drawing:
+    """Draw the mean accuracy on clients' own images by the number of steps from a global model.
+
+    Args:
+        step_counts: numbers of steps.
+        adapted: by algorithm and kind of clients, (clients, step counts).
+    """
+    figure = plots.curves(
+        {
+            f"{'federated, ' * (name == 'FedAvg')}{name}, {who}": (step_counts, accuracy.mean(axis=0))
+            for (name, who), accuracy in adapted.items()
+        },
+        xlabel="steps on the client's own images",
+        ylabel="accuracy on own images",
+    )
+    return Drawing(
+        figure,
+        alt="Accuracy on own images by adaptation steps. "
+        + " ".join(f"{name}, {who}: {_by_steps(step_counts, found)}." for (name, who), found in adapted.items()),
+    )
+
+
+# 5. Between alone and together -------------------------------------------------------------
+
+ByValue = Mapping[float, Sequence[float]]
+"""The clients' accuracies by the value of a setting."""
+
+
+def accuracy_by_setting(
+    found: Mapping[str, Mapping[str, ByValue]], lines: Mapping[str, Sequence[float]], scenario: str
+) -> Drawing:
+    """Draw the mean accuracy of the clients by settings of algorithms, between two lines.
+
+    Args:
+        found: by algorithm with its setting, such as "Ditto, λ =", and scenario.
+        lines: the clients' accuracies "local only" and "federated".
+        scenario: which one to draw.
+    """
+    means = {
+        label: {value: float(np.mean(own)) for value, own in by_scenario[scenario].items()}
+        for label, by_scenario in found.items()
+    }
+    tried = "; ".join(f"{label} {', '.join(f'{value:g}' for value in by_value)}" for label, by_value in means.items())
+    figure = plots.curves(
+        {
+            label.partition(",")[0]: (range(1, 1 + len(by_value)), list(by_value.values()))
+            for label, by_value in means.items()
+        },
+        lines={name: float(np.mean(accuracy)) for name, accuracy in lines.items()},
+        xlabel=f"setting, in this order: {tried}",
+        ylabel=f"accuracy on own images, {scenario}",
+    )
+    return Drawing(
+        figure,
+        alt=f"Mean accuracy on own images, {scenario}. "
+        + " ".join(
+            f"{label} {', '.join(f'{value:g}: {mean:.1%}' for value, mean in by_value.items())}."
+            for label, by_value in means.items()
+        )
+        + f" Beside them, local only {np.mean(lines['local only']):.1%} and FedAvg {np.mean(lines['federated']):.1%}.",
+    )
+
+
+def explore_settings(
+    found: Mapping[str, Mapping[str, ByValue]], lines: Mapping[str, Mapping[str, Sequence[float]]]
+) -> None:
+    """Choose how much a client's own model shares with the global one, and see every client.
+
+    Args:
+        found: by algorithm with its setting, and scenario.
+        lines: by scenario, the clients' accuracies by way of learning (keys of `plots.STYLES`).
+    """
+    most = max(len(by_value) for by_scenario in found.values() for by_value in by_scenario.values())
+
+    def draw(algorithm: str, scenario: str, place: int) -> str:
+        by_value = found[algorithm][scenario]
+        values = sorted(by_value)
+        value = values[min(place, len(values)) - 1]
+        return _clients_with_setting(f"{algorithm} {value:g}", by_value[value], lines[scenario], scenario).html()
+
+    explore(
+        draw,
+        {
+            "algorithm": ipywidgets.ToggleButtons(options=list(found), description="algorithm"),
+            "scenario": ipywidgets.ToggleButtons(options=list(lines), description="scenario"),
+            "place": slider("setting, from low to high", 1, 1, most),
+        },
+    )
+
+
+def _clients_with_setting(
+    label: str, own: Sequence[float], lines: Mapping[str, Sequence[float]], scenario: str
+) -> Drawing:
+    return Drawing(
+        plots.client_strip({**lines, label: own}, ylabel="accuracy on own images"),
+        alt=f"{label}, {scenario}: the clients' own models reach {np.mean(own):.1%} on average and {np.min(own):.1%} "
+        f"at the worst client; {', '.join(f'{name} {np.mean(values):.1%}' for name, values in lines.items())} "
+        "on average.",
+    )
+
+
+# 7. Several global models ------------------------------------------------------------------
+
+
+def chosen_models(chosen: np.ndarray, kinds: Sequence[str], agree: float) -> Drawing:
+    """Draw which of several models each client chose in every round: a marker for each model.
+
+    Args:
+        chosen: (rounds, clients) integers, the number of a model.
+        kinds: one per client, what tells it from others; written at its row.
+        agree: share of the clients that are with those of their own kind in the last round.
+    """
+    rounds, clients = chosen.shape
+    figure, axis = new_figure(max(5.0, 2.5 + 0.5 * rounds), 1.4 + 0.32 * clients)
+    looks = [("o", "#3f90da"), ("^", "#bd1f01"), ("s", "#832db6"), ("D", "#1b1b1b")]
+    for number in sorted(set(chosen.flat)):
+        marker, color = looks[number % len(looks)]
+        when, who = np.nonzero(chosen == number)
+        axis.plot(when + 1, who, marker, color=color, linestyle="none", markersize=8, label=f"model {number}")
+    axis.set_yticks(range(clients), [f"{client}: {kind}" for client, kind in enumerate(kinds)])
+    axis.set_xticks(range(1, rounds + 1))
+    axis.invert_yaxis()
+    axis.set(xlabel="round", ylabel="client")
+    figure.legend(loc="outside lower center", ncols=4, fontsize=10)
+    return Drawing(
+        figure,
+        alt=f"The model that each of {clients} clients chose in {rounds} rounds. In the last round {agree:.0%} of the "
+        "clients are with those of their own kind.",
+    )
+
+
+# 8. All of them ----------------------------------------------------------------------------
+
+
+def accuracy_of_algorithms(clients: pd.DataFrame, titles: Mapping[str, str]) -> Drawing:
+    """Draw the mean accuracy of members on their own images: a panel per scenario, a mark per seed.
+
+    Args:
+        clients: of `ComparisonTables`; "global" and the reference lines among the algorithms.
+        titles: by algorithm, as it is to be called.
+    """
+    value = "accuracy on own images"
+    members = clients[~clients["unseen"]].groupby(["algorithm", "scenario", "seed"], sort=False)
+    by_seed = members["accuracy"].mean().rename(value).reset_index()
+    mean = by_seed.groupby(["scenario", "algorithm"], sort=False)[value].mean()
+
+    def sentence(scenario: str) -> str:
+        here = mean[scenario]
+        federated = here.drop(["local only", "centralized"])
+        return (
+            f"On {scenario} the best is {titles[federated.idxmax()]} with {federated.max():.1%}; FedAvg has "
+            f"{here['global']:.1%}, local only {here['local only']:.1%}."
+        )
+
+    return Drawing(
+        plots.comparison(by_seed.replace({"algorithm": dict(titles)}), value),
+        alt="Mean accuracy of the clients on their own images: a panel per scenario, a row per algorithm, a mark per "
+        f"seed. {' '.join(sentence(scenario) for scenario in dict.fromkeys(by_seed['scenario']))}",
+    )
+
+
+# 9. Unseen clients, and other clients' images ----------------------------------------------
+
+
+def elsewhere(maps: Mapping[str, np.ndarray]) -> Drawing:
+    """Draw how each client's model does on every client's images, with per cents in the cells.
 
     Args:
         maps: by title, (clients, clients) accuracies in [0, 1]: a row per model, a column per client's images.
     """
+    return Drawing(
+        _maps_of_shares(maps),
+        alt="Accuracy of every client's model on every client's images. "
+        + " ".join(
+            f"{title}: at home {np.diag(shares).mean():.1%}, "
+            f"elsewhere {shares[~np.eye(len(shares), dtype=bool)].mean():.1%}."
+            for title, shares in maps.items()
+        ),
+    )
+
+
+def _maps_of_shares(maps: Mapping[str, np.ndarray]) -> Figure:
     clients = max(len(matrix) for matrix in maps.values())
     side = max(0.42 * clients, 2.4)
     figure, axes = new_figure(1.2 + (side + 0.5) * len(maps), side + 1.0, 1, len(maps), squeeze=False)
@@ -60,59 +307,53 @@ def elsewhere(maps: Mapping[str, np.ndarray]) -> Figure:
     return figure
 
 
-def choices(chosen: np.ndarray, kinds: Sequence[str]) -> Figure:
-    """Draw which of several models each client chose in every round: a marker for each model.
+def gain_of_unseen_clients(points: pd.DataFrame) -> Drawing:
+    """Draw what algorithms give unseen clients over the better of local only and FedAvg.
 
     Args:
-        chosen: (rounds, clients) integers, the number of a model.
-        kinds: one per client, what tells it from others; written at its row.
+        points: rows by the algorithms' titles, columns by scenario.
     """
-    rounds, clients = chosen.shape
-    figure, axis = new_figure(max(5.0, 2.5 + 0.5 * rounds), 1.4 + 0.32 * clients)
-    looks = [("o", "#3f90da"), ("^", "#bd1f01"), ("s", "#832db6"), ("D", "#1b1b1b")]
-    for number in sorted(set(chosen.flat)):
-        marker, color = looks[number % len(looks)]
-        when, who = np.nonzero(chosen == number)
-        axis.plot(when + 1, who, marker, color=color, linestyle="none", markersize=8, label=f"model {number}")
-    axis.set_yticks(range(clients), [f"{client}: {kind}" for client, kind in enumerate(kinds)])
-    axis.set_xticks(range(1, rounds + 1))
-    axis.invert_yaxis()
-    axis.set(xlabel="round", ylabel="client")
-    figure.legend(loc="outside lower center", ncols=4, fontsize=10)
-    return figure
-
-
-def between_alone_and_together(
-    found: Mapping[str, Mapping[str, Mapping[float, Sequence[float]]]],
-    lines: Mapping[str, Mapping[str, Sequence[float]]],
-) -> None:
-    """Choose how much a client's own model shares with the global one, and see every client, in notebook 06.
-
-    Args:
-        found: by method and situation, the clients' accuracies by the method's setting.
-        lines: by situation, the clients' accuracies by way of learning (keys of `plots.STYLES`).
-    """
-    methods, situations = list(found), list(lines)
-    most = max(len(found[method][situations[0]]) for method in methods)
-
-    def draw(method: str, situation: str, place: int) -> str:
-        values = sorted(found[method][situation])
-        value = values[min(place, len(values)) - 1]
-        own = found[method][situation][value]
-        label = f"{method} {value:g}"
-        return plots.image(
-            plots.client_strip({**lines[situation], label: own}, ylabel="accuracy on own images"),
-            alt=f"{label}, {situation}: the clients' own models reach {np.mean(own):.1%} on average and "
-            f"{np.min(own):.1%} at the worst client; "
-            + ", ".join(f"{name} {np.mean(values):.1%}" for name, values in lines[situation].items())
-            + " on average.",
-        )
-
-    explore(
-        draw,
-        {
-            "method": ipywidgets.ToggleButtons(options=methods, description="method"),
-            "situation": ipywidgets.ToggleButtons(options=situations, description="situation"),
-            "place": slider("setting, from low to high", 1, 1, most),
-        },
+    return Drawing(
+        _map_of_points(points, title="unseen clients: accuracy on own images"),
+        alt="Accuracy of unseen clients on their own images, in points against the better of local only and FedAvg. "
+        + " ".join(
+            f"On {name}: from {column.min():+.1f} ({column.idxmin()}) to {column.max():+.1f} ({column.idxmax()})."
+            for name, column in points.items()
+        ),
     )
+
+
+def where_it_pays(points: pd.DataFrame) -> Drawing:
+    """Draw what algorithms give their clients over the better of local only and FedAvg.
+
+    Args:
+        points: rows by the algorithms' titles, columns by scenario.
+    """
+    return Drawing(
+        _map_of_points(points, title="where does it pay?"),
+        alt="Gain of each algorithm over the better of local only and FedAvg, in points. "
+        + " ".join(
+            f"On {name} the best is {column.idxmax()} with {column.max():+.1f}; {int((column > 0).sum())} of "
+            f"{len(column)} algorithms pay."
+            for name, column in points.items()
+        ),
+    )
+
+
+def _map_of_points(points: pd.DataFrame, *, title: str) -> Figure:
+    """Draw a table as a map: blue above zero, red below, and the number, rounded and with its sign, in every cell."""
+    values = points.to_numpy(dtype=float)
+    limit = max(10.0, float(np.nanmax(np.abs(values))))
+    figure, axis = new_figure(2.6 + 1.5 * len(points.columns), 1.4 + 0.4 * len(points))
+    axis.grid(False)
+    picture = axis.imshow(values, cmap="RdBu", vmin=-limit, vmax=limit, aspect="auto")
+    for row, column in np.ndindex(*values.shape):
+        if np.isfinite(values[row, column]):
+            text = f"{values[row, column]:+.0f}"
+            shade = "w" if abs(values[row, column]) > 0.6 * limit else "k"
+            axis.text(column, row, text, ha="center", va="center", fontsize=10, color=shade)
+    axis.set_xticks(range(len(points.columns)), points.columns)
+    axis.set_yticks(range(len(points)), points.index)
+    axis.set(title=title)
+    figure.colorbar(picture, ax=axis, label="points against the better of local only and FedAvg")
+    return figure

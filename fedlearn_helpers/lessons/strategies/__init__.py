@@ -1,7 +1,8 @@
 """The lesson of notebook 05: its parameters, exercises and figures."""
 
+from fedlearn_helpers.lessons.common.parameters import split_names
 from fedlearn_helpers.lessons.common.results import write_results
 from fedlearn_helpers.lessons.strategies import exercises, figures
 from fedlearn_helpers.lessons.strategies.parameters import check_parameters
 
-__all__ = ["check_parameters", "exercises", "figures", "write_results"]
+__all__ = ["check_parameters", "exercises", "figures", "split_names", "write_results"]
