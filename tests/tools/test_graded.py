@@ -1,5 +1,6 @@
 """How a submission is put into the workbook's notebook, and what becomes of a module of exercises in the edition."""
 
+import importlib
 import json
 import sys
 from pathlib import Path
@@ -7,10 +8,12 @@ from pathlib import Path
 import nbformat
 import pytest
 
+from fedlearn_helpers import algorithms, training
 from fedlearn_helpers.errors import InputError
 from workbook_tools.editions.colab import build_edition
 from workbook_tools.editions.graded.cells import binds, checked_exercise, exercises_module, find_exercises
 from workbook_tools.editions.graded.edition import _without_solutions, write_edition
+from workbook_tools.grading import version_0_1
 from workbook_tools.grading.grade import find_submissions, originals
 from workbook_tools.grading.judgement import Execution, judge
 from workbook_tools.grading.submission import Merged, merge
@@ -77,6 +80,18 @@ def test_a_notebook_handed_out_by_version_0_1_is_graded(tmp_path):
     ours = cell_of(nbformat.read(NOTEBOOK, as_version=4), "check-parameters").source
     assert cell_of(merged.notebook, "check-parameters").source == ours, "it is executed as it is here"
     assert merged.changed == ["check-parameters"] and not merged.missing
+    position = merged.notebook.cells.index(cell_of(merged.notebook, "check-parameters"))
+    names = {"new_cnn": "of the notebook"}
+    exec(merged.notebook.cells[position + 1].source, names)
+    assert names["evaluate"] is training.evaluate and names["average_models"] is algorithms.weighted_mean
+    assert names["new_cnn"] == "of the notebook"
+    of_now = hand_in(tmp_path / "two.ipynb", lambda notebook: None)
+    assert len(of_now.notebook.cells) == len(merged.notebook.cells) - 1, "only those of version 0.1 get them"
+
+
+def test_names_of_version_0_1_are_still_there():
+    for module, name in version_0_1.names().values():
+        assert hasattr(importlib.import_module(module), name)
 
 
 def test_answers_and_added_cells_are_theirs_and_all_else_is_ours(tmp_path):

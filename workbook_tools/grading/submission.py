@@ -23,8 +23,9 @@ from workbook_tools.editions.graded.cells import (
     exercises_module,
     find_exercises,
     has_tag,
+    imports_exercises_of_0_1,
 )
-from workbook_tools.grading import verdict
+from workbook_tools.grading import verdict, version_0_1
 
 _ROOT = Path(fedlearn_helpers.__file__).parents[1]
 _WORKERS = re.compile(r"^workers\b", re.MULTILINE)
@@ -90,6 +91,7 @@ def merge(path: Path, originals: dict[str, Path], token: str, workers: int = 1) 
     places = _find_ours(submitted, merged.cells, exercises)
     theirs = {name: submitted[place].source for place, name in places.items()}
     added = _added_cells(submitted, places)
+    of_version_0_1 = any(imports_exercises_of_0_1(cell.source) for cell in submitted)
     cells = []
     changed = []
     for cell in merged.cells:
@@ -101,7 +103,10 @@ def merge(path: Path, originals: dict[str, Path], token: str, workers: int = 1) 
             changed.append(cell.id)
         if cell.id in checks:
             cell.source = _verdict_code(module, checks[cell.id], token)
-        cells += [cell, *added[cell.id]]
+        cells.append(cell)
+        if of_version_0_1 and cell.cell_type == "code" and exercises_module([cell]) is not None:
+            cells.append(new_code_cell(version_0_1.code()))
+        cells += added[cell.id]
         if has_tag(cell, "parameters") and _WORKERS.search(cell.source):
             cells.append(new_code_cell(f"workers = {workers}"))
     merged.cells = cells

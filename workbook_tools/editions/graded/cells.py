@@ -1,7 +1,7 @@
 """The exercises of a notebook: which cells they are, and how their check is called."""
 
 import ast
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,9 +9,9 @@ import nbformat
 from nbformat import NotebookNode
 
 from fedlearn_helpers.errors import InputError
+from workbook_tools.grading import version_0_1
 
 _LESSONS = "fedlearn_helpers.lessons"
-_BEFORE = "fedlearn_helpers.exercises"  # where exercises were in version 0.1, whose notebooks are still handed in
 
 
 @dataclass(frozen=True)
@@ -48,16 +48,26 @@ def exercises_module(cells: Sequence[NotebookNode]) -> str | None:
 
 def _lesson_of(source: str) -> str | None:
     """Return the lesson from which code imports `exercises`, or None; code that is no Python imports nothing."""
+    for module, names in _imports(source):
+        if module == version_0_1.PACKAGE and "exercises" in names:
+            return names["exercises"]
+        package, _, lesson = module.rpartition(".")
+        if package == _LESSONS and names.get("exercises") == "exercises":
+            return lesson
+    return None
+
+
+def imports_exercises_of_0_1(source: str) -> bool:
+    """Return whether code imports exercises from where they were in version 0.1."""
+    return any(module == version_0_1.PACKAGE and "exercises" in names for module, names in _imports(source))
+
+
+def _imports(source: str) -> Iterator[tuple[str, dict[str, str]]]:
+    """Yield the modules that code imports names from, and by the name that it gives them, those names."""
     tree = _parsed(source)
     for node in [] if tree is None else ast.walk(tree):
         if isinstance(node, ast.ImportFrom) and node.module is not None:
-            names = {alias.asname or alias.name: alias.name for alias in node.names}
-            if node.module == _BEFORE and "exercises" in names:
-                return names["exercises"]
-            package, _, lesson = node.module.rpartition(".")
-            if package == _LESSONS and names.get("exercises") == "exercises":
-                return lesson
-    return None
+            yield node.module, {alias.asname or alias.name: alias.name for alias in node.names}
 
 
 def _parsed(source: str) -> ast.Module | None:
