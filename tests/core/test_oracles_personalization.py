@@ -564,7 +564,7 @@ def test_clients_keep_something_and_measuring_does_not_change_it(noise, method, 
     assert first == second
 
 
-def test_a_newcomer_is_measured_after_adapting_what_it_received(noise):
+def test_an_unseen_client_is_measured_after_adapting_what_it_received(noise):
     local_config = {"learning_rate": 0.3}
     for method in ("finetune", "perfedavg", "fedper", "ditto", "apfl", "pfedme"):
         met = run(method, noise, unseen=[UNSEEN], local_config=local_config)
