@@ -10,6 +10,8 @@ author = "The Federated Learning Workbook authors"
 copyright = f"2026 {author}"
 extensions = ["myst_nb", "mathml"]
 
+_ALONE = sorted({path.stem for path in Path(__file__).parent.glob("*.md")} - {"contents"})  # pages with no menu beside
+
 nb_execution_mode = "off"  # the notebooks come executed
 nb_render_markdown_format = "myst"  # cells display Markdown with links to notebooks
 myst_enable_extensions = ["amsmath", "dollarmath", "substitution"]
@@ -30,9 +32,11 @@ html_use_index = False
 html_show_sourcelink = False
 html_copy_source = False
 html_show_search_summary = False  # would fetch whole pages, with their figures, for a line of each
-html_sidebars = {page: [] for page in ("index", "notebooks/glossary", "bibliography", "instructors", "search")}
+html_sidebars = {page: [] for page in (*_ALONE, "notebooks/glossary", "search")}
 html_theme_options = {
     "navbar_end": ["theme-switcher"],
+    "header_links_before_dropdown": 4,
+    "header_dropdown_text": "Handbook",
     "navigation_with_keys": False,
     "show_prev_next": False,  # every notebook ends in its own links
     "secondary_sidebar_items": ["page-toc"],

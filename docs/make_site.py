@@ -10,13 +10,13 @@ from pathlib import Path
 
 from links import broken_links
 from notebook_facts import bibliography, commands, contents_table, menu, outcomes, read_facts
-from prepare import prepare
+from prepare import as_on_the_site, prepare
 from sphinx.application import Sphinx
 from sphinx.util.docutils import docutils_namespace, patch_docutils
 
-from fedlearn_helpers import cli
 from fedlearn_helpers.errors import InputError
 from fedlearn_helpers.lessons.common import contents
+from workbook_tools import cli
 
 DOCS = Path(__file__).parent
 ROOT = DOCS.parent
@@ -78,9 +78,12 @@ def _lay_out(notebooks: Mapping[str, Path], source: Path) -> None:
     for name, path in notebooks.items():
         prepare(path, source / "notebooks" / name)
     prepare(NOTEBOOKS / "glossary.ipynb", source / "notebooks" / "glossary.ipynb")
+    (source / "pictures").mkdir()
     for path in DOCS.glob("*.md"):
-        text = path.read_text(encoding="utf-8").replace("../notebooks/", "notebooks/")
+        text, pictures = as_on_the_site(path.read_text(encoding="utf-8"))
         (source / path.name).write_text(text, encoding="utf-8")
+        for picture in pictures:
+            shutil.copy(DOCS / picture, source / "pictures")
 
 
 def _run_sphinx(source: Path, output: Path, doctrees: Path) -> None:

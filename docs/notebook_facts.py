@@ -12,9 +12,9 @@ from pathlib import Path
 import nbformat
 import typer.main
 
-from fedlearn_helpers import cli
 from fedlearn_helpers.errors import InputError
 from fedlearn_helpers.lessons.common import contents
+from workbook_tools import cli
 
 _REFERENCE = re.compile(r"- (?P<authors>.+?) \((?P<year>\d{4})\): \*(?P<title>[^*]+)\*(?P<rest>.*)")
 _LINK = re.compile(r"\[[^\]]+\]\(https?://[^)]+\)")

@@ -1,5 +1,9 @@
-"""Makes pages of notebooks: what only works in a running notebook becomes a sentence that says so."""
+"""Makes pages for the site of notebooks and of Markdown that are also read elsewhere.
 
+What only works in a running notebook becomes a sentence that says so; files that are not on the site are only named.
+"""
+
+import re
 from pathlib import Path
 
 import nbformat
@@ -10,6 +14,20 @@ _INSTEAD = (
     '<p class="only-live">Here are controls that redraw the figure. They work where the notebook runs: '
     "in JupyterLab, not on this page.</p>"
 )
+
+_PICTURE = re.compile(r"(!\[[^\]]*\]\()(?!https?:)([^)]+)\)")
+_FILE = re.compile(r"(?<!!)\[([^\]]+)\]\(<?\.\./(?!notebooks/)[^)]+\)")
+
+
+def as_on_the_site(text: str) -> tuple[str, list[str]]:
+    """Return a page of docs/ as the site shows it, and the pictures in it, as paths from docs/.
+
+    Pictures are expected in the folder `pictures`, and notebooks beside the pages. A link to another file of the
+    project becomes its text: the site does not have it.
+    """
+    pictures = [path for _, path in _PICTURE.findall(text)]
+    text = _PICTURE.sub(lambda found: f"{found[1]}pictures/{Path(found[2]).name})", text)
+    return _FILE.sub(r"\1", text).replace("../notebooks/", "notebooks/"), pictures
 
 
 def prepare(source: Path, page: Path) -> None:

@@ -7,9 +7,17 @@ from places import NOTEBOOKS
 
 pytestmark = pytest.mark.browser
 NAMES = [path.stem for path in sorted(NOTEBOOKS.glob("[0-9]*.ipynb"))]
-PAGES = ["index", "contents", "bibliography", "instructors", "search", *(f"notebooks/{name}" for name in NAMES)]
-PAGES.append("notebooks/glossary")
-ONE_OF_EACH_KIND = ["index", "contents", "instructors", "search", "notebooks/glossary", f"notebooks/{NAMES[0]}"]
+WRITTEN = [path.stem for path in sorted((NOTEBOOKS.parent / "docs").glob("*.md"))]
+PAGES = [*WRITTEN, "search", *(f"notebooks/{name}" for name in NAMES), "notebooks/glossary"]
+ONE_OF_EACH_KIND = [
+    "index",
+    "contents",
+    "instructors",
+    "package",
+    "search",
+    "notebooks/glossary",
+    f"notebooks/{NAMES[0]}",
+]
 PHONE, DESK = 390, 1280
 
 # What sticks out on the right, and is in no box that scrolls.

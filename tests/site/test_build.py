@@ -12,11 +12,11 @@ import pytest
 import typer.main
 from links import anchor_of, broken_links
 from notebook_facts import bibliography, read_facts
-from prepare import prepare
+from prepare import as_on_the_site, prepare
 
-from fedlearn_helpers import cli
 from fedlearn_helpers.errors import InputError
 from fedlearn_helpers.lessons.common import contents
+from workbook_tools import cli
 
 NOTEBOOKS = sorted(make_site.NOTEBOOKS.glob("[0-9]*.ipynb"))
 GLOSSARY = make_site.NOTEBOOKS / "glossary.ipynb"
@@ -48,13 +48,21 @@ def rows_after(page: str, heading: str) -> list[list[str]]:
 def test_has_every_page(site):
     pages = {str(path.relative_to(site)) for path in site.rglob("*.html") if path.parent.name != "_static"}
     notebooks = {f"notebooks/{path.stem}.html" for path in [*NOTEBOOKS, GLOSSARY]}
-    assert pages == notebooks | {
-        "index.html",
-        "contents.html",
-        "bibliography.html",
-        "instructors.html",
-        "search.html",
-    }
+    written = {f"{path.stem}.html" for path in make_site.DOCS.glob("*.md")}
+    assert pages == notebooks | written | {"search.html"}
+
+
+def test_every_page_is_in_the_menu(site):
+    menu = (site / "index.html").read_text().partition('class="bd-navbar-elements')[2].partition("</nav>")[0]
+    pages = {f"{path.stem}.html" for path in make_site.DOCS.glob("*.md")} - {"index.html"}
+    assert pages <= set(re.findall(r'href="([^"#]+)"', menu))
+
+
+def test_pictures_are_there_and_say_what_they_show(site):
+    for name in ("index", "package"):
+        article = (site / f"{name}.html").read_text().partition("<article")[2].partition("</article>")[0]
+        (alt,) = re.findall(r'<img alt="([^"]+)"', article)
+        assert len(alt) > 40
 
 
 def test_notebooks_stand_in_the_menu_in_reading_order(site):
@@ -198,6 +206,18 @@ def test_a_widget_becomes_a_sentence(tmp_path):
     assert outputs[0] == figure
     assert "in JupyterLab" in outputs[1].data["text/html"] and len(outputs[1].data) == 1
     assert "widgets" not in prepared.metadata
+
+
+def test_pages_name_files_that_the_site_does_not_have():
+    text = (
+        "![A round.](_static/a.svg) ![Times.](../benchmarks/b.png) [bench](../benchmarks/README.md) "
+        "[00](<../notebooks/00_a.ipynb#1.-Why?>) [data](data.md#Where) [Flower](https://flower.ai)"
+    )
+    assert as_on_the_site(text) == (
+        "![A round.](pictures/a.svg) ![Times.](pictures/b.png) bench "
+        "[00](<notebooks/00_a.ipynb#1.-Why?>) [data](data.md#Where) [Flower](https://flower.ai)",
+        ["_static/a.svg", "../benchmarks/b.png"],
+    )
 
 
 @pytest.mark.parametrize(("injected", "kept"), [('output_dir = "out"', False), ('output_dir = "out"\nseed = 1', True)])
