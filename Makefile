@@ -11,14 +11,25 @@ endif
 PYTHON312 ?= $(call where,python3.12 python3.13)
 BIN := .venv/$(SCRIPTS)
 
-.PHONY: run test lab site colab bench bench-quick clean
+# What `make run` says while it makes the environment, so that one knows what one waits for.
+run: afterwards := Then the $(words $(wildcard notebooks/[0-9]*.ipynb)) notebooks are executed, about a minute each.
+
+.PHONY: run check test lab site colab bench bench-quick clean
 
 run: .venv/ready  ## execute all notebooks, render them, write build/index.html
 	$(BIN)/fedlearn run
 
-test: .venv/ready  ## the whole test suite
+check: .venv/ready  ## style, types and the quick tests, in under two minutes
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest -m "not notebook and not browser and not slow" \
+		tests/core tests/tools tests/lessons tests/environment
+
+test: .venv/ready  ## style, types and the whole test suite
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
 	$(BIN)/python -m pytest
 
 lab: .venv/ready  ## open JupyterLab on the first notebook
@@ -37,7 +48,7 @@ bench-quick: .venv-bench/ready .venv-blazefl/ready  ## the same with small sizes
 	.venv-bench/bin/python benchmarks/run.py --quick --output build/bench
 
 clean:  ## remove everything that the targets above made
-	rm -rf .venv .venv-bench .venv-blazefl build results notebooks/results .pytest_cache .ruff_cache
+	rm -rf .venv .venv-bench .venv-blazefl build results notebooks/results .pytest_cache .ruff_cache .mypy_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The marker is newer than what it was made from, so a change of the pins makes the environment anew.
@@ -46,6 +57,7 @@ clean:  ## remove everything that the targets above made
 .venv/ready .venv-bench/ready: pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "Python 3.11 or newer is needed, and $(PYTHON) is older; say which: make PYTHON=/path/to/python3.11"; exit 1; }
+	@echo "Making the environment in $(@D): some minutes, the first time only, since PyTorch is large. $(afterwards)"
 	$(PYTHON) -m venv $(@D)
 	$(@D)/$(SCRIPTS)/python -m pip install --quiet --requirement $(filter %requirements.txt,$^) --editable .
 	@touch $@
