@@ -340,19 +340,20 @@ def test_a_name_gives_the_partition_of_its_function(text, direct):
 
 
 def test_every_rule_takes_its_own_number_out_of_all_that_are_given():
+    numbers = {rule.argument: rule.default + 1 for rule in PARTITIONS.values() if rule.argument is not None}
+    assert len(numbers) > 1
     for rule in PARTITIONS.values():
-        named = make_partition(rule.name, LABELS, 10, seed=4, alpha=0.3, classes_per_client=3)
-        number = {"alpha": 0.3, "classes_per_client": 3, None: 0}[rule.argument]
-        direct = rule.make(LABELS, 10, number, 10, 4)
+        named = make_partition(rule.name, LABELS, 10, seed=4, **numbers)
+        direct = rule.make(LABELS, 10, 0 if rule.argument is None else numbers[rule.argument], 10, 4)
         assert all(np.array_equal(a, b) for a, b in zip(named, direct, strict=True))
-    with pytest.raises(InputError, match="numbers must be among alpha, classes_per_client, got 'beta'"):
+    with pytest.raises(InputError, match=f"numbers must be among {', '.join(sorted(numbers))}, got 'beta'"):
         make_partition("iid", LABELS, 10, seed=4, beta=1)
 
 
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("even", "partition must be one of iid, dirichlet, pathological, quantity, got 'even'"),
+        ("even", f"partition must be one of {', '.join(PARTITIONS)}, got 'even'"),
         ("iid:3", "partition iid takes no number, got 'iid:3'"),
         ("dirichlet", "partition must look like dirichlet:alpha, with a number > 0, got 'dirichlet'"),
         ("dirichlet:x", "partition must look like dirichlet:alpha"),
@@ -367,7 +368,6 @@ def test_a_partition_that_cannot_be_read(text, sentence):
 
 
 def test_an_unknown_name():
-    with pytest.raises(
-        InputError, match="partition must be 'iid', 'dirichlet', 'pathological', 'quantity', got 'even'"
-    ):
+    known = ", ".join(map(repr, PARTITIONS))
+    with pytest.raises(InputError, match=f"partition must be {known}, got 'even'"):
         make_partition("even", LABELS, 3, seed=0)

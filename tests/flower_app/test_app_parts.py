@@ -15,10 +15,11 @@ from workbook_app.settings import read_run_config
 from workbook_app.strategy import ReproducibleFedAvg
 
 from fedlearn_helpers.errors import InputError
+from fedlearn_helpers.partition.registry import PATTERNS
 from fedlearn_helpers.simulation.grid import server_identity
 
 PYPROJECT = Path(__file__).parents[2] / "flower_app" / "pyproject.toml"
-RULE = "must be one of iid, dirichlet:ALPHA, pathological:CLASSES_PER_CLIENT, quantity:ALPHA, numbers > 0"
+RULE = f"must be one of {PATTERNS}, numbers > 0"
 DEFAULTS = tomllib.loads(PYPROJECT.read_text())["tool"]["flwr"]["app"]["config"]
 
 # Whatever the node ids and the order of replies -------------------------------------------
