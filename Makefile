@@ -19,7 +19,7 @@ run: afterwards := Then the $(words $(wildcard notebooks/[0-9]*.ipynb)) notebook
 run: .venv/ready  ## execute all notebooks, render them, write build/index.html
 	$(BIN)/fedlearn run
 
-check: .venv/ready  ## style, types and the quick tests, in under two minutes
+check: .venv/ready  ## style, types and the quick tests
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
