@@ -46,7 +46,7 @@ class TestNonIIDData(LessonTests):
         },
         bad=[
             ({"alpha": 0}, "alpha must be > 0, got 0"),
-            ({"partition": "even"}, "partition must be 'iid', 'dirichlet', 'pathological' or 'quantity'"),
+            ({"partition": "even"}, "partition must be 'iid', 'dirichlet', 'pathological'"),
             (
                 {"partition": "pathological", "classes_per_client": 11},
                 "classes_per_client must be between 1 and the 10 classes of the data, got 11",

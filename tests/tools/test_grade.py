@@ -18,6 +18,8 @@ from workbook_tools.grading import grade as grading
 from workbook_tools.grading import isolation
 from workbook_tools.grading.judgement import Execution
 
+pytestmark = pytest.mark.slow
+
 RIGHT = {
     "two_records": 'prediction = "B"\ndict = {}',
     "average": "import numpy as np\ndef server_average(returned, examples):\n    return weigh(returned, examples)",
@@ -41,8 +43,6 @@ while True:
 LEFT_BEHIND = "\nimport subprocess\nsubprocess.Popen(['sleep', '4321'], start_new_session=True)"
 CURIOUS = """
 import socket
-
-pytestmark = pytest.mark.slow
 for host in ("192.0.2.1", "example.invalid"):
     try:
         socket.create_connection((host, 80), timeout=2)

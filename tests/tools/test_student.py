@@ -18,6 +18,8 @@ from workbook_tools.cli import app
 from workbook_tools.editions.graded.edition import exercise_modules
 from workbook_tools.editions.graded.sealed import seal
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 EXERCISES = [
     (module.__name__, value)
@@ -110,8 +112,6 @@ import inspect, numpy as np
 from fedlearn_helpers.availability.devices import steps_in_time
 from fedlearn_helpers.metrics import accuracy_per_class
 from fedlearn_helpers.lessons.clients_that_come_and_go import exercises
-
-pytestmark = pytest.mark.slow
 print(steps_in_time(20, 0.5, 2.0, 6.0), accuracy_per_class(np.array([0, 0, 1]), np.array([0, 1, 1]), 2))
 print(exercises.partial_steps.check(steps_in_time).status)
 print(exercises.partial_steps.check(lambda *arguments: 12).message)

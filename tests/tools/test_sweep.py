@@ -10,7 +10,6 @@ import psutil
 import pytest
 
 pytestmark = pytest.mark.slow
-
 PLAN = ["-p", "rate=0.5,1,2", "-p", "name='a,b'", "--seeds", "4"]
 
 

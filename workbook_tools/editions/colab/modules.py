@@ -96,11 +96,13 @@ class _Needed:
         if not collected:
             return text
         docstring = ast.get_docstring(ast.parse(text), clean=False)
-        lines = [f'"""{docstring}"""'] if docstring else []
+        lines = [f'"""{docstring}"""\n'] if docstring else []
         names = [name for name in collected if name in self.names[path]]
+        by_module: dict[str, list[str]] = defaultdict(list)
         for name in names:
-            base, original = collected[name]
-            lines.append(f"from {base} import {original}" + (f" as {name}" if name != original else ""))
+            module, original = collected[name]
+            by_module[module].append(original if name == original else f"{original} as {name}")
+        lines += [f"from {module} import {', '.join(imported)}" for module, imported in by_module.items()]
         return "\n".join([*lines, f"\n__all__ = {names!r}"]) + "\n"
 
 
