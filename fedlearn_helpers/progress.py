@@ -22,7 +22,8 @@ class Progress:
     """
 
     def __init__(self, total: int | None, label: str | None, stream: TextIO | None = None) -> None:
-        self.total, self.label, self.done, self.text = total, label, 0.0, ""
+        self.total, self.label, self.text = total, label, ""
+        self.done: float = 0
         self._stream = stream or sys.stderr
         self._handle = None
         self._last_drawn = 0.0
