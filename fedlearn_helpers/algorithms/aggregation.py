@@ -58,7 +58,11 @@ def weighted_sum(states: Sequence[State], factors: Sequence[float]) -> dict[str,
 
 def uniform_mean(states: Sequence[State], weights: Sequence[float] = ()) -> dict[str, Tensor]:
     """Average models entry by entry, each counting the same, whatever its weight."""
-    return {name: torch.stack([state[name] for state in states]).mean(dim=0) for name in states[0]}
+    stacked = {name: torch.stack([state[name] for state in states]) for name in states[0]}
+    return {
+        name: (tensors if tensors.is_floating_point() else tensors.double()).mean(dim=0)
+        for name, tensors in stacked.items()
+    }
 
 
 def state_of(arrays: ArrayRecord) -> dict[str, Tensor]:
@@ -119,8 +123,7 @@ class Averaging(FedAvg):
         answers = [self._read(reply.content, *extras[id(reply)]) for reply in valid]
         metrics = self.train_metrics_aggr_fn([reply.content for reply in valid], self.weighted_by_key)
         dtypes = {name: tensor.dtype for name, tensor in state_of(self.sent).items()}
-        combined = {name: tensor.to(dtypes[name]) for name, tensor in self.combine(answers).items()}
-        return ArrayRecord(combined), metrics
+        return ArrayRecord({name: _as(dtypes[name], tensor) for name, tensor in self.combine(answers).items()}), metrics
 
     def combine(self, answers: Sequence[Answer]) -> dict[str, Tensor]:
         """Return the new model.
@@ -142,6 +145,11 @@ class Averaging(FedAvg):
         (arrays,) = content.array_records.values()
         numbers: dict[str, Any] = dict(*content.metric_records.values())
         return Answer(state_of(arrays), float(numbers[self.weighted_by_key]), {**numbers, **metrics}, extras)
+
+
+def _as(dtype: torch.dtype, tensor: Tensor) -> Tensor:
+    """Return a tensor in another dtype; a mean of whole numbers, such as BatchNorm's counter, is rounded."""
+    return (tensor if dtype.is_floating_point else tensor.round()).to(dtype)
 
 
 def averaging(strategy: type[FedAvg]) -> Callable[..., FedAvg]:

@@ -16,7 +16,7 @@ from fedlearn_helpers.data import Dataset
 from fedlearn_helpers.errors import InputError
 from fedlearn_helpers.partition import Shard
 from fedlearn_helpers.seeds import derive_seed
-from fedlearn_helpers.simulation.position import client_of, round_of
+from fedlearn_helpers.simulation.position import client_of, training_round
 from fedlearn_helpers.training import Evaluation, evaluate, train
 
 MAX_STEPS = "max-steps"  # in a message's config: the client takes so many steps and no more
@@ -105,7 +105,7 @@ class LocalTraining:
         self.content, self.config, self.state = message.content, message.content.config_records["config"], context.state
         self.model, self.local_config, self.steps = model, local_config, 0
         self.dataset, self.shard = dataset, shard
-        self._seed = derive_seed(seed, purpose, round_of(self.content), client_of(context))
+        self._seed = derive_seed(seed, purpose, training_round(self.content), client_of(context))
         self._loss: float | None = None
         received: Mapping[str, Tensor] = self.received.to_torch_state_dict()
         if first is not None:

@@ -12,7 +12,7 @@ from fedlearn_helpers.algorithms.local import MAX_STEPS
 from fedlearn_helpers.availability.devices import Devices, Late, check_deadline, round_seconds
 from fedlearn_helpers.errors import InputError
 from fedlearn_helpers.simulation.history import History
-from fedlearn_helpers.simulation.position import client_of, round_of
+from fedlearn_helpers.simulation.position import client_of, training_round
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -40,7 +40,7 @@ def device_mod(devices: Devices, steps: Sequence[int], *, deadline: float | None
         raise InputError(f"steps must have one entry per device ({len(devices)}), got {len(steps)}")
 
     def take_part(message: Message, context: Context, call_next: ClientAppCallable) -> Message:
-        client, server_round = client_of(context), round_of(message.content)
+        client, server_round = client_of(context), training_round(message.content)
         answer = devices.answer(client, server_round, steps[client], deadline=deadline, late=late)
         if answer.status == "away":
             return Message(Error(_NO_ANSWER, "away"), reply_to=message)

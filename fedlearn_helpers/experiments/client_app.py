@@ -72,8 +72,11 @@ def new_client_app(
         metrics = {"loss": own.loss, ACCURACY: own.accuracy, "num-examples": own.num_examples}
         if adapt is None:  # what the server has measured of its model holds for this client, too
             return Message(RecordDict({"metrics": MetricRecord(metrics)}), reply_to=message)
-        elsewhere = evaluate(model, inputs, targets, of_members, task=task).predictions
-        reached = task.metric(elsewhere, targets[torch.as_tensor(of_members)].cpu()).numpy()
+        of_each: list[float] = []
+        if members:
+            elsewhere = evaluate(model, inputs, targets, of_members, task=task).predictions
+            reached = task.metric(elsewhere, targets[torch.as_tensor(of_members)].cpu()).numpy()
+            of_each = [float(part.mean()) for part in np.split(reached, bounds)]
         test = evaluate(model, dataset.test_inputs, dataset.test_targets, task=task).accuracy
         of_each = {ELSEWHERE: [float(part.mean()) for part in np.split(reached, bounds)]}
         return Message(

@@ -85,8 +85,10 @@ class Comparison:
         check_one_of("model", self.model, MODELS)
         if bad := [seed for seed in self.seeds if seed < 0]:
             raise InputError(f"seeds must be >= 0, got {bad[0]}")
-        for algorithm in {*self.algorithms, *self.settings}:
+        for algorithm in (*self.algorithms, *self.settings):
             self.settings_of(algorithm)
+        if idle := [algorithm for algorithm in self.settings if algorithm not in self.algorithms]:
+            raise InputError(f"settings must be of algorithms that are compared, got some for {idle[0]!r}")
         for scenario in self.scenarios:
             check_scenario(scenario)
 

@@ -1,19 +1,21 @@
 """`federate`: one federation with any algorithm, on any data, and every client measured with the model that it uses."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from flwr.app import ArrayRecord, ConfigRecord, Context, Message, MetricRecord, RecordDict
 from flwr.clientapp import ClientApp
 from flwr.clientapp.typing import Mod
 from flwr.serverapp import Grid, ServerApp
 from flwr.serverapp.strategy import Strategy
-from torch import nn
+from torch import Tensor, nn
 
 from fedlearn_helpers.algorithms.aggregation import Aggregator
-from fedlearn_helpers.algorithms.algorithm import Adapt, Algorithm
-from fedlearn_helpers.algorithms.local import LocalConfig
+from fedlearn_helpers.algorithms.algorithm import Adapt, Algorithm, whole_model
+from fedlearn_helpers.algorithms.local import LocalConfig, LocalTraining
 from fedlearn_helpers.algorithms.own_parts import ADAPTATION_EPOCHS
 from fedlearn_helpers.algorithms.registry import find_algorithm, new_strategy
 from fedlearn_helpers.data import Dataset
@@ -22,7 +24,7 @@ from fedlearn_helpers.experiments.checkpoint import Checkpoint, Continued
 from fedlearn_helpers.experiments.client_app import new_client_app
 from fedlearn_helpers.experiments.measures import ClientMeasures, accuracy_of_each, of_one_model, of_replies
 from fedlearn_helpers.experiments.reference_lines import default_model
-from fedlearn_helpers.experiments.run_key import code_key, model_key
+from fedlearn_helpers.experiments.run_key import code_key, data_key, function_key, model_key, value_key
 from fedlearn_helpers.partition.split import Shard
 from fedlearn_helpers.simulation import History, keep_result, simulate
 from fedlearn_helpers.simulation.grid import OnError
@@ -87,6 +89,7 @@ def federate(
             `weighted_mean`.
         mods: Flower's client mods, around the clients' training alone.
         adapt: what a client does before it uses the model, such as `fine_tuning.adapt`; None as the algorithm does it.
+            Where the server holds a part of the model, or several, the client first does what the algorithm does.
         adaptation_epochs: passes over its training examples in which a client may adapt what it received before it is
             measured, where it adapts; >= 1.
         unseen: one shard per client that never trains; each gets the final model.
@@ -109,15 +112,19 @@ def federate(
         raise InputError(f"fraction_train must be > 0 and <= 1, got {fraction_train}")
     chosen = _find(algorithm)
     complete = chosen.complete_settings(settings)
-    adapt = adapt or chosen.adapt
+    adapt = _adaptation(chosen, adapt)
     model = model or default_model(dataset, seed)
     chosen.check(local_config, model)
     options = {"fraction_train": fraction_train, "fraction_evaluate": 0.0, "min_train_nodes": 1}
     with quiet_flower():
         if callable(algorithm):
-            strategy = algorithm()
             if aggregator is not None:
                 raise InputError("aggregator must be None with a strategy of your own, which has its own")
+            if fraction_train != 1:
+                raise InputError(
+                    f"fraction_train must be 1 with a strategy of your own, which has its own, got {fraction_train}"
+                )
+            strategy = algorithm()
         else:
             strategy = new_strategy(
                 chosen, local_config, complete, aggregator=aggregator, min_available_nodes=1, **options
@@ -128,9 +135,9 @@ def federate(
             "algorithm": chosen.name,
             "server": type(strategy).__name__,
             "settings": complete,
-            "aggregator": _name_of(aggregator),
-            "mods": [_name_of(mod) for mod in mods],
-            "adapt": _name_of(adapt),
+            "aggregator": function_key(aggregator),
+            "mods": [function_key(mod) for mod in mods],
+            "adapt": function_key(adapt),
             "adaptation_epochs": adaptation_epochs,
             "local_config": asdict(local_config),
             "fraction_train": fraction_train,
@@ -138,8 +145,7 @@ def federate(
             "dataset": dataset.name,
             "clients": [len(shard.train) for shard in shards],
         }
-        # hashes of all code and all weights: only where there is a file to compare them with
-        | ({} if checkpoint is None else {"model": model_key(model), **code_key()}),
+        | ({} if checkpoint is None else _content_key(chosen, strategy, model, dataset, shards)),
     )
     if saved.finished > num_rounds:
         raise InputError(f"num_rounds must be >= {saved.finished}, the rounds in {checkpoint}, got {num_rounds}")
@@ -191,25 +197,28 @@ def federate(
         if adapt is not None:
             replies.extend(_ask_all(grid, result.arrays or saved.arrays or first, config, num_rounds))
 
-    history = simulate(
-        server_app,
-        app_of(shards, mods),
-        num_clients=len(shards),
-        seed=seed,
-        run_config={"num-server-rounds": num_rounds},
-        workers=workers,
-        on_error=on_error,
-        states=saved.states,
-        label=label,
-    )
+    with _as_before(model, initial):
+        history = simulate(
+            server_app,
+            app_of(shards, mods),
+            num_clients=len(shards),
+            seed=seed,
+            run_config={"num-server-rounds": num_rounds},
+            workers=workers,
+            on_error=on_error,
+            states=saved.states,
+            label=label,
+        )
     history = _numbered_from(saved.finished, history)
     final = history.arrays or saved.arrays or first  # no client ever answered: the model stays as it was
     test_accuracy = tuple(saved.measured[number]["accuracy"] for number in sorted(saved.measured))
     if adapt is None:
-        model.load_state_dict(final.to_torch_state_dict())
-        own = accuracy_of_each(model, dataset, shards)
+        with _as_before(model, initial):
+            model.load_state_dict(final.to_torch_state_dict())
+            own = accuracy_of_each(model, dataset, shards)
+            own_of_unseen = accuracy_of_each(model, dataset, unseen)
         members = of_one_model(own, own, test_accuracy[-1])
-        strangers = of_one_model(accuracy_of_each(model, dataset, unseen), own, test_accuracy[-1])
+        strangers = of_one_model(own_of_unseen, own, test_accuracy[-1])
     else:
         members = of_replies(replies, len(shards))
         asked: list[Message] = []
@@ -220,18 +229,27 @@ def federate(
             def ask(grid: Grid, context: Context) -> None:
                 asked.extend(_ask_all(grid, final, config, num_rounds))
 
-            simulate(
-                visit,
-                app_of(unseen),
-                num_clients=len(unseen),
-                seed=seed,
-                workers=workers,
-                on_error=on_error,
-                label=None,
-            )
+            with _as_before(model, initial):
+                simulate(
+                    visit,
+                    app_of(unseen),
+                    num_clients=len(unseen),
+                    seed=seed,
+                    workers=workers,
+                    on_error=on_error,
+                    label=None,
+                )
         strangers = of_replies(asked, len(shards))
-    model.load_state_dict(initial)
     return FederationResult(test_accuracy, members, strangers, final, history)
+
+
+@contextmanager
+def _as_before(model: nn.Module, weights: Mapping[str, Tensor]) -> Iterator[None]:
+    """Give a model its weights back at the end of the block, whatever ends it."""
+    try:
+        yield
+    finally:
+        model.load_state_dict(weights)
 
 
 def _find(algorithm: str | Algorithm | Callable[[], Strategy]) -> Algorithm:
@@ -241,8 +259,35 @@ def _find(algorithm: str | Algorithm | Callable[[], Strategy]) -> Algorithm:
     return find_algorithm(algorithm if isinstance(algorithm, str) else "fedavg")
 
 
-def _name_of(function: object) -> str:
-    return str(getattr(function, "__qualname__", function))
+def _adaptation(algorithm: Algorithm, given: Adapt | None) -> Adapt | None:
+    """Return what a client does before it uses the model.
+
+    Where the server does not hold the whole model, the client first does what the algorithm does: it completes the
+    model, or chooses one.
+    """
+    if given is None or algorithm.adapt is None or algorithm.first is whole_model:
+        return given or algorithm.adapt
+    complete = algorithm.adapt
+
+    def complete_then_adapt(local: LocalTraining) -> None:
+        complete(local)
+        given(local)
+
+    return complete_then_adapt
+
+
+def _content_key(
+    algorithm: Algorithm, strategy: Strategy, model: nn.Module, dataset: Dataset, shards: Sequence[Shard]
+) -> dict[str, Any]:
+    """Return hashes of code, weights and data, which take a moment: only where there is a file to compare them with."""
+    attributes = {name: value_key(value) for name, value in sorted(vars(strategy).items()) if not callable(value)}
+    return {
+        "train_client": function_key(algorithm.train_client),
+        "attributes of the server": attributes,
+        "model": model_key(model),
+        "data": data_key(dataset, shards),
+        **code_key(),
+    }
 
 
 def _numbered_from(finished: int, history: History) -> History:

@@ -5,24 +5,27 @@ Code that computes decides; code that only draws, or that runs and publishes not
 
 import functools
 import hashlib
-from collections.abc import Iterable, Mapping
+import pickle
+from collections.abc import Iterable, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 import fedlearn_helpers
+from fedlearn_helpers.data import Dataset
 from fedlearn_helpers.errors import InputError
+from fedlearn_helpers.partition.split import Shard
 
 PACKAGE = Path(fedlearn_helpers.__file__).parent
-_COMPUTES_NOTHING = ("lessons", "plots.py", "progress.py")
+_COMPUTE_NOTHING = ("plots.py", "progress.py", "figures.py", "widgets.py", "exercises.py", "exercise.py", "contents.py")
 
 
 def computing_code() -> list[Path]:
-    """Return the package's files that numbers depend on: all but lessons, figures and the progress line."""
-    skipped = [PACKAGE / name for name in _COMPUTES_NOTHING]
-    return [path for path in PACKAGE.rglob("*.py") if not any(path.is_relative_to(skip) for skip in skipped)]
+    """Return the package's files that numbers depend on: all but figures, exercises and the progress line."""
+    return [path for path in PACKAGE.rglob("*.py") if path.name not in _COMPUTE_NOTHING]
 
 
 def digest_of(files: Iterable[Path]) -> str:
@@ -47,8 +50,62 @@ def model_key(model: nn.Module) -> str:
     """Return one hash of a model's layers and weights."""
     digest = hashlib.sha256(repr(model).encode())
     for name, tensor in model.state_dict().items():
-        digest.update(name.encode() + tensor.cpu().contiguous().numpy().tobytes())
+        digest.update(name.encode() + _bytes_of(tensor))
     return digest.hexdigest()[:16]
+
+
+def data_key(dataset: Dataset, shards: Sequence[Shard]) -> str:
+    """Return one hash of which client holds which examples, of these examples, and of the test examples."""
+    digest = hashlib.sha256(f"{dataset.name} {dataset.task.name}".encode())
+    for shard in shards:
+        for part in (shard.train, shard.validation):
+            indices = torch.as_tensor(part)
+            for tensor in (indices, dataset.train_inputs[indices], dataset.train_targets[indices]):
+                digest.update(_bytes_of(tensor))
+    for tensor in (dataset.test_inputs, dataset.test_targets):
+        digest.update(_bytes_of(tensor))
+    return digest.hexdigest()[:16]
+
+
+def _bytes_of(tensor: Tensor) -> bytes:
+    return tensor.cpu().contiguous().numpy().tobytes()
+
+
+def function_key(function: object) -> str:
+    """Return a name of a function, and a hash of its code and of what it holds: the same in another process.
+
+    What it calls is not followed.
+    """
+    if function is None:
+        return "None"
+    digest = hashlib.sha256()
+    if isinstance(function, functools.partial):
+        name = f"partial of {function_key(function.func)}"
+        held: list[object] = [*function.args, *sorted(function.keywords.items())]
+    else:
+        name = f"{getattr(function, '__module__', '')}.{getattr(function, '__qualname__', type(function).__qualname__)}"
+        held = [cell.cell_contents for cell in getattr(function, "__closure__", None) or ()]
+        held += [getattr(function, "__defaults__", None), getattr(function, "__kwdefaults__", None)]
+    if (code := getattr(function, "__code__", None)) is not None:
+        constants = [constant for constant in code.co_consts if not hasattr(constant, "co_code")]
+        digest.update(code.co_code + repr(constants).encode())
+    for value in held:
+        digest.update(value_key(value).encode())
+    return f"{name} {digest.hexdigest()[:8]}"
+
+
+def value_key(value: object) -> str:
+    """Return a text that tells a value from others: the same in another process."""
+    if isinstance(value, bool | int | float | str | bytes | None):
+        return repr(value)
+    if isinstance(value, list | dict | set):  # what a function has counted or collected: it changes in a run
+        return type(value).__name__
+    if callable(value):
+        return function_key(value)
+    try:
+        return hashlib.sha256(pickle.dumps(value)).hexdigest()[:16]
+    except Exception:  # whatever cannot be pickled is told by its kind
+        return type(value).__qualname__
 
 
 def refuse_others(rule: str, path: Path, found: Mapping[str, Any], expected: Mapping[str, Any]) -> None:

@@ -9,7 +9,7 @@ import torch
 from fedlearn_helpers.data import ImageDataset
 from fedlearn_helpers.errors import InputError
 from fedlearn_helpers.partition.feature_skew import feature_skew
-from fedlearn_helpers.partition.registry import PATTERNS, parse_partition
+from fedlearn_helpers.partition.registry import PARTITIONS, PATTERNS, parse_partition
 from fedlearn_helpers.partition.split import Shard, split_train_validation
 from fedlearn_helpers.seeds import derive_seed
 
@@ -52,10 +52,9 @@ def check_scenario(text: str) -> None:
         except ValueError:
             raise InputError(f"scenario darker needs a number > 0 and <= 1, as in darker:0.9, got {text!r}") from None
     else:
-        try:
-            parse_partition(text)
-        except InputError as error:
-            raise InputError(f"{error}; or turned:KINDS, darker:SHARE") from None
+        if name not in PARTITIONS:
+            raise InputError(f"partition must be one of {', '.join(PARTITIONS)}, turned, darker, got {text!r}")
+        parse_partition(text)
 
 
 def make_scenario(

@@ -53,7 +53,8 @@ class PartitionRule:
             if not math.isfinite(value) or value <= 0:
                 raise ValueError
         except ValueError:
+            kind = "whole number" if self.whole else "number"
             raise InputError(
-                f"partition must look like {self.name}:{self.argument}, with a number > 0, got {text!r}"
+                f"partition must look like {self.name}:{self.argument}, with a {kind} > 0, got {text!r}"
             ) from None
         return value

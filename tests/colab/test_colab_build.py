@@ -242,13 +242,13 @@ COLLECTING = {
 
 from kit.box import pen
 from kit.box.ink import RED as red
-from kit.box.knife import cut
+from kit.box.cut import cut
 
 __all__ = ["cut", "pen", "red"]
 """,
     "box/pen.py": "from kit.box.ink import RED",
     "box/ink.py": "RED = 1",
-    "box/knife.py": "from kit.steel import hard\n\n\ndef cut():\n    return hard\n",
+    "box/cut.py": "from kit.steel import hard\n\n\ndef cut():\n    return hard\n",
     "steel.py": "hard = True",
 }
 
@@ -260,7 +260,9 @@ IN_THE_BOX = set(COLLECTING) - {"__init__.py", "box/__init__.py"}
     ("cell", "files", "names"),
     [
         ("from kit.box import red", {"box/ink.py"}, ["red"]),
-        ("from kit.box import pen", {"box/pen.py", "box/ink.py"}, []),
+        ("from kit.box import pen", {"box/pen.py", "box/ink.py"}, ["pen"]),
+        ("from kit.box import cut\nassert cut()", {"box/cut.py", "steel.py"}, ["cut"]),
+        ("from kit.box import *\nassert cut() and pen", IN_THE_BOX, ["pen", "red", "cut"]),
         ("from kit import box\nbox.red + box.red", {"box/ink.py"}, ["red"]),
         (
             "from kit import box\nprint(box)",
@@ -268,7 +270,7 @@ IN_THE_BOX = set(COLLECTING) - {"__init__.py", "box/__init__.py"}
             ["pen", "red", "cut"],
         ),
         ("import kit.box", IN_THE_BOX, ["pen", "red", "cut"]),
-        ("from kit.box import knife", {"box/knife.py", "steel.py"}, []),
+        ("import kit.box.cut", {"box/cut.py", "steel.py"}, []),
     ],
 )
 def test_of_names_that_a_package_collects_only_those_that_are_used_come(tmp_path, monkeypatch, cell, files, names):
@@ -365,3 +367,27 @@ def test_a_notebook_brings_few_lines_of_modules(name, most):
     files = modules.files_behind([cell.source for cell in cells if cell.cell_type == "code"])
     lines = sum(len(text.splitlines()) for path, text in files.items() if path.suffix == ".py")
     assert 1000 < lines <= most
+
+
+@every_notebook
+def test_what_a_notebook_imports_is_the_same_from_the_files_that_it_brings(path, tmp_path):
+    """A function is a function there, and not the module of the same name."""
+    cells = [cell.source for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"]
+    lines = [
+        ast.unparse(node)
+        for cell in cells
+        if "fedlearn_helpers" in cell
+        for node in ast.parse(cell).body
+        if isinstance(node, ast.ImportFrom) and node.module.startswith("fedlearn_helpers")
+    ]
+    for file, text in modules.files_behind(cells).items():
+        copy = tmp_path / file.relative_to(ROOT)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        copy.write_text(text)
+    kinds = "print({name: type(value).__name__ for name, value in list(globals().items()) if name[0] != '_'})"
+    code = "\n".join([*lines, kinds])
+    said = [
+        subprocess.run([sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, check=True).stdout
+        for folder in (tmp_path, ROOT)
+    ]
+    assert said[0] == said[1]

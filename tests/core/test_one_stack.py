@@ -2,6 +2,10 @@
 
 import functools
 import re
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,14 +16,16 @@ from noise import noise_images, shards
 from torch import nn
 from torch.nn import functional as F
 
-from fedlearn_helpers.algorithms import ALGORITHMS, LocalConfig, LocalTraining, fine_tuning, weighted_mean
+from fedlearn_helpers.algorithms import ALGORITHMS, LocalConfig, LocalTraining, fine_tuning, uniform_mean, weighted_mean
 from fedlearn_helpers.data import Examples
 from fedlearn_helpers.errors import InputError
 from fedlearn_helpers.experiments import federate, reference_lines, run_key
-from fedlearn_helpers.models import new_mlp
+from fedlearn_helpers.models import NORMALIZED_MODELS, new_mlp
+from fedlearn_helpers.partition import Shard
 from fedlearn_helpers.tasks import Task
 from fedlearn_helpers.training import evaluate
 
+HERE = Path(__file__).parent
 SIZES = (12, 20, 40)
 CONFIG = LocalConfig(batch_size=4, learning_rate=0.05)
 PLAIN = {"local_config": CONFIG, "seed": 0, "workers": 1, "label": None}
@@ -41,6 +47,12 @@ def equal(first, second):
 def median(states, weights):
     """The median of each entry: one client that lies does not move it far."""
     return {name: torch.stack([state[name] for state in states]).median(dim=0).values for name in states[0]}
+
+
+def momentum_of(beta):
+    """A strategy of one's own."""
+    options = {"fraction_evaluate": 0.0, "min_train_nodes": 1, "min_available_nodes": 1}
+    return functools.partial(FedAvgM, server_momentum=beta, **options)
 
 
 # Aggregators ------------------------------------------------------------------------------
@@ -178,6 +190,50 @@ def test_everything_at_once(noise, tmp_path):
     assert np.array_equal(whole.unseen.own, resumed.unseen.own)
 
 
+@pytest.mark.parametrize("name", ["ifca", "fedper", "fedrep", "ditto"])
+def test_clients_first_complete_the_model_and_then_adapt_it(noise, name):
+    """Where the server does not hold the whole model, what is given comes behind what the algorithm does."""
+    adapted = []
+
+    def look(local):
+        adapted.append({name: tensor.clone() for name, tensor in local.model.state_dict().items()})
+
+    model = new_mlp(noise.image_shape, noise.num_classes, 0)
+    initial = {key: tensor.clone() for key, tensor in model.state_dict().items()}
+    options = PLAIN | {"num_rounds": 2, "model": model}
+    federate(name, noise, shards(SIZES), adapt=look, **options)
+    assert len(adapted) == 3
+    for state in adapted:
+        assert all(not torch.equal(tensor, initial[key]) for key, tensor in state.items()), "all of it was trained"
+
+
+def test_the_model_is_as_it_was_whatever_ends_a_federation(noise):
+    model = new_mlp(noise.image_shape, noise.num_classes, 0)
+    initial = {key: tensor.clone() for key, tensor in model.state_dict().items()}
+
+    def stop(message, context, call_next):
+        call_next(message, context)
+        raise RuntimeError("stopped")
+
+    with pytest.raises(RuntimeError, match="stopped"):
+        federate("fedavg", noise, shards(SIZES), num_rounds=1, model=model, mods=[stop], **PLAIN)
+    assert equal(initial, model.state_dict())
+    federate("fedavg", noise, shards(SIZES), num_rounds=1, model=model, **PLAIN)
+    assert equal(initial, model.state_dict())
+
+
+def test_what_a_strategy_of_ones_own_has_is_not_given_twice(noise):
+    with pytest.raises(InputError, match="fraction_train must be 1 with a strategy of your own, .*, got 0.5"):
+        federate(FedAvg, noise, shards(SIZES), num_rounds=1, fraction_train=0.5, **PLAIN)
+
+
+def test_a_uniform_mean_of_models_with_whole_numbers(noise):
+    model = NORMALIZED_MODELS["mlp"](noise.image_shape, noise.num_classes, 0)
+    result = federate("fedavg", noise, shards(SIZES), num_rounds=1, model=model, aggregator=uniform_mean, **PLAIN)
+    counters = [tensor for tensor in weights_of(result).values() if not tensor.is_floating_point()]
+    assert [(tensor.dtype, int(tensor)) for tensor in counters] == [(torch.int64, round((3 + 5 + 10) / 3))]
+
+
 # Checkpoints ------------------------------------------------------------------------------
 
 
@@ -201,6 +257,47 @@ def test_a_checkpoint_of_other_settings_is_refused_in_one_sentence(noise, tmp_pa
         change = {"model": new_mlp(noise.image_shape, noise.num_classes, 4)}
     with pytest.raises(InputError, match=f"^checkpoint must be of the same run, and in .* {name} is .*, not .*$"):
         federate("fedprox", noise, shards(SIZES), num_rounds=2, checkpoint=file, **(options | change))
+
+
+def inverted(dataset):
+    return replace(dataset, train_images=255 - dataset.train_images)
+
+
+def by_first(number):
+    return lambda states, weights: dict(states[number])
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "name"),
+    [
+        ({}, {"dataset": inverted}, "data"),
+        ({}, {"clients": [*shards(SIZES)][::-1]}, "clients"),
+        ({}, {"clients": shards((12, 20, 40))[:2] + [Shard(np.arange(30, 70), np.arange(72, 80))]}, "data"),
+        ({"aggregator": by_first(0)}, {"aggregator": by_first(1)}, "aggregator"),
+        ({"algorithm": momentum_of(0.9)}, {"algorithm": momentum_of(0.0)}, "attributes of the server"),
+    ],
+)
+def test_a_checkpoint_of_other_data_or_functions_is_refused(noise, tmp_path, before, after, name):
+    def run(rounds, *, algorithm="fedavg", dataset=lambda same: same, clients=None, **options):
+        model = new_mlp(noise.image_shape, noise.num_classes, 0)
+        file = tmp_path / "run"
+        given = {"num_rounds": rounds, "checkpoint": file, "model": model} | options
+        return federate(algorithm, dataset(noise), clients or shards(SIZES), **given, **PLAIN)
+
+    run(1, **before)
+    assert run(2, **before).test_accuracy, "control: the same goes on"
+    with pytest.raises(InputError, match=f"checkpoint must be of the same run, and in .* {name} is "):
+        run(3, **(before | after))
+
+
+def test_a_functions_key_is_the_same_in_another_process():
+    code = (
+        "import functools, test_one_stack as here; from fedlearn_helpers.experiments.run_key import function_key; "
+        "print(*map(function_key, (here.median, here.by_first(1), functools.partial(here.median, 3))))"
+    )
+    said = [subprocess.run([sys.executable, "-c", code], cwd=HERE, capture_output=True, text=True).stdout for _ in "ab"]
+    assert said[0] == said[1] and len(set(said[0].split())) >= 5
+    assert run_key.function_key(by_first(1)) != run_key.function_key(by_first(2))
 
 
 def test_a_checkpoint_of_other_code_is_refused(noise, tmp_path, monkeypatch):
@@ -230,7 +327,7 @@ def test_a_resumed_run_has_the_accuracies_of_all_rounds(noise, tmp_path):
 def test_code_that_computes_is_told_from_code_that_draws():
     files = {path.relative_to(run_key.PACKAGE).as_posix() for path in run_key.computing_code()}
     assert {"training.py", "algorithms/scaffold.py", "data/load.py", "simulation/grid.py"} <= files
-    assert not [name for name in files if re.search("figures|widgets|plots|progress|exercises", name)]
+    assert not [name for name in files if re.search("figures|widgets|plots|progress|exercise", name)]
 
 
 def test_a_digest_changes_with_a_files_text_and_with_its_name(tmp_path):

@@ -490,7 +490,7 @@ def test_the_same_bits_with_workers_and_in_a_second_run(noise, method):
 def test_a_run_that_was_stopped_goes_on_as_if_it_had_not_been(noise, method, tmp_path):
     """Stopped in the middle of round 3, when client 0 has changed its state and client 1 raises."""
 
-    file, stops = tmp_path / "run.checkpoint", True
+    file, stops = tmp_path / "run.checkpoint", [True]
 
     def stop(message, context, call_next):
         place = context.node_config["partition-id"], message.content["config"]["server-round"]
@@ -504,7 +504,7 @@ def test_a_run_that_was_stopped_goes_on_as_if_it_had_not_been(noise, method, tmp
     assert (3, 1) in participants
     with pytest.raises(RuntimeError, match="stopped"):
         run(method, noise, **options, checkpoint=file)
-    stops = False
+    stops.clear()
     resumed = run(method, noise, **options, checkpoint=file)
     assert same(whole, resumed)
     again = [(e.round, e.client) for e in resumed.history.exchanges if e.phase == "train"]

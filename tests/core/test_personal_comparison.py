@@ -72,7 +72,7 @@ def test_images_are_darker_from_client_to_client(noise):
         ("turned:3", "scenario turned must be turned:2 or turned:4, got 'turned:3'"),
         ("darker", "scenario darker needs a number > 0 and <= 1, as in darker:0.9, got 'darker'"),
         ("darker:1.5", "scenario darker needs a number > 0 and <= 1"),
-        ("skewed", "partition must be one of iid, .*, got 'skewed'; or turned:KINDS, darker:SHARE"),
+        ("skewed", "partition must be one of iid, .*, turned, darker, got 'skewed'"),
         ("pathological:9", "classes_per_client must be between 1 and the 4 classes"),
     ],
 )

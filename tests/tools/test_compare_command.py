@@ -64,8 +64,10 @@ def test_the_help_of_all_commands_imports_nothing_slow():
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        (["--strategies", "fedsgd"], "InputError: algorithm must be 'fedavg', "),
+        (["--strategies", "fedsgd"], "InputError: strategy must be 'fedavg', "),
         (["--partitions", "even"], "InputError: partition must be one of iid, dirichlet, pathological, quantity"),
+        (["--partitions", ","], "InputError: partitions must name at least one, got none"),
+        (["--partitions", "even"], "quantity, turned, darker, got 'even'"),
         (["--seeds", "0,x"], "InputError: seeds must be whole numbers with commas between them, got '0,x'"),
         (["--seeds", ""], "InputError: seeds must be whole numbers with commas between them, got ''"),
         (["-s", "mu"], "InputError: a parameter must look like name=value, got 'mu'"),

@@ -7,7 +7,7 @@ import click
 import typer
 from typer.core import TyperCommand
 
-from fedlearn_helpers.errors import InputError
+from fedlearn_helpers.errors import InputError, check_one_of
 from workbook_tools.commands.arguments import errors_in_one_line, runs_in_parallel, split_pair, whole_numbers
 
 _FIGURE, _TABLE, _RUNS = "comparison.png", "comparison.csv", "runs"
@@ -55,7 +55,7 @@ def compare(
 
     Example: fedlearn compare --strategies fedavg,scaffold --partitions iid,pathological:2 --seeds 0,1,2
     """
-    from fedlearn_helpers.algorithms import LocalConfig
+    from fedlearn_helpers.algorithms import ALGORITHMS, LocalConfig
     from fedlearn_helpers.data import load_dataset
     from fedlearn_helpers.experiments import Comparison
     from fedlearn_helpers.experiments import compare as run_comparison
@@ -63,6 +63,11 @@ def compare(
     from fedlearn_helpers.simulation.workers import Workers
 
     with errors_in_one_line():
+        for option, names in (("strategies", split_names(strategies)), ("partitions", split_names(partitions))):
+            if not names:
+                raise InputError(f"{option} must name at least one, got none")
+        for name in split_names(strategies):
+            check_one_of("strategy", name, ALGORITHMS)
         comparison = Comparison(
             algorithms=split_names(strategies),
             scenarios=split_names(partitions),

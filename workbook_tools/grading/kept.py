@@ -10,8 +10,6 @@ from pathlib import Path
 
 from fedlearn_helpers.experiments.run_key import PACKAGE, computing_code, digest_of
 from fedlearn_helpers.files import write_whole
-from workbook_tools.editions.graded import cells
-from workbook_tools.execution import notebooks
 from workbook_tools.grading.judgement import Grade
 
 _NOT_FINAL = ("timed out", "crashed", "not executed")  # that may be the machine's doing
@@ -54,9 +52,9 @@ class KeptGrades:
 @functools.cache
 def _grading_code() -> str:
     """Return one hash of the code that grades depend on: what computes, exercises, and what grades; no figures."""
-    lessons = PACKAGE / "lessons"
-    exercises = [*lessons.glob("*/exercises.py"), lessons / "common" / "exercise.py", *lessons.glob("*/parameters.py")]
-    grading = [*Path(__file__).parent.rglob("*.py"), Path(cells.__file__), Path(notebooks.__file__)]
+    exercises = [*PACKAGE.glob("lessons/*/exercises.py"), PACKAGE / "lessons" / "common" / "exercise.py"]
+    tools = Path(__file__).parents[1]
+    grading = [path for name in ("grading", "editions/graded", "execution") for path in (tools / name).rglob("*.py")]
     return digest_of([*computing_code(), *exercises, *grading])
 
 

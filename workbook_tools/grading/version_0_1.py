@@ -1,6 +1,7 @@
 """Names that the notebooks of version 0.1 had, for answers to the notebooks that it handed out.
 
-Such an answer is executed in the workbook's own notebook, which imports less, and calls some things otherwise.
+Such an answer is executed in the workbook's own notebook, which imports less, and calls some things otherwise. Names
+whose arguments have changed since are not among them.
 """
 
 PACKAGE = "fedlearn_helpers.exercises"  # where exercises were
@@ -8,7 +9,7 @@ _NAMES = {  # by module, as they are called now: as they were called then
     "fedlearn_helpers.algorithms": {"LocalConfig": "Recipe", "weighted_mean": "average_models"},
     "fedlearn_helpers.availability": {"device_mod": "", "draw_devices": "", "timeline": ""},
     "fedlearn_helpers.experiments": {
-        "federate": "personalize",
+        "federate": "",
         "make_client_app": "",
         "reference_lines": "",
         "run_in_parallel": "side_by_side",

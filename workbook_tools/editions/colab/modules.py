@@ -63,8 +63,16 @@ class _Needed:
                     self._add_name(base, alias.name, used)
 
     def _add_name(self, base: str, name: str, used: set[str] | None) -> None:
-        """Add what `from base import name` needs; if the name is a package, of it only the names that are used."""
-        if _path_of(f"{base}.{name}") is not None:
+        """Add what `from base import name` needs; if the name is a package, of it only the names that are used.
+
+        A name that the package collects comes before a module that is called the same.
+        """
+        path = _path_of(base)
+        if name == "*":
+            self._add_module(base, None)
+        elif path is not None and name in (_collected(path) or {}):
+            self._add_module(base, {name})
+        elif _path_of(f"{base}.{name}") is not None:
             self._add_module(f"{base}.{name}", used)
         else:
             self._add_module(base, {name})
@@ -87,7 +95,10 @@ class _Needed:
         wanted = set(collected) if names is None else names & set(collected)
         for name in wanted - self.names[path]:
             self.names[path].add(name)
-            self._add_name(*collected[name], None)
+            if collected[name] == (module, name):  # a module of this very package
+                self._add_module(f"{module}.{name}", None)
+            else:
+                self._add_name(*collected[name], None)
 
     def text_of(self, path: Path) -> str:
         """Return a file's text; of one that only collects names, with those that are needed."""
