@@ -78,9 +78,7 @@ def new_client_app(
             reached = task.metric(elsewhere, targets[torch.as_tensor(of_members)].cpu()).numpy()
             of_each = [float(part.mean()) for part in np.split(reached, bounds)]
         test = evaluate(model, dataset.test_inputs, dataset.test_targets, task=task).accuracy
-        of_each = {ELSEWHERE: [float(part.mean()) for part in np.split(reached, bounds)]}
-        return Message(
-            RecordDict({"metrics": MetricRecord({**metrics, TEST_ACCURACY: test, **of_each})}), reply_to=message
-        )
+        all_metrics = MetricRecord({**metrics, TEST_ACCURACY: test, ELSEWHERE: of_each})
+        return Message(RecordDict({"metrics": all_metrics}), reply_to=message)
 
     return client_app

@@ -14,7 +14,7 @@ PLAN = ["-p", "rate=0.5,1,2", "-p", "name='a,b'", "--seeds", "4"]
 
 
 def sweep(*arguments):
-    command = [sys.executable, "-m", "fedlearn_helpers", "sweep", "00", *arguments]
+    command = [sys.executable, "-m", "workbook_tools", "sweep", "00", *arguments]
     environment = os.environ | {"MARK_OF_THIS_TEST": "sweep"}
     return subprocess.Popen(
         command,
