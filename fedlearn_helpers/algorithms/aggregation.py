@@ -122,7 +122,7 @@ class Averaging(FedAvg):
             return None, None
         answers = [self._read(reply.content, *extras[id(reply)]) for reply in valid]
         metrics = self.train_metrics_aggr_fn([reply.content for reply in valid], self.weighted_by_key)
-        dtypes = {name: tensor.dtype for name, tensor in state_of(self.sent).items()}
+        dtypes = {name: getattr(torch, array.dtype) for name, array in self.sent.items()}  # without unpacking it
         return ArrayRecord({name: _as(dtypes[name], tensor) for name, tensor in self.combine(answers).items()}), metrics
 
     def combine(self, answers: Sequence[Answer]) -> dict[str, Tensor]:
