@@ -1,7 +1,7 @@
 """The parameters of the notebooks: what each may be, checked before anything else runs."""
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -23,6 +23,16 @@ def _folder_or_new(value: str) -> str:
     for path in (folder, *folder.parents):
         if os.path.exists(path) and not os.path.isdir(path):  # unlike Path's, they never raise
             raise ValueError("must be a folder, or a path where one can be made")
+    return value
+
+
+def all_or_some(value: str, known: Sequence[str], *, needed: Sequence[str]) -> str:
+    """Return "all", or a text with commas between known names, if those that are needed are among them."""
+    names = set(known) if value == "all" else set(split_names(value))
+    if not set(needed) <= names or names - set(known):
+        raise ValueError(
+            f"must be 'all', or {', '.join(needed)} and others out of {', '.join(known)}, with commas between them"
+        )
     return value
 
 

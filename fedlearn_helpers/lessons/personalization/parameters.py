@@ -13,17 +13,14 @@ from fedlearn_helpers.lessons.common.parameters import (
     LessonParameters,
     Rate,
     Workers,
+    all_or_some,
     each,
     split_names,
 )
 
 
 def _known_personalizations(value: str) -> str:
-    names = set(PERSONALIZATIONS) if value == "all" else set(split_names(value))
-    if not {"global", "finetune"} <= names or names - set(PERSONALIZATIONS):
-        known = ", ".join(PERSONALIZATIONS)
-        raise ValueError(f"must be 'all', or global, finetune and others out of {known}, with commas between them")
-    return value
+    return all_or_some(value, PERSONALIZATIONS, needed=("global", "finetune"))
 
 
 def _known_scenarios(value: str) -> str:

@@ -12,6 +12,7 @@ from fedlearn_helpers.lessons.common.parameters import (
     LessonParameters,
     Rate,
     Workers,
+    all_or_some,
     each,
     split_names,
 )
@@ -19,12 +20,7 @@ from fedlearn_helpers.partition import parse_partition
 
 
 def _known_strategies(value: str) -> str:
-    names = set(STRATEGIES) if value == "all" else set(split_names(value))
-    if "fedavg" not in names or names - set(STRATEGIES):
-        raise ValueError(
-            f"must be 'all', or fedavg and others out of {', '.join(STRATEGIES)}, with commas between them"
-        )
-    return value
+    return all_or_some(value, STRATEGIES, needed=("fedavg",))
 
 
 def _known_partitions(value: str) -> str:
