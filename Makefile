@@ -10,6 +10,8 @@ SCRIPTS := bin
 endif
 PYTHON312 ?= $(call where,python3.12 python3.13)
 BIN := .venv/$(SCRIPTS)
+# In two processes, a file of tests in one of them: most tests wait for a kernel, a browser or a server, or use one core.
+PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile
 
 # What `make run` says while it makes the environment, so that one knows what one waits for.
 run: afterwards := Then the $(words $(wildcard notebooks/[0-9]*.ipynb)) notebooks are executed, about a minute each.
@@ -19,18 +21,18 @@ run: afterwards := Then the $(words $(wildcard notebooks/[0-9]*.ipynb)) notebook
 run: .venv/ready  ## execute all notebooks, render them, write build/index.html
 	$(BIN)/fedlearn run
 
-check: .venv/ready  ## style, types and the quick tests
+check: .venv/ready  ## style, types and the quick tests, in two minutes
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest -m "not notebook and not browser and not slow" \
+	$(PYTEST) -m "not notebook and not browser and not slow" \
 		tests/core tests/tools tests/lessons tests/environment
 
 test: .venv/ready  ## style, types and the whole test suite
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest
+	$(PYTEST)
 
 lab: .venv/ready  ## open JupyterLab on the first notebook
 	$(BIN)/jupyter lab notebooks/00_start_here.ipynb

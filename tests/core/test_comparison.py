@@ -12,6 +12,8 @@ from fedlearn_helpers.errors import InputError
 from fedlearn_helpers.experiments import Comparison, compare, federate, summarize_runs
 from fedlearn_helpers.partition import dirichlet, split_train_validation
 
+pytestmark = pytest.mark.slow
+
 MODULE = sys.modules["fedlearn_helpers.experiments.compare"]  # the package has the function of this name
 NUMBERS = MODULE._numbers
 PLAN = {

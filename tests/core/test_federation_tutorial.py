@@ -111,6 +111,7 @@ def lines(dataset, shards=None, **options):
     )
 
 
+@pytest.mark.slow
 def test_reference_lines_have_one_number_per_client_and_more_data_wins(more_images):
     result = lines(more_images)
     assert isinstance(result, ReferenceLines)
@@ -124,6 +125,7 @@ def test_reference_lines_have_one_number_per_client_and_more_data_wins(more_imag
     assert result.seconds > 0
 
 
+@pytest.mark.slow
 def test_reference_lines_are_deterministic(dataset):
     few = [Shard(shard.train[:60], shard.validation) for shard in split(dataset)]
 

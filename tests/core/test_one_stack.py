@@ -290,6 +290,7 @@ def test_a_checkpoint_of_other_data_or_functions_is_refused(noise, tmp_path, bef
         run(3, **(before | after))
 
 
+@pytest.mark.slow
 def test_a_functions_key_is_the_same_in_another_process():
     code = (
         "import functools, test_one_stack as here; from fedlearn_helpers.experiments.run_key import function_key; "
@@ -369,6 +370,7 @@ def line():
         return nn.Linear(3, 1, bias=False)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["fedavg", "scaffold", "ditto", "pfedme", "ifca"])
 def test_tables_are_learned_as_images_are(name):
     data = table()

@@ -253,6 +253,7 @@ def test_the_global_model_minimizes_the_mean_loss():
     assert not near(w, centre((1, 1, 1)), 0.1), "control"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("alpha", [0.1, 0.15])
 def test_per_fedavg_favours_clients_that_one_step_does_not_help(alpha):
     """After one step of rate alpha the loss is a (1 - alpha a)^2 / 2 ||w - b||^2."""
@@ -265,6 +266,7 @@ def test_per_fedavg_favours_clients_that_one_step_does_not_help(alpha):
     assert not near(first_order, exact, 0.03) and not near(exact, centre(A), 0.1), "control"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("lambda_", [0.0, 0.5, 8.0])
 def test_ditto_ends_between_its_own_optimum_and_the_global_model(lambda_):
     w, own = at_rest("ditto", settings={"lambda": lambda_})
@@ -273,6 +275,7 @@ def test_ditto_ends_between_its_own_optimum_and_the_global_model(lambda_):
         assert near(v, (a * b + lambda_ * w) / (a + lambda_))
 
 
+@pytest.mark.slow
 def test_pfedme_minimizes_the_mean_of_the_moreau_envelopes():
     lambda_ = 3.0
     w, own = at_rest("pfedme", settings={"lambda": lambda_, "inner-steps": 40})
@@ -282,6 +285,7 @@ def test_pfedme_minimizes_the_mean_of_the_moreau_envelopes():
         assert near(theta, (a * b + lambda_ * w) / (a + lambda_))
 
 
+@pytest.mark.slow
 def test_apfl_mixture_reaches_the_clients_own_optimum_unless_alpha_is_0():
     w, own = at_rest("apfl", settings={"alpha": 0.9}, rounds=150)
     assert near(w, centre(A)) and near(own, B)
@@ -486,6 +490,7 @@ def test_the_same_bits_with_workers_and_in_a_second_run(noise, method):
     assert same(first, run(method, noise, unseen=[UNSEEN]))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ALGORITHMS)
 def test_a_run_that_was_stopped_goes_on_as_if_it_had_not_been(noise, method, tmp_path):
     """Stopped in the middle of round 3, when client 0 has changed its state and client 1 raises."""

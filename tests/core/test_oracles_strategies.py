@@ -195,6 +195,7 @@ def test_models_keep_their_dtypes(noise, strategy):
     assert len(outcome.test_accuracy) == 3 and len(outcome.members.own) == 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("strategy", STRATEGIES)
 def test_every_strategy_gives_the_same_bits_with_workers(noise, strategy):
     """Client state (SCAFFOLD, FedDyn) travels with the client, whichever worker it comes to."""
@@ -202,6 +203,7 @@ def test_every_strategy_gives_the_same_bits_with_workers(noise, strategy):
     assert distance(one, two) == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("strategy", STRATEGIES)
 def test_replies_may_come_in_any_order(noise, strategy, monkeypatch):
     """As in Flower's other engines. Sums then differ in their last bits, which FedAdam's division magnifies."""
@@ -215,6 +217,7 @@ def test_replies_may_come_in_any_order(noise, strategy, monkeypatch):
     assert distance(in_order, final_model(noise, strategy, rounds=3)) < 3e-4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("strategy", STRATEGIES)
 def test_a_second_run_starts_anew(noise, strategy):
     assert distance(final_model(noise, strategy), final_model(noise, strategy)) == 0
@@ -350,6 +353,7 @@ UNEQUAL = (1, 5, 20)
 EXAMPLES = (30, 20, 10)
 
 
+@pytest.mark.slow
 def test_with_unequal_steps_fedavg_drifts_and_fednova_does_not():
     """FedAvg rests at sum w s b / sum w s, and s is nearly proportional to tau; FedNova near sum w b / sum w."""
     wanted = centre(EXAMPLES)
@@ -362,6 +366,7 @@ def test_with_unequal_steps_fedavg_drifts_and_fednova_does_not():
     assert torch.norm(fedavg - wanted) > 5 * torch.norm(fednova - wanted)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("strategy", "settings"), [("scaffold", None), ("feddyn", {"alpha": 0.5})])
 def test_with_different_curvatures_fedavg_rests_elsewhere_and_control_finds_the_optimum(strategy, settings):
     """Many local steps on losses of different curvature: the optimum of the uniform mean is sum a b / sum a."""

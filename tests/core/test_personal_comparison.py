@@ -18,6 +18,8 @@ from fedlearn_helpers.experiments import (
 )
 from fedlearn_helpers.models import MODELS, NORMALIZED_MODELS
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def noise():

@@ -1,5 +1,7 @@
 """Quick pooling gives PyTorch's numbers and gradients, bit for bit, and touches nothing else."""
 
+from operator import attrgetter
+
 import pytest
 import torch
 from torch import nn
@@ -33,7 +35,9 @@ def test_the_maxima_are_pytorchs(pool, size):
 
 
 @pytest.mark.parametrize("size", [(4, 4), (5, 7), (2, 3), (28, 28)])
-@pytest.mark.parametrize("prepare", [torch.Tensor.clone, F.relu, torch.round, torch.zeros_like], ids=str)
+@pytest.mark.parametrize(
+    "prepare", [torch.Tensor.clone, F.relu, torch.round, torch.zeros_like], ids=attrgetter("__name__")
+)
 def test_the_gradients_are_pytorchs_even_where_pixels_are_equal(size, prepare):
     gradients = []
     weights = noise(3, 2, size[0] // 2, size[1] // 2, seed=1)

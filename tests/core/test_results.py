@@ -73,7 +73,7 @@ def test_diverged_metric_is_refused_before_anything_is_written(tmp_path, number,
         {"parameters": {"rate": float("nan")}},
         {"seconds": float("nan")},
         {"metrics": {"losses": [[float("nan")]]}},
-        {"metrics": {"model": object()}},
+        {"metrics": {"model": 1j}},
     ],
     ids=str,
 )

@@ -380,6 +380,7 @@ def test_where_forking_does_not_work_there_is_one_worker(place, name, value, mon
         run(pid, workers=2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [1, 2])
 def test_nobody_looks_for_garbage_in_what_was_there_before_the_run(workers):
     """Flower's q-FedAvg looks after every client; and in workers, every page looked at would be copied."""
