@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
+from numbers import Integral
 
 import numpy as np
 
@@ -10,12 +11,53 @@ from fedlearn_helpers.errors import InputError
 _DRAWS = 200
 
 
+def check_whole(argument: str, value: object) -> None:
+    """Check that a value is a whole number, and of a type for whole numbers.
+
+    Raises:
+        InputError: it is not.
+    """
+    if not isinstance(value, Integral):
+        raise InputError(f"{argument} must be a whole number, got {value!r}")
+
+
+def new_generator(seed: int) -> np.random.Generator:
+    """Return a generator of random numbers.
+
+    Raises:
+        InputError: the seed is not a whole number >= 0.
+    """
+    check_whole("seed", seed)
+    if seed < 0:
+        raise InputError(f"seed must be >= 0, got {seed}")
+    return np.random.default_rng(seed)
+
+
+def check_labels(labels: np.ndarray) -> np.ndarray:
+    """Return labels as an array (n,), if there is one whole number for each example.
+
+    Raises:
+        InputError: they have another shape, or there are others among them, such as NaN.
+    """
+    labels = np.asarray(labels)
+    if labels.ndim != 1:
+        raise InputError(f"labels must hold one whole number per example, got an array of shape {labels.shape}")
+    wrong = labels[:1]
+    if labels.dtype.kind in "biuf":
+        wrong = labels[~(np.isfinite(labels) & (labels == np.floor(labels)))]
+    if len(wrong):
+        raise InputError(f"labels must hold one whole number per example, got {wrong[0]}")
+    return labels.astype(np.int64) if labels.dtype.kind == "f" else labels
+
+
 def check_clients(num_clients: int, num_examples: int, min_size: int = 1) -> None:
     """Check that there are `min_size` examples for every client.
 
     Raises:
-        InputError: there are too few examples, or min_size is below 1.
+        InputError: there are too few examples, min_size is below 1, or one of them is no whole number.
     """
+    check_whole("num_clients", num_clients)
+    check_whole("min_size", min_size)
     if not 1 <= num_clients <= num_examples:
         raise InputError(f"num_clients must be between 1 and the {num_examples} training examples, got {num_clients}")
     if min_size < 1:
