@@ -104,7 +104,7 @@ def test_damage_is_noticed_wherever_it_is(cache, capsys, name, place):
     np.testing.assert_array_equal(getattr(again, name), getattr(decoded(), name))
 
 
-def test_damage_to_the_manifest_never_changes_what_is_read(cache, capsys):
+def test_damage_to_the_manifest_never_changes_what_is_read(cache):
     """Names of classes count as much as pixels. Damage to a blank, or to the name of the hash, changes nothing."""
     cached("toy", "k", Builder())
     (entry,) = cache.iterdir()
@@ -114,12 +114,10 @@ def test_damage_to_the_manifest_never_changes_what_is_read(cache, capsys):
         for bit in (0, 5):
             content = bytearray(whole)
             content[place] ^= 1 << bit
-            shutil.copytree(entry, cache / "toy-v1-copy")
-            (cache / "toy-v1-copy" / "manifest.json").write_bytes(content)
-            read = read_entry("toy", "copy")
+            (entry / "manifest.json").write_bytes(content)
+            read = cache_module._read(entry)
             noticed += read is None
             assert read is None or (read.class_names, read.origin) == (("a", "b"), "made up"), (place, bit)
-            shutil.rmtree(cache / "toy-v1-copy", ignore_errors=True)
     assert noticed > 0.8 * 2 * len(whole)
 
 
@@ -260,6 +258,7 @@ def test_a_folder_that_another_process_has_just_renamed_is_no_trouble(cache, mon
         return stat(path, **options)
 
     monkeypatch.setattr(Path, "stat", vanish)
+    assert read_entry("toy") is None
     assert cached("toy", "k", Builder(1)).train_images[0, 0, 0, 0] == 1
     assert not gone and [path.name for path in cache.iterdir()] == ["toy-v1-k"]
 

@@ -237,7 +237,7 @@ def test_a_mirror_with_other_files_is_not_believed(mirror, cache):
 
 @pytest.mark.parametrize("name", ["cifar10", "mnist"])
 def test_a_disk_that_is_full_while_downloading_is_called_so(hub, mirror, cache, small_disk, name):
-    with small_disk(500), pytest.raises(InputError, match="FEDLEARN_CACHE must be .* has room, got .*File too large"):
+    with small_disk(3000), pytest.raises(InputError, match="FEDLEARN_CACHE must be .* has room, got .*File too large"):
         load_dataset(name)
     assert list(cache.iterdir()) == []
 
