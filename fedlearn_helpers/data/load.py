@@ -70,12 +70,12 @@ def _load_named(name: str) -> Decoded:
 
 
 def local_folder(name: str) -> Path | None:
-    """Return `$FEDLEARN_DATA/<name>` where it exists, or FEDLEARN_DATA where torchvision has put the data set there.
+    """Return `$FEDLEARN_DATA/<name>` where it exists, or FEDLEARN_DATA itself where torchvision has put the data set.
 
     Raises:
         InputError: FEDLEARN_DATA is no folder.
     """
-    if not (root := os.environ.get("FEDLEARN_DATA")):
+    if name == "fashion" or not (root := os.environ.get("FEDLEARN_DATA")):
         return None
     if not os.path.isdir(os.path.expanduser(root)):
         raise InputError(f"FEDLEARN_DATA must be an existing folder, got {root!r}")

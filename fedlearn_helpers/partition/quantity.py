@@ -2,7 +2,14 @@
 
 import numpy as np
 
-from fedlearn_helpers.partition.checks import check_alpha, check_clients, cut, draw_until_large_enough, new_generator, whole_sizes
+from fedlearn_helpers.partition.checks import (
+    check_alpha,
+    check_clients,
+    cut,
+    draw_until_large_enough,
+    new_generator,
+    whole_sizes,
+)
 from fedlearn_helpers.partition.rule import PartitionRule
 
 

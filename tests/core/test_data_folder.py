@@ -298,7 +298,7 @@ NO_SPLIT = {
     "a folder around": ({"images__red": 2, "images__green": 2}, "which holds folders (green, red) and no images"),
     "folders in a class": ({"red__2020": 2, "red__2021": 2, "green": 2}, "which holds folders (2020, 2021)"),
     "a split in a folder": ({"all__train__red": 2, "all__test__red": 2}, "which holds folders (test, train)"),
-    "unpacked twice": ({"train__train__a": 2, "test__test__a": 2}, "which holds folders (train) and no images"),
+    "unpacked twice": ({"train__train__a": 2, "test__test__a": 2}, "which holds folders (a) and no images"),
     "an unusual name": ({"train__a": 2, "train__b": 2, "holdout__a": 2, "test__a": 2}, "same classes in train and te"),
 }
 

@@ -199,7 +199,7 @@ MODES = {
     "CMYK": ((0, 0, 0, 255), BLACK),
     "YCbCr": ((255, 128, 128), WHITE),
     "HSV": ((0, 255, 255), (255, 0, 0)),
-    "LAB": ((255, 0, 0), WHITE),
+    "LAB": ((255, 128, 128), WHITE),
     "I": (0, None),
     "F": (0, None),
     "I;16": (0, None),  # of no format

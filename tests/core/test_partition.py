@@ -194,9 +194,7 @@ def test_every_example_of_a_class_is_validated_equally_often():
 
 def test_clients_with_the_same_classes_do_not_share_the_draw():
     labels = np.tile([0, 1], 40)
-    shards = split_train_validation(
-        [np.arange(40), np.arange(40, 80)], validation_fraction=0.5, seed=0, labels=labels
-    )
+    shards = split_train_validation([np.arange(40), np.arange(40, 80)], validation_fraction=0.5, seed=0, labels=labels)
     assert not np.array_equal(shards[0].validation, shards[1].validation - 40)
 
 
