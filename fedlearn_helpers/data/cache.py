@@ -22,7 +22,7 @@ from fedlearn_helpers.errors import InputError
 _MANIFEST = "manifest.json"
 _UNFINISHED = ".unfinished-"
 _SECONDS_UNTIL_ABANDONED = 24 * 3600
-_FORMAT = 1  # part of every key: a new format never reads an old entry
+FORMAT = 1  # part of every key: a new format never reads an old entry
 
 
 @dataclass(frozen=True)
@@ -82,43 +82,13 @@ def read_entry(name: str, key: str | None = None) -> Decoded | None:
         name: the data set.
         key: which version of it; None takes any, newest first.
     """
-    pattern = f"{name}-v{_FORMAT}-{key or '*'}"
+    pattern = f"{name}-v{FORMAT}-{key or '*'}"
     for entry in sorted(cache_folder().glob(pattern), key=_written_at, reverse=True):
-        if (decoded := _read(entry)) is not None:
+        if (decoded := read_intact(entry)) is not None:
             return decoded
         print(f"The cached copy in {entry} is damaged; it is removed and built anew.")
         shutil.rmtree(entry, ignore_errors=True)
     return None
-
-
-@dataclass(frozen=True)
-class Entry:
-    """A data set in the cache.
-
-    Attributes:
-        name: of the data set; "folder" for a folder of images.
-        path: the entry's folder.
-        size: in bytes.
-        intact: whether all files have the size and the hash that they were written with.
-        origin: where the pixels came from; empty if that cannot be read.
-    """
-
-    name: str
-    path: Path
-    size: int
-    intact: bool
-    origin: str
-
-
-def entries() -> list[Entry]:
-    """Check everything in the cache, and return it; nothing is removed."""
-    found = []
-    for path in sorted(cache_folder().glob(f"*-v{_FORMAT}-*")):
-        decoded = _read(path)
-        size = sum(file.stat().st_size for file in path.iterdir() if file.is_file())
-        name = path.name.rpartition(f"-v{_FORMAT}-")[0]
-        found.append(Entry(name, path, size, decoded is not None, decoded.origin if decoded else ""))
-    return found
 
 
 def cached(name: str, key: str, build: Callable[[Path], Decoded]) -> Decoded:
@@ -141,13 +111,14 @@ def cached(name: str, key: str, build: Callable[[Path], Decoded]) -> Decoded:
         shutil.rmtree(scratch)
         try:
             _write(unfinished, decoded)
-            _publish(unfinished, cache_folder() / f"{name}-v{_FORMAT}-{key}")
+            _publish(unfinished, cache_folder() / f"{name}-v{FORMAT}-{key}")
         except OSError as error:
             raise unwritable(error) from None
     return read_entry(name, key) or decoded
 
 
-def _read(entry: Path) -> Decoded | None:
+def read_intact(entry: Path) -> Decoded | None:
+    """Return what a folder of the cache holds, or None unless every byte is as it was written."""
     try:
         manifest = json.loads((entry / _MANIFEST).read_text())
         if _seal(manifest) != manifest.get("sha256", _seal(manifest)):  # entries of version 0.1.0 have none

@@ -2,16 +2,9 @@
 
 import numpy as np
 
-from fedlearn_helpers.partition.checks import (
-    check_alpha,
-    check_clients,
-    check_labels,
-    cut,
-    draw_until_large_enough,
-    new_generator,
-    whole_sizes,
-)
+from fedlearn_helpers.partition.checks import check_alpha, check_clients, check_labels, new_generator
 from fedlearn_helpers.partition.rule import PartitionRule
+from fedlearn_helpers.partition.sizes import cut, draw_until_large_enough, whole_sizes
 
 
 def dirichlet(labels: np.ndarray, num_clients: int, *, alpha: float, seed: int, min_size: int = 10) -> list[np.ndarray]:

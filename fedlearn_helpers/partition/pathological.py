@@ -68,11 +68,17 @@ def _choose_owners(
     return owners
 
 
+def _whole(number: float) -> int:
+    if not float(number).is_integer():
+        raise InputError(f"classes_per_client must be a whole number, got {number}")
+    return int(number)
+
+
 RULE = PartitionRule(
     "pathological",
     "classes_per_client classes a client",
     lambda labels, num_clients, number, min_size, seed: classes_per_client(
-        labels, num_clients, num_classes_each=int(number) if float(number).is_integer() else number, seed=seed
+        labels, num_clients, num_classes_each=_whole(number), seed=seed
     ),
     argument="classes_per_client",
     default=2,

@@ -2,15 +2,9 @@
 
 import numpy as np
 
-from fedlearn_helpers.partition.checks import (
-    check_alpha,
-    check_clients,
-    cut,
-    draw_until_large_enough,
-    new_generator,
-    whole_sizes,
-)
+from fedlearn_helpers.partition.checks import check_alpha, check_clients, new_generator
 from fedlearn_helpers.partition.rule import PartitionRule
+from fedlearn_helpers.partition.sizes import cut, draw_until_large_enough, whole_sizes
 
 
 def quantity_skew(

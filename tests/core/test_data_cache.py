@@ -111,14 +111,13 @@ def test_damage_to_the_manifest_never_changes_what_is_read(cache):
     whole = (entry / "manifest.json").read_bytes()
     noticed = 0
     for place in range(len(whole)):
-        for bit in (0, 5):
-            content = bytearray(whole)
-            content[place] ^= 1 << bit
-            (entry / "manifest.json").write_bytes(content)
-            read = cache_module._read(entry)
-            noticed += read is None
-            assert read is None or (read.class_names, read.origin) == (("a", "b"), "made up"), (place, bit)
-    assert noticed > 0.8 * 2 * len(whole)
+        content = bytearray(whole)
+        content[place] ^= 1 << place % 8
+        (entry / "manifest.json").write_bytes(content)
+        read = cache_module.read_intact(entry)
+        noticed += read is None
+        assert read is None or (read.class_names, read.origin) == (("a", "b"), "made up"), place
+    assert noticed > 0.8 * len(whole)
 
 
 def test_random_damage_to_a_data_set_is_noticed(cache, cifar10_folder, monkeypatch):

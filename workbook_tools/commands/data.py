@@ -25,7 +25,8 @@ def data(
     Example: fedlearn data --fetch cifar10 --fetch mnist
     """
     from fedlearn_helpers.data import KNOWN_DATASETS, load_dataset
-    from fedlearn_helpers.data.cache import cache_folder, entries
+    from fedlearn_helpers.data.cache import cache_folder
+    from fedlearn_helpers.data.inventory import entries
     from fedlearn_helpers.data.load import local_folder
 
     with errors_in_one_line():
