@@ -20,7 +20,8 @@ class DataUnavailableError(InputError):
 
 def one_line(error: Exception) -> str:
     """Return the kind of an error and what it says without line breaks, to put into another message."""
-    return " ".join(f"{type(error).__name__}: {error}".split())
+    kind, said = type(error).__name__, " ".join(str(error).split())
+    return f"{kind}: {said}" if said else f"{kind} without a message"
 
 
 def check_one_of(argument: str, value: object, known: Iterable[object]) -> None:

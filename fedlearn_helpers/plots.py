@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 
 # One colour, marker and line style per way of learning, in every notebook. The colours are from
 # petroff10, which stays distinct under colour-vision deficiencies; markers and line styles carry
@@ -79,6 +80,17 @@ def image(figure: Figure, alt: str) -> str:
     return f'<img alt="{html.escape(alt, quote=True)}" style="max-width:100%" src="data:image/png;base64,{data}"/>'
 
 
+class _Figure(Figure):
+    """A figure in which a name such as "$5 to $10" is a name; only the ticks of logarithmic axes are formulas."""
+
+    def savefig(self, *arguments: Any, **options: Any) -> None:
+        """Write the figure, as matplotlib does."""
+        for text in self.findobj(Text):
+            if "$" in text.get_text() and not text.get_text().startswith(r"$\mathdefault"):
+                text.set_parse_math(False)
+        super().savefig(*arguments, **options)
+
+
 def new_figure(width: float, height: float, rows: int = 1, columns: int = 1, **options: Any) -> tuple[Figure, Any]:
     """Return a figure in the workbook's style, and its axes (an array of them where there are several).
 
@@ -88,7 +100,7 @@ def new_figure(width: float, height: float, rows: int = 1, columns: int = 1, **o
         options: passed on to `Figure.subplots`.
     """
     with matplotlib.style.context(["petroff10", _STYLE]):
-        figure = Figure(figsize=(width, height), layout="constrained")
+        figure = _Figure(figsize=(width, height), layout="constrained")
         return figure, figure.subplots(rows, columns, **options)
 
 

@@ -22,7 +22,7 @@ from fedlearn_helpers.errors import InputError
 _MANIFEST = "manifest.json"
 _UNFINISHED = ".unfinished-"
 _SECONDS_UNTIL_ABANDONED = 24 * 3600
-_FORMAT = 1  # part of every key: a new format never reads an old entry
+FORMAT = 1  # part of every key: a new format never reads an old entry
 
 
 @dataclass(frozen=True)
@@ -50,16 +50,29 @@ _ARRAYS = ("train_images", "train_labels", "test_images", "test_labels")
 
 
 def cache_folder() -> Path:
-    """Return `$FEDLEARN_CACHE`, or `fedlearn` in the user's cache folder."""
-    if folder := os.environ.get("FEDLEARN_CACHE"):
-        return Path(folder).expanduser()
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "fedlearn"
+    """Return `$FEDLEARN_CACHE`, or `fedlearn` in the user's cache folder.
+
+    Raises:
+        InputError: it would be in the home folder of a user who has none.
+    """
+    try:
+        if folder := os.environ.get("FEDLEARN_CACHE"):
+            return Path(folder).expanduser()
+        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "fedlearn"
+    except RuntimeError:
+        got = repr(folder) if folder else "nothing"
+        raise InputError(
+            f"FEDLEARN_CACHE must be the whole path of a folder, since this user has no home folder, got {got}"
+        ) from None
 
 
-def files_key(files: list[Path]) -> str:
-    """Return a key that changes when a file is added, removed or written to."""
-    facts = [(str(path.resolve()), (stat := path.stat()).st_size, stat.st_mtime_ns) for path in sorted(files)]
-    return hashlib.sha256(repr(facts).encode()).hexdigest()[:16]
+def files_key(files: list[Path], *facts: object) -> str:
+    """Return a key that changes when a file is added, moved, replaced or written to, and with the facts."""
+    found = [
+        (str(path), str(path.resolve()), (stat := path.stat()).st_size, stat.st_mtime_ns, stat.st_ctime_ns)
+        for path in sorted(files)
+    ]
+    return hashlib.sha256(repr((found, *facts)).encode()).hexdigest()[:16]
 
 
 def read_entry(name: str, key: str | None = None) -> Decoded | None:
@@ -69,43 +82,13 @@ def read_entry(name: str, key: str | None = None) -> Decoded | None:
         name: the data set.
         key: which version of it; None takes any, newest first.
     """
-    pattern = f"{name}-v{_FORMAT}-{key or '*'}"
-    for entry in sorted(cache_folder().glob(pattern), key=lambda path: path.stat().st_mtime, reverse=True):
-        if (decoded := _read(entry)) is not None:
+    pattern = f"{name}-v{FORMAT}-{key or '*'}"
+    for entry in sorted(cache_folder().glob(pattern), key=_written_at, reverse=True):
+        if (decoded := read_intact(entry)) is not None:
             return decoded
         print(f"The cached copy in {entry} is damaged; it is removed and built anew.")
         shutil.rmtree(entry, ignore_errors=True)
     return None
-
-
-@dataclass(frozen=True)
-class Entry:
-    """A data set in the cache.
-
-    Attributes:
-        name: of the data set; "folder" for a folder of images.
-        path: the entry's folder.
-        size: in bytes.
-        intact: whether all files have the size and the hash that they were written with.
-        origin: where the pixels came from; empty if that cannot be read.
-    """
-
-    name: str
-    path: Path
-    size: int
-    intact: bool
-    origin: str
-
-
-def entries() -> list[Entry]:
-    """Check everything in the cache, and return it; nothing is removed."""
-    found = []
-    for path in sorted(cache_folder().glob(f"*-v{_FORMAT}-*")):
-        decoded = _read(path)
-        size = sum(file.stat().st_size for file in path.iterdir() if file.is_file())
-        name = path.name.rpartition(f"-v{_FORMAT}-")[0]
-        found.append(Entry(name, path, size, decoded is not None, decoded.origin if decoded else ""))
-    return found
 
 
 def cached(name: str, key: str, build: Callable[[Path], Decoded]) -> Decoded:
@@ -128,15 +111,18 @@ def cached(name: str, key: str, build: Callable[[Path], Decoded]) -> Decoded:
         shutil.rmtree(scratch)
         try:
             _write(unfinished, decoded)
-            _publish(unfinished, cache_folder() / f"{name}-v{_FORMAT}-{key}")
+            _publish(unfinished, cache_folder() / f"{name}-v{FORMAT}-{key}")
         except OSError as error:
-            raise _unwritable(error) from None
+            raise unwritable(error) from None
     return read_entry(name, key) or decoded
 
 
-def _read(entry: Path) -> Decoded | None:
+def read_intact(entry: Path) -> Decoded | None:
+    """Return what a folder of the cache holds, or None unless every byte is as it was written."""
     try:
         manifest = json.loads((entry / _MANIFEST).read_text())
+        if _seal(manifest) != manifest.get("sha256", _seal(manifest)):  # entries of version 0.1.0 have none
+            return None
         for name in _ARRAYS:
             path, expected = entry / f"{name}.npy", manifest["files"][f"{name}.npy"]
             if path.stat().st_size != expected["size"] or _sha256(path) != expected["sha256"]:
@@ -144,7 +130,7 @@ def _read(entry: Path) -> Decoded | None:
         # Mode "c" maps the file privately: processes share its pages, and nobody can write to the file.
         arrays = {name: np.load(entry / f"{name}.npy", mmap_mode="c") for name in _ARRAYS}
         return Decoded(**arrays, class_names=tuple(manifest["class_names"]), origin=manifest["origin"])
-    except (OSError, ValueError, KeyError, TypeError):  # TypeError: JSON, but not of this shape
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):  # the last two: JSON, but not of this shape
         return None
 
 
@@ -155,6 +141,7 @@ def _write(folder: Path, decoded: Decoded) -> None:
         np.save(path, getattr(decoded, name))
         files[path.name] = {"size": path.stat().st_size, "sha256": _sha256(path)}
     manifest = {"files": files, "class_names": decoded.class_names, "origin": decoded.origin}
+    manifest["sha256"] = _seal(manifest)
     (folder / _MANIFEST).write_text(json.dumps(manifest, indent=1))
     folder.chmod(0o755)  # temporary folders are private; a class may share a cache
 
@@ -165,6 +152,20 @@ def _publish(folder: Path, entry: Path) -> None:
     except OSError:
         if not entry.exists():  # otherwise another process was faster, and its entry is as good
             raise
+
+
+def _seal(manifest: dict) -> str:
+    """Return the hash of all that a manifest says, but for the hash itself."""
+    content = {name: value for name, value in manifest.items() if name != "sha256"}
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def _written_at(path: Path) -> float:
+    """Return when a path was last written to; 0 where another process has just renamed or removed it."""
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return 0.0
 
 
 def _sha256(path: Path) -> str:
@@ -178,18 +179,19 @@ def _unfinished_folder() -> Iterator[Path]:
     try:
         cache_folder().mkdir(parents=True, exist_ok=True)
         for old in cache_folder().glob(f"{_UNFINISHED}*"):  # left by a process that was killed
-            if time.time() - old.stat().st_mtime > _SECONDS_UNTIL_ABANDONED:
+            if time.time() - _written_at(old) > _SECONDS_UNTIL_ABANDONED:
                 shutil.rmtree(old, ignore_errors=True)
         folder = Path(tempfile.mkdtemp(prefix=_UNFINISHED, dir=cache_folder()))
     except OSError as error:
-        raise _unwritable(error) from None
+        raise unwritable(error) from None
     try:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _unwritable(error: OSError) -> InputError:
+def unwritable(error: OSError) -> InputError:
+    """Return the sentence for a cache folder into which a file cannot be written."""
     return InputError(
         f"FEDLEARN_CACHE must be a folder that can be written and has room, got {str(cache_folder())!r} "
         f"({error.strerror or error})"

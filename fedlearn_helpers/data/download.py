@@ -2,7 +2,10 @@
 
 import http.client
 import os
+import socket
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from fedlearn_helpers.errors import one_line
@@ -16,7 +19,8 @@ def download(url: str, target: Path) -> None:
     """Write the file at `url` to `target`; `target` appears only when every byte has arrived.
 
     Raises:
-        OSError: not a URL, no connection, an HTTP error, or fewer bytes than the server announced.
+        OSError: not a URL, no connection, an HTTP error, a server that says nothing for 30 seconds, or fewer bytes
+            than it announced.
     """
     part = target.with_name(target.name + ".part")
     try:
@@ -37,3 +41,14 @@ def download(url: str, target: Path) -> None:
         raise OSError(f"{url}: {one_line(error)}") from None
     finally:
         part.unlink(missing_ok=True)
+
+
+@contextmanager
+def give_up_on_silence() -> Iterator[None]:
+    """Let other downloaders wait no longer than `download` does; some would wait for ever."""
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(_SECONDS_TO_WAIT)
+    try:
+        yield
+    finally:
+        socket.setdefaulttimeout(before)

@@ -4,6 +4,7 @@ Looked for in this order: `$FEDLEARN_DATA/<name>`, the cache, the network. The e
 needs none of them, unless its file is not here, as in a notebook that brings the package along.
 """
 
+import errno
 import http.client
 import os
 from collections.abc import Callable
@@ -12,12 +13,14 @@ from pathlib import Path
 import torch
 
 from fedlearn_helpers.data import sources
-from fedlearn_helpers.data.cache import Decoded, cache_folder, cached, files_key, read_entry
+from fedlearn_helpers.data.cache import Decoded, cache_folder, cached, files_key, read_entry, unwritable
 from fedlearn_helpers.data.dataset import ImageDataset
+from fedlearn_helpers.data.folder import list_images, read_images
 from fedlearn_helpers.errors import DataUnavailableError, InputError, one_line
 
 KNOWN_DATASETS = ("fashion", "cifar10", "fashion-mnist", "mnist")
 _FROM_NETWORK = "network"
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def load_dataset(name: str) -> ImageDataset:
@@ -37,9 +40,8 @@ def load_dataset(name: str) -> ImageDataset:
     elif name in KNOWN_DATASETS:
         decoded = _load_named(name)
     elif name and os.path.isdir(os.path.expanduser(name)):
-        folder = Path(os.path.expanduser(name))
-        key = files_key(sources.folder_files(folder))
-        decoded = cached("folder", key, lambda scratch: sources.read_folder(folder))
+        listing = list_images(Path(os.path.expanduser(name)))
+        decoded = cached("folder", listing.key, lambda scratch: read_images(listing))
     else:
         known = ", ".join(repr(known) for known in KNOWN_DATASETS)
         raise InputError(f"dataset must be {known} or the path of a folder of images, got {name!r}")
@@ -68,21 +70,32 @@ def _load_named(name: str) -> Decoded:
 
 
 def local_folder(name: str) -> Path | None:
-    """Return `$FEDLEARN_DATA/<name>` where it exists.
+    """Return `$FEDLEARN_DATA/<name>` where it exists, or FEDLEARN_DATA itself where torchvision has put the data set.
 
     Raises:
         InputError: FEDLEARN_DATA is no folder.
     """
-    if not (root := os.environ.get("FEDLEARN_DATA")):
+    if name == "fashion" or not (root := os.environ.get("FEDLEARN_DATA")):
         return None
     if not os.path.isdir(os.path.expanduser(root)):
         raise InputError(f"FEDLEARN_DATA must be an existing folder, got {root!r}")
-    folder = Path(os.path.expanduser(root)) / name
+    whole = Path(os.path.expanduser(root))
+    folder = whole / name  # where capitals do not count in names, this may be torchvision's MNIST
+    if sources.torchvision_files(name, whole) and not _files(name, folder):
+        return whole
     return folder if folder.is_dir() else None
 
 
+def _parquet(name: str, folder: Path) -> list[Path]:
+    return sources.find_parquet(folder) if name == "cifar10" else []
+
+
+def _files(name: str, folder: Path) -> list[Path]:
+    return _parquet(name, folder) or sources.torchvision_files(name, folder)
+
+
 def _load_local(name: str, folder: Path) -> Decoded:
-    if name == "cifar10" and (files := sources.find_parquet(folder)):
+    if files := _parquet(name, folder):
         train, test = files
         return cached(name, files_key(files), lambda scratch: sources.read_parquet(train, test, f"Read from {folder}."))
     if files := sources.torchvision_files(name, folder):
@@ -91,9 +104,18 @@ def _load_local(name: str, folder: Path) -> Decoded:
         except InputError:
             raise
         except (RuntimeError, OSError, ValueError, TypeError, KeyError, AssertionError) as error:
-            raise InputError(f"{folder} must hold {name} as torchvision stores it, got {one_line(error)}") from None
-    layouts = "the Hub's parquet files or torchvision's files" if name == "cifar10" else "torchvision's files"
-    raise InputError(f"FEDLEARN_DATA must hold {name} as {layouts}, got {str(folder)!r} with neither")
+            # torchvision's RuntimeError advises to download, which the reader of this message cannot do.
+            reason = "" if isinstance(error, RuntimeError) else f" ({one_line(error)})"
+            raise InputError(
+                f"{folder} must hold {name} as torchvision stores it, "
+                f"unpacked, complete and undamaged, got {_names(files)}{reason}"
+            ) from None
+    found = _names([path for path in folder.rglob("*") if path.is_file()])
+    raise InputError(f"FEDLEARN_DATA must hold {name} as {sources.layouts(name)}, got {str(folder)!r} with {found}")
+
+
+def _names(files: list[Path]) -> str:
+    return ", ".join(sorted(path.name for path in files)[:8]) or "no files"  # as many as MNIST has, packed and not
 
 
 def _fetch(name: str) -> Decoded:
@@ -113,7 +135,7 @@ def _fetch(name: str) -> Decoded:
     raise DataUnavailableError(
         f"dataset {name!r} is neither in FEDLEARN_DATA ({os.environ.get('FEDLEARN_DATA') or 'not set'}) nor in the "
         f"cache ({cache_folder()}), and downloading it failed ({'; '.join(reasons)}); "
-        f"{embedded}set FEDLEARN_DATA to a folder that holds {name}"
+        f"{embedded}set FEDLEARN_DATA to a folder that holds {name} ({sources.layouts(name)})"
     )
 
 
@@ -128,6 +150,8 @@ def _only_network_errors(attempt: Callable[[Path], Decoded]) -> Callable[[Path],
         try:
             return attempt(scratch)
         except (OSError, RuntimeError, ValueError, http.client.HTTPException) as error:
+            if isinstance(error, OSError) and error.errno in _NO_ROOM:
+                raise unwritable(error) from None
             raise _NotReached(one_line(error)) from None
 
     return build

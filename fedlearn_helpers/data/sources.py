@@ -1,4 +1,4 @@
-"""Decoders: parquet files in the Hub's layout, torchvision's own layouts, and folders of images.
+"""Decoders of known data sets: parquet files in the Hub's layout, and torchvision's own layouts.
 
 torchvision and pyarrow are imported where they are used: the embedded data set needs neither.
 """
@@ -7,18 +7,15 @@ import hashlib
 import io
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 
 from fedlearn_helpers.data.cache import Decoded
-from fedlearn_helpers.data.download import download
+from fedlearn_helpers.data.download import download, give_up_on_silence
+from fedlearn_helpers.data.pixels import to_rgb
 from fedlearn_helpers.errors import InputError, one_line
 from fedlearn_helpers.progress import Progress
-
-if TYPE_CHECKING:
-    from torchvision.datasets import ImageFolder
 
 CIFAR10_CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 FASHION_CLASSES = (
@@ -40,8 +37,6 @@ _FASHION_COUNTS = (10_000, 2_000)
 _FASHION_SHA256 = "4084017359325b0b158fe7759bc20781f98a81c5bd2d091c099af840dbce1625"
 _HUB_FILES = ("train-00000-of-00001.parquet", "test-00000-of-00001.parquet")
 _UNREADABLE = (OSError, ValueError, SyntaxError, Image.DecompressionBombError)  # all that Pillow raises for bad files
-_FOLDER_IMAGE_SIDE = 32
-_FOLDER_TEST_SHARE = 0.2
 _TORCHVISION = {
     "cifar10": ("CIFAR10", CIFAR10_CLASSES, "cifar-10-batches-py"),
     "fashion-mnist": ("FashionMNIST", FASHION_CLASSES, "FashionMNIST/raw"),
@@ -123,7 +118,7 @@ def _read_parquet_split(path: Path) -> tuple[np.ndarray, np.ndarray]:
         images = np.empty((len(labels), 3, 32, 32), dtype=np.uint8)
         with Progress(len(labels), f"Decoding {path.name}") as bar:
             for row, image in enumerate(encoded):
-                pixels = Image.open(io.BytesIO(image.as_py())).convert("RGB")
+                pixels = to_rgb(Image.open(io.BytesIO(image.as_py())))
                 images[row] = np.asarray(pixels).transpose(2, 0, 1)
                 bar.update(row + 1)
     except (pyarrow.ArrowException, AttributeError, KeyError, TypeError, *_UNREADABLE) as error:
@@ -140,6 +135,12 @@ def download_cifar10(scratch: Path) -> Decoded:
         download(f"{endpoint}/datasets/uoft-cs/cifar10/resolve/main/plain_text/{name}", scratch / name)
     train, test = (scratch / name for name in _HUB_FILES)
     return read_parquet(train, test, "Downloaded from the Hub data set uoft-cs/cifar10.")
+
+
+def layouts(name: str) -> str:
+    """Say which files of data set `name` can be read from a folder."""
+    torchvisions = f"torchvision's files in {_TORCHVISION[name][2]}, unpacked"
+    return f"the Hub's parquet files or {torchvisions}" if name == "cifar10" else torchvisions
 
 
 def torchvision_files(name: str, folder: Path) -> list[Path]:
@@ -159,101 +160,11 @@ def read_torchvision(name: str, root: Path, *, fetch: bool) -> Decoded:
     reader = getattr(datasets, reader_name)
     arrays: list[np.ndarray] = []
     for train in (True, False):
-        split = reader(str(root), train=train, download=fetch)
+        with give_up_on_silence():
+            split = reader(str(root), train=train, download=fetch)
         images = np.asarray(split.data)
         images = images.transpose(0, 3, 1, 2) if images.ndim == 4 else images[:, None]
         arrays += [np.ascontiguousarray(images), np.asarray(split.targets, dtype=np.int64)]
     origin = "Downloaded by torchvision." if fetch else f"Read by torchvision from {root}."
     train_images, train_labels, test_images, test_labels = arrays
     return Decoded(train_images, train_labels, test_images, test_labels, class_names, origin)
-
-
-def folder_files(folder: Path) -> list[Path]:
-    """Return every image file below `folder`.
-
-    Raises:
-        InputError: there is none.
-    """
-    from torchvision.datasets.folder import IMG_EXTENSIONS
-
-    files = [path for path in folder.rglob("*") if path.suffix.lower() in IMG_EXTENSIONS and path.is_file()]
-    if not files:
-        raise InputError(
-            "dataset must be a folder with one sub-folder of images per class "
-            f"(or train/ and test/ with such sub-folders), got {str(folder)!r}, which has no images"
-        )
-    return files
-
-
-def read_folder(folder: Path) -> Decoded:
-    """Decode a folder of images in torchvision's ImageFolder layout.
-
-    The layout is `folder/class/image.png`, of which a fifth of each class, drawn at random, becomes the
-    test set, or `folder/train/class/image.png` with `folder/test/class/image.png`. Images become RGB, are
-    cropped to a square around their centre and scaled to 32 x 32 pixels.
-
-    Raises:
-        InputError: no images, fewer than two classes, classes that differ between train and test,
-            or an image that cannot be read.
-    """
-    given_split = (folder / "train").is_dir() and (folder / "test").is_dir()
-    listings = [_list_images(folder / part) for part in (("train", "test") if given_split else ("",))]
-    class_names = listings[0].classes
-    if len(class_names) < 2:
-        raise InputError(f"dataset must have images of at least 2 classes, got {class_names} in {str(folder)!r}")
-    if given_split and listings[1].classes != class_names:
-        raise InputError(
-            f"dataset must have the same classes in train and test, got {class_names} and {listings[1].classes}"
-        )
-    if given_split:
-        train, test = (listing.samples for listing in listings)
-        origin = f"Images of {folder}"
-    else:
-        train, test = _hold_out(listings[0].samples, len(class_names))
-        origin = f"Images of {folder}, a fifth of each class kept for testing"
-    side = _FOLDER_IMAGE_SIDE
-    return Decoded(
-        *_read_images(train),
-        *_read_images(test),
-        tuple(class_names),
-        f"{origin}; centre-cropped and scaled to {side} x {side} pixels, RGB.",
-    )
-
-
-def _list_images(folder: Path) -> "ImageFolder":
-    from torchvision.datasets import ImageFolder
-
-    try:
-        return ImageFolder(str(folder))
-    except FileNotFoundError as error:
-        raise InputError(
-            f"dataset must have images in every class folder, got {str(folder)!r}: {str(error).splitlines()[0]}"
-        ) from None
-
-
-def _hold_out(samples: list[tuple[str, int]], num_classes: int) -> tuple[list, list]:
-    train, test = [], []
-    for label in range(num_classes):
-        of_class = [sample for sample in samples if sample[1] == label]
-        held_out = round(len(of_class) * _FOLDER_TEST_SHARE) or len(of_class) // 2
-        order = np.random.default_rng(label).permutation(len(of_class))
-        test += [of_class[i] for i in sorted(order[:held_out])]
-        train += [of_class[i] for i in sorted(order[held_out:])]
-    if not test:
-        raise InputError("dataset must have at least 2 images in some class, to keep one for testing")
-    return train, test
-
-
-def _read_images(samples: list[tuple[str, int]]) -> tuple[np.ndarray, np.ndarray]:
-    side = _FOLDER_IMAGE_SIDE
-    images = np.empty((len(samples), 3, side, side), dtype=np.uint8)
-    with Progress(len(samples), "Reading images") as bar:
-        for row, (path, _) in enumerate(samples):
-            try:
-                with Image.open(path) as image:
-                    pixels = ImageOps.fit(image.convert("RGB"), (side, side))
-            except _UNREADABLE as error:
-                raise InputError(f"dataset has an image that cannot be read: {path} ({one_line(error)})") from None
-            images[row] = np.asarray(pixels).transpose(2, 0, 1)
-            bar.update(row + 1)
-    return images, np.array([label for _, label in samples], dtype=np.int64)

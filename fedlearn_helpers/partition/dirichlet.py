@@ -2,8 +2,9 @@
 
 import numpy as np
 
-from fedlearn_helpers.partition.checks import check_alpha, check_clients, cut, draw_until_large_enough, whole_sizes
+from fedlearn_helpers.partition.checks import check_alpha, check_clients, check_labels, new_generator
 from fedlearn_helpers.partition.rule import PartitionRule
+from fedlearn_helpers.partition.sizes import cut, draw_until_large_enough, whole_sizes
 
 
 def dirichlet(labels: np.ndarray, num_clients: int, *, alpha: float, seed: int, min_size: int = 10) -> list[np.ndarray]:
@@ -27,10 +28,10 @@ def dirichlet(labels: np.ndarray, num_clients: int, *, alpha: float, seed: int, 
     Raises:
         InputError: an argument out of range, or no partition with min_size in 200 draws.
     """
-    labels = np.asarray(labels)
+    labels = check_labels(labels)
     check_alpha(alpha)
     check_clients(num_clients, len(labels), min_size)
-    rng = np.random.default_rng(seed)
+    rng = new_generator(seed)
     classes, class_sizes = np.unique(labels, return_counts=True)
     counts = draw_until_large_enough(
         lambda: _draw_counts(rng, class_sizes, num_clients, alpha),

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from fedlearn_helpers.errors import InputError, check_one_of
+from fedlearn_helpers.partition.checks import new_generator
 from fedlearn_helpers.seeds import derive_seed
 
 FEATURE_SKEWS = {
@@ -40,6 +41,7 @@ def feature_skew(images: Tensor, parts: Sequence[np.ndarray], *, kind: str, stre
     if not (strength >= 0 and math.isfinite(strength)) or (kind == "brightness" and strength > 1):
         limit = "between 0 and 1" if kind == "brightness" else ">= 0 and finite"
         raise InputError(f"strength must be {limit}, got {strength}")
+    new_generator(seed)  # refuses one that cannot work
     changed = images.clone()
     for client, part in enumerate(parts):
         amount = strength * client / max(len(parts) - 1, 1)

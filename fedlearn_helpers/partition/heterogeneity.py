@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from fedlearn_helpers.errors import InputError
+from fedlearn_helpers.partition.checks import check_labels
 
 
 @dataclass(frozen=True)
@@ -41,8 +42,13 @@ def class_counts(labels: np.ndarray, parts: Sequence[np.ndarray], num_classes: i
         labels: (n,) integers in [0, num_classes).
         parts: one array of indices per client.
         num_classes: number of classes.
+
+    Raises:
+        InputError: labels that are no whole numbers in that range.
     """
-    labels = np.asarray(labels)
+    labels = check_labels(labels)
+    if len(labels) and not 0 <= labels.min() <= labels.max() < num_classes:
+        raise InputError(f"labels must be in [0, {num_classes}), got {labels.min()} to {labels.max()}")
     return np.array([np.bincount(labels[part], minlength=num_classes) for part in parts])
 
 
@@ -53,9 +59,13 @@ def heterogeneity(counts: np.ndarray) -> Heterogeneity:
         counts: (clients, classes) numbers of examples.
 
     Raises:
-        InputError: a client without examples.
+        InputError: no clients, a client without examples, or counts that are negative or not finite.
     """
     counts = np.asarray(counts)
+    if counts.ndim != 2 or len(counts) == 0:
+        raise InputError(f"counts must have a row per client and a column per class, got shape {counts.shape}")
+    if (wrong := counts[~(np.isfinite(counts) & (counts >= 0))]).size:
+        raise InputError(f"counts must be numbers >= 0, got {wrong[0]}")
     sizes = counts.sum(axis=1)
     if (sizes == 0).any():
         raise InputError(f"every client needs examples, got none for client {int(np.argmin(sizes))}")

@@ -20,6 +20,8 @@ def by_group(group_ids: np.ndarray) -> list[np.ndarray]:
     group_ids = np.asarray(group_ids)
     if group_ids.ndim != 1 or len(group_ids) == 0:
         raise InputError(f"group_ids must hold one group per example, got an array of shape {group_ids.shape}")
+    if group_ids.dtype.kind == "f" and np.isnan(group_ids).any():
+        raise InputError("group_ids must hold one group per example, got nan")
     _, group = np.unique(group_ids, return_inverse=True)
     order = np.argsort(group, kind="stable")
     return np.split(order, np.cumsum(np.bincount(group))[:-1])

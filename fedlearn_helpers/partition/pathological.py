@@ -3,7 +3,7 @@
 import numpy as np
 
 from fedlearn_helpers.errors import InputError
-from fedlearn_helpers.partition.checks import check_clients
+from fedlearn_helpers.partition.checks import check_clients, check_labels, check_whole, new_generator
 from fedlearn_helpers.partition.rule import PartitionRule
 
 
@@ -24,9 +24,10 @@ def classes_per_client(labels: np.ndarray, num_clients: int, *, num_classes_each
     Raises:
         InputError: an argument out of range, fewer places than classes, or a class with fewer examples than owners.
     """
-    labels = np.asarray(labels)
+    labels = check_labels(labels)
     check_clients(num_clients, len(labels))
     classes, class_sizes = np.unique(labels, return_counts=True)
+    check_whole("classes_per_client", num_classes_each)
     if not 1 <= num_classes_each <= len(classes):
         raise InputError(
             f"classes_per_client must be between 1 and the {len(classes)} classes of the data, got {num_classes_each}"
@@ -36,7 +37,7 @@ def classes_per_client(labels: np.ndarray, num_clients: int, *, num_classes_each
             f"num_clients={num_clients} with classes_per_client={num_classes_each} have room for "
             f"{num_clients * num_classes_each} of {len(classes)} classes; use more of either"
         )
-    rng = np.random.default_rng(seed)
+    rng = new_generator(seed)
     owners = _choose_owners(rng, len(classes), num_clients, num_classes_each)
     parts: list[list[np.ndarray]] = [[] for _ in range(num_clients)]
     for row, k in enumerate(classes):
@@ -67,11 +68,17 @@ def _choose_owners(
     return owners
 
 
+def _whole(number: float) -> int:
+    if not float(number).is_integer():
+        raise InputError(f"classes_per_client must be a whole number, got {number}")
+    return int(number)
+
+
 RULE = PartitionRule(
     "pathological",
     "classes_per_client classes a client",
     lambda labels, num_clients, number, min_size, seed: classes_per_client(
-        labels, num_clients, num_classes_each=int(number), seed=seed
+        labels, num_clients, num_classes_each=_whole(number), seed=seed
     ),
     argument="classes_per_client",
     default=2,

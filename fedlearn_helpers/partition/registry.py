@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from fedlearn_helpers.errors import InputError
+from fedlearn_helpers.partition.checks import check_labels
 from fedlearn_helpers.partition.dirichlet import RULE as DIRICHLET
 from fedlearn_helpers.partition.iid import RULE as IID
 from fedlearn_helpers.partition.pathological import RULE as PATHOLOGICAL
@@ -43,7 +44,7 @@ class Partition:
         Raises:
             InputError: the partition cannot be made.
         """
-        return self.rule.make(np.asarray(labels), num_clients, self.number, min_size, seed)
+        return self.rule.make(check_labels(labels), num_clients, self.number, min_size, seed)
 
 
 def parse_partition(text: str) -> Partition:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from fedlearn_helpers.errors import InputError
+from fedlearn_helpers.partition.checks import check_labels, new_generator
 
 
 @dataclass(frozen=True)
@@ -31,34 +32,45 @@ def split_train_validation(
         validation_fraction: share kept for validation, in (0, 1); each part gets at least one example.
         seed: decides the split.
         labels: (n,) the class of each example of the data set. With them both parts of a client's data have its
-            mixture of classes, as closely as whole numbers allow; without them, on average.
+            mixture of classes: each class has its share of the places for validation, rounded up or down, and over
+            many seeds exactly its share. Without them, they have it on average.
 
     Raises:
-        InputError: a fraction outside (0, 1), or a client with fewer than two examples.
+        InputError: no clients, a client with fewer than two examples, a fraction outside (0, 1), or labels that are
+            not one whole number per example.
     """
     if not 0 < validation_fraction < 1:
         raise InputError(f"validation_fraction must be > 0 and < 1, got {validation_fraction}")
+    if len(parts) == 0:
+        raise InputError("parts must hold the examples of at least one client, got none")
     smallest = min(len(part) for part in parts)
     if smallest < 2:
         raise InputError(
             "every client needs at least 2 examples, one to train on and one to validate on: "
             f"num_clients={len(parts)} leaves a client with {smallest}; use fewer clients"
         )
-    rng = np.random.default_rng(seed)
+    if labels is not None:
+        labels = check_labels(labels)
+    rng = new_generator(seed)
     shards = []
     for part in parts:
         order = rng.permutation(part)
-        if labels is not None:
-            order = _spread_classes(order, np.asarray(labels)[order])
         held_out = min(max(round(len(part) * validation_fraction), 1), len(part) - 1)
+        if labels is not None:
+            order = _proportional_first(order, labels[order], held_out, rng)
         shards.append(Shard(train=np.sort(order[held_out:]), validation=np.sort(order[:held_out])))
     return shards
 
 
-def _spread_classes(order: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Reorder examples so that the first n, for any n, have nearly the mixture of classes of all."""
-    classes, sizes = np.unique(labels, return_counts=True)
-    places = np.empty(len(order))
-    for k, size in zip(classes, sizes, strict=True):
-        places[labels == k] = (np.arange(size) + 0.5) / size
-    return order[np.argsort(places, kind="stable")]
+def _proportional_first(order: np.ndarray, labels: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
+    """Reorder examples so that the first `count` are a systematic sample of all n.
+
+    Examples lie in a row, class by class in random order, and every (n / count)-th of them is taken, from a random
+    start. So each example has the same chance, and the number of each class is its share, rounded up or down.
+    """
+    _, classes = np.unique(labels, return_inverse=True)
+    row = np.argsort(rng.permutation(classes.max() + 1)[classes], kind="stable")
+    places = ((rng.random() + np.arange(count)) * len(order) / count).astype(np.int64)
+    taken = np.zeros(len(order), dtype=bool)
+    taken[np.minimum(places, len(order) - 1)] = True  # rounding could lead to the place behind the last
+    return order[np.concatenate([row[taken], row[~taken]])]

@@ -1,6 +1,7 @@
 """What the tests share: an empty cache, a small CIFAR-10, and a stand-in for the web."""
 
 import threading
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
@@ -18,6 +19,23 @@ def cache(tmp_path_factory, monkeypatch):
     monkeypatch.setenv("HF_ENDPOINT", NOWHERE)
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     return folder
+
+
+@pytest.fixture
+def small_disk():
+    """Return a block in which no file can grow beyond so many bytes, as on a disk that is full."""
+    resource = pytest.importorskip("resource", reason="needs limits of Unix")
+
+    @contextmanager
+    def limit(size):
+        before = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+        try:
+            yield
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+    return limit
 
 
 @pytest.fixture

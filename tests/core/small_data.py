@@ -1,6 +1,7 @@
 """A small CIFAR-10, and a web server that can misbehave."""
 
 import io
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from PIL import Image
 
 HUB_PATH = "/datasets/uoft-cs/cifar10/resolve/main/plain_text/"
 NOWHERE = "http://127.0.0.1:9"  # the discard port: nothing listens there
+SILENCE = 0.6  # seconds; the tests that use it are less patient
 
 
 @dataclass
@@ -51,7 +53,8 @@ class StandIn:
         url: where it listens.
         files: what it serves, by URL path; anything else is 404.
         trouble: how it fails, by the start of the URL path: an HTTP status, "short" (fewer bytes than
-            announced), "chunked" (the same, length unknown) or "garbage" (no HTTP).
+            announced), "chunked" (the same, length unknown), "garbage" (no HTTP), "silent" (half, then nothing more) or
+            "mute" (nothing at all).
         requests: the paths that were asked for, in order.
     """
 
@@ -72,12 +75,18 @@ class StandIn:
         if trouble == "garbage":
             handler.wfile.write(b"this is not HTTP\r\n\r\n")
             return
+        if trouble == "mute":
+            time.sleep(SILENCE)
+            return
         handler.send_response(200)
         if trouble == "chunked":
             handler.send_header("Transfer-Encoding", "chunked")
             body = f"{len(body):x}\r\n".encode() + body[:50]
         else:
             handler.send_header("Content-Length", str(len(body)))
-            body = body[: len(body) // 2] if trouble == "short" else body
+            body = body[: len(body) // 2] if trouble in ("short", "silent") else body
         handler.end_headers()
         handler.wfile.write(body)
+        if trouble == "silent":
+            handler.wfile.flush()
+            time.sleep(SILENCE)

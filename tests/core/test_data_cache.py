@@ -1,17 +1,23 @@
 """The cache: mapped, checked, and never half-written."""
 
 import json
+import multiprocessing
 import os
+import shutil
+import sys
 import time
 from pathlib import Path
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 from fedlearn_helpers.data import cache as cache_module
 from fedlearn_helpers.data import load_dataset, sources
 from fedlearn_helpers.data.cache import Decoded, cache_folder, cached, files_key, read_entry
 from fedlearn_helpers.errors import InputError
+from workbook_tools.cli import app
+from workbook_tools.commands import doctor
 
 
 def decoded(value=7):
@@ -77,6 +83,69 @@ def test_damaged_entry_is_built_anew(cache, capsys, damage):
     np.testing.assert_array_equal(again.test_labels, decoded().test_labels)
     cached("toy", "k", build)
     assert build.calls == 2, "what was built anew must be whole"
+
+
+# The places in a file of arrays: its header begins with a mark and a version, and ends before byte 128.
+PLACES = {"mark": 1, "version": 6, "length of the header": 8, "shape": 60, "padding": 120, "body": 140, "end": -1}
+
+
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("name", ["train_images", "train_labels", "test_images", "test_labels"])
+def test_damage_is_noticed_wherever_it_is(cache, capsys, name, place):
+    build = Builder()
+    cached("toy", "k", build)
+    (entry,) = cache.iterdir()
+    path = entry / f"{name}.npy"
+    content = bytearray(path.read_bytes())
+    content[PLACES[place]] ^= 1 << 3
+    path.write_bytes(content)
+    again = cached("toy", "k", build)
+    assert build.calls == 2 and "damaged" in capsys.readouterr().out
+    np.testing.assert_array_equal(getattr(again, name), getattr(decoded(), name))
+
+
+def test_damage_to_the_manifest_never_changes_what_is_read(cache):
+    """Names of classes count as much as pixels. Damage to a blank, or to the name of the hash, changes nothing."""
+    cached("toy", "k", Builder())
+    (entry,) = cache.iterdir()
+    whole = (entry / "manifest.json").read_bytes()
+    noticed = 0
+    for place in range(len(whole)):
+        content = bytearray(whole)
+        content[place] ^= 1 << place % 8
+        (entry / "manifest.json").write_bytes(content)
+        read = cache_module.read_intact(entry)
+        noticed += read is None
+        assert read is None or (read.class_names, read.origin) == (("a", "b"), "made up"), place
+    assert noticed > 0.8 * len(whole)
+
+
+def test_random_damage_to_a_data_set_is_noticed(cache, cifar10_folder, monkeypatch):
+    monkeypatch.setenv("FEDLEARN_DATA", str(cifar10_folder.root))
+    load_dataset("cifar10")
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        (entry,) = cache.iterdir()
+        path = rng.choice(sorted(entry.glob("*.npy")))
+        content = bytearray(path.read_bytes())
+        first = rng.integers(len(content))
+        for place in range(first, min(first + rng.integers(1, 100), len(content))):
+            content[place] ^= int(rng.integers(1, 256))
+        path.write_bytes(content)
+        dataset = load_dataset("cifar10")
+        np.testing.assert_array_equal(dataset.train_images.numpy(), cifar10_folder.train_images)
+        np.testing.assert_array_equal(dataset.test_labels.numpy(), cifar10_folder.test_labels)
+
+
+def test_an_entry_of_version_0_1_0_is_still_read(cache):
+    build = Builder()
+    cached("toy", "k", build)
+    (path,) = cache.glob("*/manifest.json")
+    manifest = json.loads(path.read_text())
+    del manifest["sha256"]
+    path.write_text(json.dumps(manifest))
+    cached("toy", "k", build)
+    assert build.calls == 1
 
 
 def test_entry_returns_what_was_stored(cache):
@@ -150,6 +219,14 @@ def test_nothing_is_left_when_the_disk_is_full(cache, monkeypatch):
     assert list(cache.iterdir()) == []
 
 
+def test_nothing_is_left_of_a_data_set_that_is_larger_than_the_disk(cache, cifar10_folder, monkeypatch, small_disk):
+    monkeypatch.setenv("FEDLEARN_DATA", str(cifar10_folder.root))
+    with small_disk(20_000), pytest.raises(InputError, match="FEDLEARN_CACHE must be .* has room"):
+        load_dataset("cifar10")
+    assert list(cache.iterdir()) == []
+    assert len(load_dataset("cifar10").train_images) == 12
+
+
 def test_remains_of_a_killed_process_go_after_a_day(cache):
     for name, hours in ((".unfinished-old", 25), (".unfinished-new", 1)):
         (cache / name / "scratch").mkdir(parents=True)
@@ -165,6 +242,51 @@ def test_another_process_may_be_faster(cache):
 
     assert cached("toy", "k", build).train_images[0, 0, 0, 0] == 1
     assert [path.name for path in cache.iterdir()] == ["toy-v1-k"]
+
+
+def test_a_folder_that_another_process_has_just_renamed_is_no_trouble(cache, monkeypatch):
+    """Between listing the cache and looking at what is in it, others may be done."""
+    (cache / ".unfinished-other").mkdir(parents=True)
+    (cache / "toy-v1-k").mkdir()
+    stat, gone = Path.stat, {".unfinished-other", "toy-v1-k"}
+
+    def vanish(path, **options):
+        if path.name in gone:
+            gone.remove(path.name)
+            shutil.rmtree(path)
+        return stat(path, **options)
+
+    monkeypatch.setattr(Path, "stat", vanish)
+    assert read_entry("toy") is None
+    assert cached("toy", "k", Builder(1)).train_images[0, 0, 0, 0] == 1
+    assert not gone and [path.name for path in cache.iterdir()] == ["toy-v1-k"]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.parametrize("damaged", [False, True])
+def test_processes_that_load_the_same_data_at_once_all_get_them(cache, damaged):
+    if damaged:
+        cached("toy", "k", Builder(7))
+        flip_last_byte(next(cache.iterdir()))
+    forked = multiprocessing.get_context("fork")
+    start, sums = forked.Barrier(4), forked.Queue()
+
+    def load():
+        start.wait()
+        try:
+            sums.put(int(cached("toy", "k", Builder(7)).train_images.sum()))
+        except BaseException as error:
+            sums.put(repr(error))
+
+    processes = [forked.Process(target=load) for _ in range(4)]
+    for process in processes:
+        process.start()
+    found = [sums.get(timeout=60) for _ in processes]
+    for process in processes:
+        process.join()
+    assert found == [int(decoded(7).train_images.sum())] * 4
+    assert [path.name for path in cache.iterdir()] == ["toy-v1-k"]
+    assert read_entry("toy", "k") is not None
 
 
 def test_cache_that_cannot_be_written_is_one_sentence(tmp_path, monkeypatch):
@@ -238,3 +360,59 @@ def test_key_changes_with_the_files(tmp_path):
     assert touched != key
     paths[0].write_text("longer than before")
     assert files_key(paths) not in (key, touched)
+
+
+def test_a_moved_file_changes_the_key_and_so_does_what_else_counts(tmp_path):
+    path = tmp_path / "a"
+    path.write_text("same")
+    key = files_key([path])
+    assert files_key([path], "fact") != key
+    path.rename(tmp_path / "b")
+    assert files_key([tmp_path / "b"]) != key
+
+
+# Homes that are of no use ----------------------------------------------------------------
+
+
+@pytest.fixture
+def nobody(monkeypatch):
+    """Be a user id that the system does not know, without HOME, as in some containers."""
+
+    def unknown(uid):
+        raise KeyError(f"getpwuid(): uid not found: {uid}")
+
+    pwd = pytest.importorskip("pwd", reason="needs Unix")
+    monkeypatch.setattr(pwd, "getpwuid", unknown)
+    for name in ("HOME", "XDG_CACHE_HOME", "FEDLEARN_CACHE"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def test_without_a_home_the_embedded_data_set_works_and_others_say_what_to_set(nobody, tmp_path, monkeypatch):
+    assert len(load_dataset("fashion").train_images) == 10_000
+    with pytest.raises(InputError, match="^FEDLEARN_CACHE must be the whole path of a folder, .* got nothing$"):
+        load_dataset("cifar10")
+    monkeypatch.setenv("FEDLEARN_CACHE", "~/mine")
+    with pytest.raises(InputError, match="^FEDLEARN_CACHE must be the whole path of a folder, .*, got '~/mine'$"):
+        cache_folder()
+    monkeypatch.setenv("FEDLEARN_CACHE", str(tmp_path / "whole"))
+    assert cached("toy", "k", Builder()).origin == "made up"
+
+
+def test_without_a_home_doctor_and_data_say_so(nobody, monkeypatch):
+    monkeypatch.setattr(doctor, "_abilities", lambda problems: [])
+    said = CliRunner().invoke(app, ["doctor"])
+    assert said.exit_code == 0 and "FEDLEARN_CACHE: NO FOLDER (FEDLEARN_CACHE must be the whole path" in said.output
+    said = CliRunner().invoke(app, ["data"])
+    assert said.exit_code == 1
+    assert said.output.startswith("InputError: FEDLEARN_CACHE must be the whole path") and said.output.count("\n") == 1
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs a folder in which nobody can write")
+def test_a_home_that_cannot_be_written_is_one_sentence(monkeypatch, cifar10_folder):
+    monkeypatch.setenv("HOME", "/proc")
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.delenv("FEDLEARN_CACHE")
+    monkeypatch.setenv("FEDLEARN_DATA", str(cifar10_folder.root))
+    assert len(load_dataset("fashion").train_images) == 10_000
+    with pytest.raises(InputError, match="^FEDLEARN_CACHE must be a folder .*, got '/proc/.cache/fedlearn'"):
+        load_dataset("cifar10")

@@ -4,19 +4,28 @@ import gzip
 import hashlib
 import io
 import pickle
+import socket
 import struct
 import tarfile
+import time
 
 import numpy as np
 import pytest
 import torchvision.datasets
 from small_data import HUB_PATH, NOWHERE, assert_holds
 
+from fedlearn_helpers.data import download as download_module
 from fedlearn_helpers.data import load_dataset, sources
 from fedlearn_helpers.data.download import download
 from fedlearn_helpers.errors import DataUnavailableError, InputError
 
 TORONTO = "/cifar-10-python.tar.gz"
+
+
+@pytest.fixture
+def impatient(monkeypatch):
+    """Wait shorter for a server than it is silent."""
+    monkeypatch.setattr(download_module, "_SECONDS_TO_WAIT", 0.2)
 
 
 def md5(content):
@@ -199,6 +208,40 @@ def test_mirror_failing_says_what_to_do_instead(mirror, cache, name, trouble):
     assert list(cache.iterdir()) == []
 
 
+@pytest.mark.parametrize("trouble", ["mute", "silent"])
+def test_a_hub_that_says_nothing_is_not_waited_for(hub, toronto, impatient, cifar10_folder, trouble):
+    hub.trouble[HUB_PATH] = trouble
+    start = time.perf_counter()
+    assert_holds(load_dataset("cifar10"), cifar10_folder)
+    assert time.perf_counter() - start < 2
+
+
+@pytest.mark.parametrize("trouble", ["mute", "silent"])
+def test_a_mirror_that_says_nothing_is_not_waited_for(mirror, impatient, cache, trouble):
+    """torchvision would wait for ever."""
+    mirror.trouble["/t10k-images"] = trouble
+    start = time.perf_counter()
+    with pytest.raises(DataUnavailableError, match="timed out"):
+        load_dataset("mnist")
+    assert time.perf_counter() - start < 2
+    assert list(cache.iterdir()) == [] and socket.getdefaulttimeout() is None
+
+
+def test_a_mirror_with_other_files_is_not_believed(mirror, cache):
+    name = "/t10k-labels-idx1-ubyte.gz"
+    mirror.files[name] = gzip.compress(b"of another data set")
+    with pytest.raises(DataUnavailableError, match="failed \\(RuntimeError: .*: File not found or corrupted"):
+        load_dataset("mnist")
+    assert list(cache.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["cifar10", "mnist"])
+def test_a_disk_that_is_full_while_downloading_is_called_so(hub, mirror, cache, small_disk, name):
+    with small_disk(3000), pytest.raises(InputError, match="FEDLEARN_CACHE must be .* has room, got .*File too large"):
+        load_dataset(name)
+    assert list(cache.iterdir()) == []
+
+
 def test_an_interrupted_download_leaves_nothing(hub, cache, monkeypatch):
     def interrupt(path, *args):
         assert path.exists()
@@ -255,6 +298,72 @@ def test_cifar10_in_torchvisions_layout(tmp_path, cifar10_batches, cifar10_folde
         (folder / name).write_bytes(content)
     monkeypatch.setenv("FEDLEARN_DATA", str(tmp_path / "other"))
     assert_holds(load_dataset("cifar10"), cifar10_folder)
+
+
+@pytest.mark.parametrize(("name", "torchvisions"), [("mnist", "MNIST"), ("fashion-mnist", "FashionMNIST")])
+@pytest.mark.parametrize("beside", [None, "readme.txt"])
+def test_fedlearn_data_may_be_torchvisions_own_folder(tmp_path, monkeypatch, name, torchvisions, beside):
+    raw = tmp_path / torchvisions / "raw"
+    raw.mkdir(parents=True)
+    for file, content in idx_files().items():
+        (raw / file).write_bytes(content)
+    if beside:  # a folder of this name with nothing in it, or the same where capitals do not count
+        (tmp_path / name).mkdir(exist_ok=True)
+        (tmp_path / name / beside).write_text("")
+    monkeypatch.setenv("FEDLEARN_DATA", str(tmp_path))
+    dataset = load_dataset(name)
+    assert_is_small_mnist(dataset)
+    assert dataset.origin == f"Read by torchvision from {tmp_path}."
+
+
+def test_fedlearn_data_may_be_torchvisions_own_folder_of_cifar10(
+    tmp_path, cifar10_batches, cifar10_folder, monkeypatch
+):
+    folder = tmp_path / "other" / "cifar-10-batches-py"
+    folder.mkdir(parents=True)
+    for name, content in cifar10_batches.items():
+        (folder / name).write_bytes(content)
+    monkeypatch.setenv("FEDLEARN_DATA", str(tmp_path / "other"))
+    assert_holds(load_dataset("cifar10"), cifar10_folder)
+
+
+def test_a_folder_of_the_data_sets_own_name_comes_first(local_mnist, tmp_path):
+    other = tmp_path / "data" / "MNIST" / "raw"
+    if other.exists():
+        pytest.skip("capitals do not count in names here")
+    other.mkdir(parents=True)
+    (other / "train-images-idx3-ubyte").write_bytes(b"not this one")
+    assert_is_small_mnist(load_dataset("mnist"))
+
+
+def test_packed_files_are_named_and_no_download_is_advised(local_mnist, cache):
+    for path in list(local_mnist.iterdir()):
+        path.with_name(path.name + ".gz").write_bytes(gzip.compress(path.read_bytes()))
+        path.unlink()
+    with pytest.raises(InputError) as caught:
+        load_dataset("mnist")
+    message = str(caught.value)
+    assert "stores it, unpacked, complete and undamaged, got t10k-images-idx3-ubyte.gz, " in message
+    assert "download" not in message and "\n" not in message
+    assert list(cache.iterdir()) == []
+
+
+def test_an_archive_that_was_not_unpacked_is_named(tmp_path, monkeypatch):
+    (tmp_path / "cifar10").mkdir()
+    (tmp_path / "cifar10" / "cifar-10-python.tar.gz").write_bytes(b"")
+    monkeypatch.setenv("FEDLEARN_DATA", str(tmp_path))
+    with pytest.raises(InputError, match="in cifar-10-batches-py, unpacked, got '.*' with cifar-10-python.tar.gz$"):
+        load_dataset("cifar10")
+
+
+def test_damaged_cifar10_is_one_sentence_without_advice(tmp_path, cifar10_batches, monkeypatch):
+    folder = tmp_path / "other" / "cifar-10-batches-py"
+    folder.mkdir(parents=True)
+    for name, content in cifar10_batches.items():
+        (folder / name).write_bytes(content[:-1] if name == "test_batch" else content)
+    monkeypatch.setenv("FEDLEARN_DATA", str(tmp_path / "other"))
+    with pytest.raises(InputError, match="undamaged, got batches.meta, data_batch_1, data_batch_2, test_batch$"):
+        load_dataset("cifar10")
 
 
 SPOILED = {
@@ -342,7 +451,9 @@ def test_without_file_and_network_the_message_does_not_advise_what_cannot_work(c
         "dataset 'fashion' is cut from Fashion-MNIST here, and dataset 'fashion-mnist' is neither"
     )
     assert "use dataset 'fashion'" not in message and "\n" not in message
-    assert message.endswith("set FEDLEARN_DATA to a folder that holds fashion-mnist")
+    assert message.endswith(
+        "set FEDLEARN_DATA to a folder that holds fashion-mnist (torchvision's files in FashionMNIST/raw, unpacked)"
+    )
     assert list(cache.iterdir()) == []
 
 
@@ -360,14 +471,16 @@ def test_download_writes_every_byte(stand_in, tmp_path):
 @pytest.mark.parametrize(
     ("trouble", "says"),
     [
+        ("mute", "timed out"),
         ("short", "announced 1000 bytes and sent 500"),
         (404, "404"),
         (500, "500"),
         ("garbage", "BadStatusLine"),
         ("chunked", "IncompleteRead"),
+        ("silent", "timed out"),
     ],
 )
-def test_failed_download_keeps_the_old_file(stand_in, tmp_path, trouble, says):
+def test_failed_download_keeps_the_old_file(stand_in, tmp_path, impatient, trouble, says):
     (tmp_path / "file").write_text("old")
     stand_in.files["/file"] = b"x" * 1000
     stand_in.trouble["/file"] = trouble

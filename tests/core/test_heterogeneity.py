@@ -62,3 +62,32 @@ def test_counts_have_a_row_per_client_and_a_column_per_class():
 def test_a_client_without_examples():
     with pytest.raises(InputError, match="every client needs examples, got none for client 1"):
         heterogeneity(np.array([[1, 2], [0, 0]]))
+
+
+@pytest.mark.parametrize(
+    ("counts", "sentence"),
+    [
+        ([[1, 2], [3, -1]], "counts must be numbers >= 0, got -1$"),
+        ([[1, 2], [3, np.nan]], "counts must be numbers >= 0, got nan$"),
+        ([[1, np.inf]], "counts must be numbers >= 0, got inf$"),
+        (np.zeros((0, 10)), r"counts must have a row per client and a column per class, got shape \(0, 10\)$"),
+        ([], r"counts must have a row per client and a column per class, got shape \(0,\)$"),
+        ([1, 2], r"counts must have a row per client and a column per class, got shape \(2,\)$"),
+    ],
+)
+def test_counts_that_cannot_be_compared(counts, sentence):
+    with pytest.raises(InputError, match=sentence):
+        heterogeneity(np.array(counts))
+
+
+@pytest.mark.parametrize(
+    ("labels", "sentence"),
+    [
+        ([0, 1, 3], r"labels must be in \[0, 3\), got 0 to 3$"),
+        ([0, -1, 2], r"labels must be in \[0, 3\), got -1 to 2$"),
+        ([[0, 1], [2, 0]], r"labels must hold one whole number per example, got an array of shape \(2, 2\)$"),
+    ],
+)
+def test_labels_that_cannot_be_counted(labels, sentence):
+    with pytest.raises(InputError, match=sentence):
+        class_counts(np.array(labels), [np.array([0]), np.array([1])], num_classes=3)

@@ -148,8 +148,156 @@ def test_stratified_split_keeps_each_clients_mixture_of_classes():
     for part, shard in zip(parts, shards, strict=True):
         assert sorted([*shard.train, *shard.validation]) == part.tolist()
         whole, held_out = (np.bincount(LABELS[indices], minlength=10) for indices in (part, shard.validation))
-        assert np.abs(held_out - 0.2 * whole).max() <= 1
+        assert np.abs(held_out - len(shard.validation) * whole / len(part)).max() < 1
         assert len(shard.validation) == round(0.2 * len(part))
+
+
+MIXTURES = {  # sizes of classes, fraction, and what is held out of each class on average
+    "one large and nine rare": ([82] + [2] * 9, 0.2, [16.4] + [0.4] * 9),
+    "one large and twenty single ones": ([20] + [1] * 20, 0.25, [5] + [0.25] * 20),
+    "single ones that largest remainders would never take": ([57, 1, 1, 1], 0.2, [11.4, 0.2, 0.2, 0.2]),
+    "single ones that largest remainders would always take": ([8, 1, 1], 0.25, [1.6, 0.2, 0.2]),
+    "no remainders": ([40, 30, 30], 0.1, [4, 3, 3]),
+    "halves": ([3, 3, 3, 3], 0.5, [1.5] * 4),
+    "two examples": ([1, 1], 0.5, [0.5, 0.5]),
+    "one class": ([7], 0.3, [2]),
+}
+
+
+@pytest.mark.parametrize("kind", MIXTURES)
+def test_a_class_has_its_share_of_validation_in_every_draw_and_exactly_over_seeds(kind):
+    sizes, fraction, expected = MIXTURES[kind]
+    labels = np.random.default_rng(0).permutation(np.repeat(np.arange(len(sizes)), sizes))
+    draws = 2000
+    held_out = np.array(
+        [
+            np.bincount(labels[shard.validation], minlength=len(sizes))
+            for seed in range(draws)
+            for shard in split_train_validation(
+                [np.arange(len(labels))], validation_fraction=fraction, seed=seed, labels=labels
+            )
+        ]
+    )
+    assert (np.abs(held_out - expected) < 1).all()
+    assert len(set(held_out.sum(axis=1))) == 1
+    assert held_out.mean(axis=0) == pytest.approx(np.array(expected), abs=5 * 0.5 / np.sqrt(draws))
+
+
+def test_every_example_of_a_class_is_validated_equally_often():
+    labels = np.repeat([0, 1, 2], [30, 8, 2])
+    taken = np.zeros(40)
+    for seed in range(2000):
+        (shard,) = split_train_validation([np.arange(40)], validation_fraction=0.2, seed=seed, labels=labels)
+        taken[shard.validation] += 1
+    assert taken / 2000 == pytest.approx(0.2, abs=0.05)
+
+
+def test_clients_with_the_same_classes_do_not_share_the_draw():
+    labels = np.tile([0, 1], 40)
+    shards = split_train_validation([np.arange(40), np.arange(40, 80)], validation_fraction=0.5, seed=0, labels=labels)
+    assert not np.array_equal(shards[0].validation, shards[1].validation - 40)
+
+
+# What is no partition ----------------------------------------------------------------------
+
+CALLS = {
+    "iid": lambda labels=LABELS, clients=20, seed=0: iid(len(labels), clients, seed=seed),
+    "dirichlet": lambda labels=LABELS, clients=20, seed=0: dirichlet(labels, clients, alpha=1, seed=seed),
+    "classes": lambda labels=LABELS, clients=20, seed=0: classes_per_client(
+        labels, clients, num_classes_each=2, seed=seed
+    ),
+    "quantity": lambda labels=LABELS, clients=20, seed=0: quantity_skew(len(labels), clients, alpha=1, seed=seed),
+    **{
+        f"{name} by name": lambda labels=LABELS, clients=20, seed=0, name=name: make_partition(
+            name, labels, clients, seed=seed
+        )
+        for name in PARTITIONS
+    },
+    "split": lambda labels=LABELS, clients=20, seed=0: split_train_validation(
+        [np.arange(10)] * clients, validation_fraction=0.2, seed=seed, labels=labels
+    ),
+}
+
+
+@pytest.mark.parametrize("call", CALLS)
+@pytest.mark.parametrize(
+    ("seed", "sentence"),
+    [
+        (-1, "seed must be >= 0, got -1$"),
+        (1.5, "seed must be a whole number, got 1.5$"),
+        ("0", "seed must be a whole number, got '0'$"),
+        (None, "seed must be a whole number, got None$"),
+    ],
+)
+def test_a_seed_that_cannot_work(call, seed, sentence):
+    with pytest.raises(InputError, match=sentence):
+        CALLS[call](seed=seed)
+
+
+@pytest.mark.parametrize("call", [call for call in CALLS if call != "split"])
+@pytest.mark.parametrize("clients", [2.5, 2.0, float("nan"), "2"])
+def test_a_number_of_clients_that_is_not_whole(call, clients):
+    with pytest.raises(InputError, match="num_clients must be a whole number, got "):
+        CALLS[call](clients=clients)
+
+
+@pytest.mark.parametrize("call", [call for call in CALLS if call not in ("iid", "quantity")])
+@pytest.mark.parametrize(
+    ("labels", "got"),
+    [
+        (LABELS.reshape(2500, 2), "an array of shape \\(2500, 2\\)"),
+        (np.where(np.arange(5000) == 7, np.nan, LABELS), "nan"),
+        (np.where(np.arange(5000) == 7, np.inf, LABELS), "inf"),
+        (LABELS + 0.5, r"\d.5"),
+        (LABELS.astype(str), r"\d"),
+        (np.array(3), r"an array of shape \(\)"),
+    ],
+    ids=["two dimensions", "nan", "inf", "halves", "texts", "one number"],
+)
+def test_labels_that_cannot_work(call, labels, got):
+    with pytest.raises(InputError, match=f"labels must hold one whole number per example, got {got}$"):
+        CALLS[call](labels=labels)
+
+
+@pytest.mark.parametrize("call", [call for call in CALLS if "by name" in call or call in ("dirichlet", "classes")])
+@pytest.mark.parametrize("kind", [np.float32, np.uint8, np.int32])
+def test_labels_of_any_type_give_the_same_parts(call, kind):
+    for part, same in zip(CALLS[call](), CALLS[call](labels=LABELS.astype(kind)), strict=True):
+        np.testing.assert_array_equal(part, same)
+
+
+@pytest.mark.parametrize("seed", [np.int64(3), np.uint8(3)])
+def test_whole_numbers_of_numpy_are_whole_numbers(seed):
+    for part, same in zip(iid(100, np.int64(4), seed=seed), iid(100, 4, seed=3), strict=True):
+        np.testing.assert_array_equal(part, same)
+
+
+def test_no_clients_to_split():
+    with pytest.raises(InputError, match="parts must hold the examples of at least one client, got none$"):
+        split_train_validation([], validation_fraction=0.2, seed=0)
+
+
+@pytest.mark.parametrize("min_size", [2.5, 2.0, "2"])
+def test_a_smallest_size_that_is_not_whole(min_size):
+    for name in ("dirichlet", "quantity"):
+        with pytest.raises(InputError, match="min_size must be a whole number, got "):
+            make_partition(name, LABELS, 10, min_size=min_size, seed=0)
+
+
+@pytest.mark.parametrize("number", [1.5, float("nan"), float("inf")])
+def test_a_number_of_classes_that_is_not_whole(number):
+    with pytest.raises(InputError, match=f"classes_per_client must be a whole number, got {number}$"):
+        make_partition("pathological", LABELS, 10, seed=0, classes_per_client=number)
+
+
+def test_a_seed_of_a_feature_skew():
+    with pytest.raises(InputError, match="seed must be >= 0, got -1$"):
+        feature_skew(IMAGES, PARTS, kind="noise", strength=1, seed=-1)
+
+
+def test_groups_without_a_name():
+    with pytest.raises(InputError, match="group_ids must hold one group per example, got nan$"):
+        by_group(np.array([1.0, np.nan, 2.0]))
 
 
 # Dirichlet --------------------------------------------------------------------------------

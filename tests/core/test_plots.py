@@ -1,9 +1,15 @@
 """Figures: alt text that reaches the page, and the same style for the same thing everywhere."""
 
 import numpy as np
+import pandas as pd
 import pytest
+from matplotlib.text import Text
 
 from fedlearn_helpers import plots
+from fedlearn_helpers.lessons.centralized_cnn import figures as centralized_cnn
+from fedlearn_helpers.lessons.federated_averaging import figures as federated_averaging
+from fedlearn_helpers.lessons.non_iid_data import figures as non_iid_data
+from fedlearn_helpers.lessons.personalization import figures as personalization
 
 
 def test_show_puts_the_alt_text_into_an_image(monkeypatch):
@@ -79,3 +85,47 @@ def test_the_legend_of_clients_covers_none_of_them():
     figure = plots.client_strip({"local only": [0.1, 0.2], "federated": [0.3, 0.4]}, ylabel="accuracy")
     assert figure.axes[0].get_legend() is None
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["local only", "federated"]
+
+
+DOLLARS = ("$", "$$", "$5 to $10", "cost_$_vs_$", r"\$5", "plain")
+
+
+def pictures_with_names(names):
+    images, count = np.zeros((len(names), 1, 8, 8), np.uint8), len(names)
+    yield plots.predictions(images, range(count), range(count), [0.5] * count, names)
+    yield plots.class_counts(np.ones((2, count), int), names)
+    yield plots.curves({name: ([1, 10], [1, 100]) for name in names}, xlabel=names[0], ylabel=names[1], log=True)
+    yield plots.comparison(pd.DataFrame({"algorithm": names, "scenario": names[0], "seed": 0, "test_accuracy": 0.5}))
+
+
+def test_names_with_dollars_are_drawn_as_they_are():
+    for figure in pictures_with_names(DOLLARS):
+        plots.image(figure, "names")
+        drawn = [text for text in figure.findobj(Text) if "$" in text.get_text()]
+        drawn = [text for text in drawn if "mathdefault" not in text.get_text()]  # of a logarithmic axis
+        assert drawn and not any(text.get_parse_math() for text in drawn)
+
+
+def test_ticks_of_a_logarithmic_axis_stay_formulas():
+    figure = plots.curves({"x": ([1, 2], [1e-3, 1e3])}, xlabel="x", ylabel="y", log=True)
+    for _ in range(2):
+        plots.image(figure, "curves")
+        ticks = [tick for tick in figure.axes[0].get_yticklabels() if tick.get_text()]
+        assert len(ticks) > 2 and all(tick.get_parse_math() and "mathdefault" in tick.get_text() for tick in ticks)
+
+
+def drawings_of_lessons(names):
+    counts = np.ones((3, len(names)), int)
+    yield centralized_cnn.confusion(np.eye(len(names)), names, "None is confused.")
+    yield federated_averaging.class_counts(counts, names)
+    yield federated_averaging.one_client(counts, names, {"local only": [0.5] * 3, "federated": [0.6] * 3}, 1)
+    yield non_iid_data.who_holds_what({"rule": counts}, names)
+    yield non_iid_data.images_of_each_class(counts, names, "rule")
+    yield personalization.classes_of_clients(counts, names, scenario="iid", num_unseen=1)
+
+
+def test_lessons_draw_names_with_dollars():
+    for drawing in drawings_of_lessons(DOLLARS):
+        assert drawing.html().startswith("<img")
+        drawn = [text for text in drawing.figure.findobj(Text) if "$" in text.get_text()]
+        assert len(drawn) >= len(DOLLARS) - 1 and not any(text.get_parse_math() for text in drawn)

@@ -106,3 +106,12 @@ def test_examples_of_the_package_run(capsys):
     assert len(examples) >= 4
     for number, example in enumerate(examples):
         exec(compile(example, f"docs/package.md, example {number}", "exec"), names)
+
+
+def test_the_faults_name_tests_that_exist():
+    tests = {path.name: path.read_text(encoding="utf-8") for path in (ROOT / "tests").rglob("test_*.py")}
+    named = re.findall(r"`(test_\w+\.py)`:((?: `test_\w+`,?)+)", (DOCS / "faults.md").read_text(encoding="utf-8"))
+    assert named
+    for file, functions in named:
+        for function in re.findall(r"`(test_\w+)`", functions):
+            assert f"def {function}(" in tests[file], f"{file}: {function}"

@@ -25,15 +25,16 @@ def data(
     Example: fedlearn data --fetch cifar10 --fetch mnist
     """
     from fedlearn_helpers.data import KNOWN_DATASETS, load_dataset
-    from fedlearn_helpers.data.cache import cache_folder, entries
+    from fedlearn_helpers.data.cache import cache_folder
+    from fedlearn_helpers.data.inventory import entries
     from fedlearn_helpers.data.load import local_folder
 
     with errors_in_one_line():
         for name in fetch or []:
             print(load_dataset(name))
         local = {name: local_folder(name) for name in KNOWN_DATASETS}
-    print(f"Cache: {cache_folder()}")
-    kept = entries()
+        print(f"Cache: {cache_folder()}")
+        kept = entries()
     for entry in kept:
         state = (
             f"verified. {entry.origin}" if entry.intact else f"DAMAGED; it is made anew when it is needed: {entry.path}"

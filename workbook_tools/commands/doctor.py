@@ -179,8 +179,13 @@ def _folders() -> Iterator[str]:
     else:
         yield f"FEDLEARN_DATA: {data}, which is NO FOLDER: only the data set 'fashion' works."
     from fedlearn_helpers.data.cache import cache_folder
+    from fedlearn_helpers.errors import InputError
 
-    cache = cache_folder()
-    existing = next(path for path in (cache, *cache.parents) if path.exists())
+    try:
+        cache = cache_folder()
+    except InputError as error:
+        yield f"FEDLEARN_CACHE: NO FOLDER ({error}); only 'fashion' works."
+        return
+    existing = next(path for path in (cache, *cache.parents) if os.path.exists(path))
     writable = existing.is_dir() and os.access(existing, os.W_OK)
     yield f"FEDLEARN_CACHE: {cache}" + ("." if writable else ", which CANNOT BE WRITTEN: only 'fashion' works.")

@@ -148,7 +148,8 @@ def _note_death(executed: Path) -> None:
 
 
 def _problem(name: str, value: str) -> str:
-    return f"{name}: {value}".splitlines()[0]
+    said = next((line.strip() for line in value.splitlines() if line.strip()), "")
+    return f"{name}: {said}" if said else f"{name} without a message"
 
 
 def render(notebook: Path, page: Path) -> None:
