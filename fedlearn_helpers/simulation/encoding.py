@@ -86,7 +86,11 @@ def _from_tree(tree: Any, blobs: list[bytes]) -> Any:
         return torch.from_numpy(_read_npy(blobs[place])).to(device)
     if kind == "number":
         return _read_npy(blobs[content])[()]
-    return {"bytes": bytes, "array": _read_npy}[kind](blobs[content])
+    if kind == "array":
+        return _read_npy(blobs[content])
+    if kind == "bytes":
+        return blobs[content]
+    raise ValueError(f"an unknown kind {kind!r}")
 
 
 def _set_aside(data: bytes, blobs: list[bytes]) -> int:
