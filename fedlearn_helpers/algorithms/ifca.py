@@ -10,6 +10,7 @@ clusters than kinds of clients do no harm but the bytes: a round sends all model
 Source: Ghosh et al. 2020, https://arxiv.org/abs/2006.04088, algorithm 1, option II.
 """
 
+import copy
 from collections.abc import Iterable, Mapping, Sequence
 
 from flwr.app import ArrayRecord, RecordDict
@@ -31,15 +32,14 @@ def first_models(model: nn.Module, clusters: int, seed: int) -> list[dict[str, T
         clusters: >= 1.
         seed: of the run.
     """
-    given = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-    states = [given]
+    model = copy.deepcopy(model)
+    states = [{name: tensor.clone() for name, tensor in model.state_dict().items()}]
     for cluster in range(1, clusters):
         with seeded(derive_seed(seed, "cluster", cluster)):
             for module in model.modules():
                 if reset := getattr(module, "reset_parameters", None):
                     reset()
         states.append({name: tensor.clone() for name, tensor in model.state_dict().items()})
-    model.load_state_dict(given)
     return states
 
 

@@ -1,19 +1,26 @@
 """A federation's last finished round in one file, from which a run that was stopped goes on."""
 
-import pickle
+import hashlib
+import os
 import random
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from flwr.app import ArrayRecord, ConfigRecord, Message, MetricRecord, RecordDict
+import numpy as np
+import torch
+from flwr.app import ArrayRecord, ConfigRecord, Message, MetricRecord
 from flwr.serverapp import Grid
 from flwr.serverapp.strategy import Strategy
 
 from fedlearn_helpers.errors import InputError
 from fedlearn_helpers.experiments.run_key import refuse_others
+from fedlearn_helpers.experiments.value_key import is_function, value_key
 from fedlearn_helpers.files import write_whole
+from fedlearn_helpers.simulation.encoding import decode, encode
 from fedlearn_helpers.simulation.packing import PackedRecords, pack, unpack
+
+_HEAD = b"fedlearn checkpoint 2\n"  # the number changes with the format
 
 
 class Checkpoint:
@@ -24,8 +31,10 @@ class Checkpoint:
     some of its clients had changed their states by then, and the file knows nothing of that. Hence the same bits as
     without a stop.
 
+    The file holds data alone, and their hash: reading it runs no code, and one damaged byte is noticed.
+
     Args:
-        path: of the file; None keeps nothing. Only open files that you have made yourself: they are pickles.
+        path: of the file; None keeps nothing.
         key: what decides the run. A file with another key is refused.
 
     Attributes:
@@ -35,7 +44,7 @@ class Checkpoint:
         finished: how many rounds were finished when this object was made.
 
     Raises:
-        InputError: a file of another run, or one that cannot be read.
+        InputError: a file of another run, one that cannot be read, or a place where none can be written.
     """
 
     def __init__(self, path: Path | str | None, key: Mapping[str, Any]) -> None:
@@ -44,44 +53,124 @@ class Checkpoint:
         self.states: dict[int, PackedRecords] = {}
         self.measured: dict[int, dict[str, float]] = {}
         self.finished = 0
-        self._random: Any = None
-        self._strategy: dict[str, Any] = {}
-        if self._path is None or not self._path.exists():
+        self._random: dict[str, Any] | None = None
+        self._strategy: dict[str, Any] | None = None
+        self._left_out: dict[str, str] = {}
+        if self._path is None:
+            return
+        if not os.path.exists(self._path):
+            _check_place(self._path)
             return
         try:
-            saved = pickle.loads(self._path.read_bytes())
-            key_then = dict(saved["key"])
-            refuse_others("checkpoint must be of the same run", self._path, key_then, self._key)
-            self.finished, self.states, self.measured = saved["round"], saved["states"], saved["measured"]
+            saved = decode(_unsealed(self._path.read_bytes()))
+            refuse_others("checkpoint must be of the same run", self._path, saved["key"], self._key)
+            self.finished, self.arrays, self.measured = saved["round"], saved["arrays"], saved["measured"]
+            self.states = {client: pack(state) for client, state in saved["states"].items()}
             self._random, self._strategy = saved["random"], saved["strategy"]
-            self.arrays = unpack(saved["arrays"]).array_records["arrays"]
         except InputError:
             raise
-        except Exception:  # what a pickle of other code or half a file raises has many names
+        except Exception:  # what half a file, or somebody else's, raises has many names
             raise InputError(
                 f"checkpoint must be a file of an earlier run, and {self._path} is damaged or of another version"
             ) from None
 
     def keep(self, server_round: int, arrays: ArrayRecord, strategy: Strategy) -> None:
-        """Keep a finished round; the file is replaced completely or not at all."""
+        """Keep a finished round; the file is replaced completely or not at all.
+
+        Raises:
+            InputError: the strategy has changed something that is no number, text or array, nor made of such.
+        """
         if self._path is None:
             return
+        kept, left_out = _attributes_of(strategy)
+        for name, what in left_out.items():
+            if self._left_out.get(name) != what:
+                raise InputError(
+                    f"checkpoint must be None with a server that changes its attribute {name}, a {what.split()[0]}: "
+                    "only numbers, texts, arrays, tensors, and lists and dictionaries of such can be kept"
+                )
         content = {
             "key": self._key,
             "round": server_round,
-            "arrays": pack(RecordDict({"arrays": arrays})),
-            "states": dict(self.states),
-            "measured": dict(self.measured),
-            "strategy": {name: value for name, value in vars(strategy).items() if not callable(value)},
-            "random": random.getstate(),
+            "arrays": arrays,
+            "states": {client: unpack(state) for client, state in self.states.items()},
+            "measured": self.measured,
+            "strategy": kept,
+            "random": {
+                "python": random.getstate(),
+                "numpy": np.random.get_state(),
+                "torch": torch.get_rng_state(),
+            },
         }
-        write_whole(self._path, pickle.dumps(content, pickle.HIGHEST_PROTOCOL))
+        write_whole(self._path, _sealed(encode(content)))
 
     def restore(self, strategy: Strategy) -> None:
         """Let a new strategy go on as the one that was stopped, and draw the clients that it would have drawn."""
-        vars(strategy).update(self._strategy)
-        if self._random is not None:
-            random.setstate(self._random)
+        if self._path is None:
+            return
+        _, self._left_out = _attributes_of(strategy)
+        if self._strategy is not None and self._random is not None:
+            _give_back(strategy, self._strategy)
+            random.setstate(self._random["python"])
+            np.random.set_state(self._random["numpy"])
+            torch.set_rng_state(self._random["torch"])
+
+
+def _sealed(parts: list[bytes]) -> bytes:
+    """Return the file: what it is, a hash of its content, and the content."""
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(part)
+    return b"".join([_HEAD, digest.hexdigest().encode(), b"\n", *parts])
+
+
+def _unsealed(file: bytes) -> bytes:
+    """Return the content of a file.
+
+    Raises:
+        ValueError: it is no such file, or not as it was written.
+    """
+    head, seal, content = file[: len(_HEAD)], file[len(_HEAD) : len(_HEAD) + 65], file[len(_HEAD) + 65 :]
+    if head != _HEAD or seal != hashlib.sha256(content).hexdigest().encode() + b"\n":
+        raise ValueError("this is no checkpoint, or a damaged one")
+    return content
+
+
+def _check_place(path: Path) -> None:
+    """Check that a file can be written, before hours of training have gone into it."""
+    folder = next(folder for folder in path.absolute().parents if os.path.exists(folder))
+    if not os.path.isdir(folder) or not os.access(folder, os.W_OK):
+        raise InputError(f"checkpoint must be a file that can be written, got {str(path)!r}")
+
+
+def _attributes_of(strategy: Strategy) -> tuple[dict[str, Any], dict[str, str]]:
+    """Return what a strategy keeps from round to round.
+
+    Returns:
+        Its own attributes by name, and those of strategies that are wrapped in it. And of attributes that are no data a
+        text by which a change is noticed. Functions are neither.
+    """
+    own: dict[str, Any] = {}
+    wrapped: dict[str, Any] = {}
+    left_out: dict[str, str] = {}
+    for name, value in vars(strategy).items():
+        if isinstance(value, Strategy):
+            wrapped[name], inner = _attributes_of(value)
+            left_out |= {f"{name}.{attribute}": what for attribute, what in inner.items()}
+        elif not is_function(value):
+            try:
+                encode(value)
+            except TypeError:
+                left_out[name] = f"{type(value).__qualname__} {value_key(value)}"
+            else:
+                own[name] = value
+    return {"own": own, "wrapped": wrapped}, left_out
+
+
+def _give_back(strategy: Strategy, kept: Mapping[str, Any]) -> None:
+    vars(strategy).update(kept["own"])
+    for name, attributes in kept["wrapped"].items():
+        _give_back(getattr(strategy, name), attributes)
 
 
 class Continued(Strategy):

@@ -20,6 +20,7 @@ from fedlearn_helpers.errors import InputError, check_one_of
 from fedlearn_helpers.experiments.federate import federate
 from fedlearn_helpers.experiments.parallel import Numbers
 from fedlearn_helpers.experiments.reference_lines import reference_lines
+from fedlearn_helpers.experiments.run_key import dataset_key
 from fedlearn_helpers.experiments.runs import run_all
 from fedlearn_helpers.experiments.scenarios import Scenario, check_scenario, make_scenario
 from fedlearn_helpers.models import MODELS, NORMALIZED_MODELS
@@ -159,7 +160,7 @@ def compare(
         comparison: what to run.
         dataset: all images, on the device to compute on.
         folder: where every finished run is kept as a JSON file. Runs that are in it already are not repeated, so that a
-            comparison that was interrupted goes on. None keeps nothing.
+            comparison that was interrupted goes on; those of other images are refused. None keeps nothing.
         workers: as in `simulate`.
         label: what the progress line counts; None for no such line.
 
@@ -172,10 +173,11 @@ def compare(
         (scenario, seed): comparison.scenario(scenario, dataset, seed)
         for scenario, seed in product(comparison.scenarios, comparison.seeds)
     }
+    content = "" if folder is None else dataset_key(dataset)
     done = run_all(
         runs,
         lambda run: _numbers(comparison, scenarios[run.scenario, run.seed], run),
-        key=lambda run: _key(comparison, dataset.name, run),
+        key=lambda run: _key(comparison, dataset.name, content, run),
         folder=folder,
         workers=workers,
         label=label,
@@ -194,12 +196,13 @@ def _distance(scenario: Scenario) -> float:
     return heterogeneity(counts).mean_total_variation
 
 
-def _key(plan: Comparison, dataset: str, run: _Run) -> dict[str, Any]:
-    """Return all that decides what a run gives."""
+def _key(plan: Comparison, dataset: str, content: str, run: _Run) -> dict[str, Any]:
+    """Return all that decides what a run gives; who has which images follows from it."""
     lists = ("algorithms", "scenarios", "seeds", "settings", "with_references")
     common = {name: value for name, value in asdict(plan).items() if name not in lists}
     settings = {} if run.algorithm == _REFERENCE else plan.settings_of(run.algorithm)
-    return asdict(run) | {"dataset": dataset} | common | {"settings": settings}
+    data = {"dataset": dataset, "content of the data": content}
+    return asdict(run) | data | common | {"settings": settings}
 
 
 def _numbers(plan: Comparison, scenario: Scenario, run: _Run) -> Numbers:

@@ -1,7 +1,6 @@
 """`federate`: one federation with any algorithm, on any data, and every client measured with the model that it uses."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ from flwr.clientapp import ClientApp
 from flwr.clientapp.typing import Mod
 from flwr.serverapp import Grid, ServerApp
 from flwr.serverapp.strategy import Strategy
-from torch import Tensor, nn
+from torch import nn
 
 from fedlearn_helpers.algorithms.aggregation import Aggregator
 from fedlearn_helpers.algorithms.algorithm import Adapt, Algorithm, whole_model
@@ -23,8 +22,9 @@ from fedlearn_helpers.errors import InputError
 from fedlearn_helpers.experiments.checkpoint import Checkpoint, Continued
 from fedlearn_helpers.experiments.client_app import new_client_app
 from fedlearn_helpers.experiments.measures import ClientMeasures, accuracy_of_each, of_one_model, of_replies
-from fedlearn_helpers.experiments.reference_lines import default_model
-from fedlearn_helpers.experiments.run_key import code_key, data_key, function_key, model_key, value_key
+from fedlearn_helpers.experiments.reference_lines import own_copy
+from fedlearn_helpers.experiments.run_key import code_key, data_key, model_key
+from fedlearn_helpers.experiments.value_key import function_key, value_key
 from fedlearn_helpers.partition.split import Shard
 from fedlearn_helpers.simulation import History, keep_result, simulate
 from fedlearn_helpers.simulation.grid import OnError
@@ -96,8 +96,7 @@ def federate(
         fraction_train: share of the clients that train in a round, in (0, 1].
         seed: decides the first model, the order of examples, and who takes part.
         workers, on_error, label: as in `simulate`.
-        model: has the first weights, and has them again afterwards; None means the workbook's CNN for images, made from
-            the seed.
+        model: has the first weights, and stays as it is; None means the workbook's CNN for images, made from the seed.
         checkpoint: a file in which every finished round is kept. If it exists, the run goes on after its last round,
             and gives the same as one that was never stopped. None keeps nothing.
 
@@ -113,7 +112,7 @@ def federate(
     chosen = _find(algorithm)
     complete = chosen.complete_settings(settings)
     adapt = _adaptation(chosen, adapt)
-    model = model or default_model(dataset, seed)
+    model = own_copy(model, dataset, seed)
     chosen.check(local_config, model)
     options = {"fraction_train": fraction_train, "fraction_evaluate": 0.0, "min_train_nodes": 1}
     with quiet_flower():
@@ -145,7 +144,7 @@ def federate(
             "dataset": dataset.name,
             "clients": [len(shard.train) for shard in shards],
         }
-        | ({} if checkpoint is None else _content_key(chosen, strategy, model, dataset, shards)),
+        | ({} if checkpoint is None else _content_key(chosen, strategy, local_config, model, dataset, shards)),
     )
     if saved.finished > num_rounds:
         raise InputError(f"num_rounds must be >= {saved.finished}, the rounds in {checkpoint}, got {num_rounds}")
@@ -197,26 +196,24 @@ def federate(
         if adapt is not None:
             replies.extend(_ask_all(grid, result.arrays or saved.arrays or first, config, num_rounds))
 
-    with _as_before(model, initial):
-        history = simulate(
-            server_app,
-            app_of(shards, mods),
-            num_clients=len(shards),
-            seed=seed,
-            run_config={"num-server-rounds": num_rounds},
-            workers=workers,
-            on_error=on_error,
-            states=saved.states,
-            label=label,
-        )
+    history = simulate(
+        server_app,
+        app_of(shards, mods),
+        num_clients=len(shards),
+        seed=seed,
+        run_config={"num-server-rounds": num_rounds},
+        workers=workers,
+        on_error=on_error,
+        states=saved.states,
+        label=label,
+    )
     history = _numbered_from(saved.finished, history)
     final = history.arrays or saved.arrays or first  # no client ever answered: the model stays as it was
     test_accuracy = tuple(saved.measured[number]["accuracy"] for number in sorted(saved.measured))
     if adapt is None:
-        with _as_before(model, initial):
-            model.load_state_dict(final.to_torch_state_dict())
-            own = accuracy_of_each(model, dataset, shards)
-            own_of_unseen = accuracy_of_each(model, dataset, unseen)
+        model.load_state_dict(final.to_torch_state_dict())
+        own = accuracy_of_each(model, dataset, shards)
+        own_of_unseen = accuracy_of_each(model, dataset, unseen)
         members = of_one_model(own, own, test_accuracy[-1])
         strangers = of_one_model(own_of_unseen, own, test_accuracy[-1])
     else:
@@ -229,27 +226,17 @@ def federate(
             def ask(grid: Grid, context: Context) -> None:
                 asked.extend(_ask_all(grid, final, config, num_rounds))
 
-            with _as_before(model, initial):
-                simulate(
-                    visit,
-                    app_of(unseen),
-                    num_clients=len(unseen),
-                    seed=seed,
-                    workers=workers,
-                    on_error=on_error,
-                    label=None,
-                )
+            simulate(
+                visit,
+                app_of(unseen),
+                num_clients=len(unseen),
+                seed=seed,
+                workers=workers,
+                on_error=on_error,
+                label=None,
+            )
         strangers = of_replies(asked, len(shards))
     return FederationResult(test_accuracy, members, strangers, final, history)
-
-
-@contextmanager
-def _as_before(model: nn.Module, weights: Mapping[str, Tensor]) -> Iterator[None]:
-    """Give a model its weights back at the end of the block, whatever ends it."""
-    try:
-        yield
-    finally:
-        model.load_state_dict(weights)
 
 
 def _find(algorithm: str | Algorithm | Callable[[], Strategy]) -> Algorithm:
@@ -277,13 +264,21 @@ def _adaptation(algorithm: Algorithm, given: Adapt | None) -> Adapt | None:
 
 
 def _content_key(
-    algorithm: Algorithm, strategy: Strategy, model: nn.Module, dataset: Dataset, shards: Sequence[Shard]
+    algorithm: Algorithm,
+    strategy: Strategy,
+    local_config: LocalConfig,
+    model: nn.Module,
+    dataset: Dataset,
+    shards: Sequence[Shard],
 ) -> dict[str, Any]:
     """Return hashes of code, weights and data, which take a moment: only where there is a file to compare them with."""
-    attributes = {name: value_key(value) for name, value in sorted(vars(strategy).items()) if not callable(value)}
+    attributes = {f"attribute {name} of the server": value_key(value) for name, value in sorted(vars(strategy).items())}
     return {
         "train_client": function_key(algorithm.train_client),
-        "attributes of the server": attributes,
+        "first": function_key(algorithm.first),
+        "code of the server": function_key(type(strategy)),
+        "code of local_config": function_key(type(local_config)),
+        **attributes,
         "model": model_key(model),
         "data": data_key(dataset, shards),
         **code_key(),

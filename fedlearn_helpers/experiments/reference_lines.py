@@ -3,6 +3,7 @@
 Both train the same model from the same start for the same number of epochs.
 """
 
+import copy
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ import torch
 from torch import nn
 
 from fedlearn_helpers.data import Dataset, ImageDataset
-from fedlearn_helpers.errors import InputError
+from fedlearn_helpers.errors import InputError, one_line
 from fedlearn_helpers.experiments.parallel import Numbers, run_in_parallel
 from fedlearn_helpers.models import new_cnn
 from fedlearn_helpers.partition import Shard
@@ -70,7 +71,7 @@ def reference_lines(
         seed: the start and the order of the examples.
         workers: as in `simulate`.
         optimizer: called with the parameters, `lr` and `fused`.
-        model: with the weights to start from; None means the workbook's CNN, for images.
+        model: with the weights to start from, stays as it is; None means the workbook's CNN, for images.
         unseen: further clients, last in the results. They learn alone, too, but their examples are not pooled.
         label: what the progress line counts; None for no such line.
 
@@ -81,8 +82,7 @@ def reference_lines(
     pooled = np.concatenate([shard.train for shard in shards])
     clients = [*shards, *unseen]
     learners = [pooled, *(shard.train for shard in clients)]  # the longest first, so that no worker ends alone
-    if model is None:
-        model = default_model(dataset, seed)
+    model = own_copy(model, dataset, seed)
     start = {name: tensor.clone() for name, tensor in model.state_dict().items()}
 
     def learn_alone(learner: int) -> Numbers:
@@ -108,6 +108,20 @@ def reference_lines(
         local_validation=tuple(client["validation"][0] for client in alone),
         seconds=time.perf_counter() - begin,
     )
+
+
+def own_copy(model: nn.Module | None, dataset: Dataset, seed: int) -> nn.Module:
+    """Return a copy of a model, to be trained in its place; of None the default model.
+
+    Raises:
+        InputError: no model, and the data are no images; or one that cannot be copied.
+    """
+    if model is None:
+        return default_model(dataset, seed)
+    try:
+        return copy.deepcopy(model)
+    except Exception as error:  # what a layer that cannot be copied raises has many names
+        raise InputError(f"model must be one that copy.deepcopy can copy, got {one_line(error)}") from None
 
 
 def default_model(dataset: Dataset, seed: int) -> nn.Module:

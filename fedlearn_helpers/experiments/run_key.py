@@ -5,18 +5,18 @@ Code that computes decides; code that only draws, or that runs and publishes not
 
 import functools
 import hashlib
-import pickle
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 import fedlearn_helpers
 from fedlearn_helpers.data import Dataset
 from fedlearn_helpers.errors import InputError
+from fedlearn_helpers.experiments.value_key import digest_of_values
 from fedlearn_helpers.partition.split import Shard
 
 PACKAGE = Path(fedlearn_helpers.__file__).parent
@@ -38,74 +38,37 @@ def digest_of(files: Iterable[Path]) -> str:
 
 @functools.cache
 def code_key() -> dict[str, str]:
-    """Return what a computation's numbers depend on besides its arguments: this package, PyTorch and Flower."""
+    """Return what a computation's numbers depend on besides its arguments: this package, PyTorch, NumPy and Flower."""
     return {
         "source of the package": digest_of(computing_code()),
         "torch": version("torch"),
+        "numpy": version("numpy"),
         "flwr": version("flwr"),
     }
 
 
 def model_key(model: nn.Module) -> str:
-    """Return one hash of a model's layers and weights."""
-    digest = hashlib.sha256(repr(model).encode())
-    for name, tensor in model.state_dict().items():
-        digest.update(name.encode() + _bytes_of(tensor))
-    return digest.hexdigest()[:16]
+    """Return one hash of a model: its layers, their code where it is of no library, weights and buffers."""
+    return digest_of_values([model])
+
+
+def dataset_key(dataset: Dataset) -> str:
+    """Return one hash of a data set's content: its task, all examples and targets; its name decides nothing."""
+    parts = (dataset.train_inputs, dataset.train_targets, dataset.test_inputs, dataset.test_targets)
+    return digest_of_values([dataset.task, getattr(dataset, "num_classes", None), *parts])
 
 
 def data_key(dataset: Dataset, shards: Sequence[Shard]) -> str:
     """Return one hash of which client holds which examples, of these examples, and of the test examples."""
-    digest = hashlib.sha256(f"{dataset.name} {dataset.task.name}".encode())
-    for shard in shards:
-        for part in (shard.train, shard.validation):
-            indices = torch.as_tensor(part)
-            for tensor in (indices, dataset.train_inputs[indices], dataset.train_targets[indices]):
-                digest.update(_bytes_of(tensor))
-    for tensor in (dataset.test_inputs, dataset.test_targets):
-        digest.update(_bytes_of(tensor))
-    return digest.hexdigest()[:16]
 
+    def parts() -> Iterator[object]:  # one after the other: together they are a copy of the data set
+        yield from (dataset.task, dataset.test_inputs, dataset.test_targets)
+        for shard in shards:
+            for part in (shard.train, shard.validation):
+                indices = torch.as_tensor(part)
+                yield from (indices, dataset.train_inputs[indices], dataset.train_targets[indices])
 
-def _bytes_of(tensor: Tensor) -> bytes:
-    return tensor.cpu().contiguous().numpy().tobytes()
-
-
-def function_key(function: object) -> str:
-    """Return a name of a function, and a hash of its code and of what it holds: the same in another process.
-
-    What it calls is not followed.
-    """
-    if function is None:
-        return "None"
-    digest = hashlib.sha256()
-    if isinstance(function, functools.partial):
-        name = f"partial of {function_key(function.func)}"
-        held: list[object] = [*function.args, *sorted(function.keywords.items())]
-    else:
-        name = f"{getattr(function, '__module__', '')}.{getattr(function, '__qualname__', type(function).__qualname__)}"
-        held = [cell.cell_contents for cell in getattr(function, "__closure__", None) or ()]
-        held += [getattr(function, "__defaults__", None), getattr(function, "__kwdefaults__", None)]
-    if (code := getattr(function, "__code__", None)) is not None:
-        constants = [constant for constant in code.co_consts if not hasattr(constant, "co_code")]
-        digest.update(code.co_code + repr(constants).encode())
-    for value in held:
-        digest.update(value_key(value).encode())
-    return f"{name} {digest.hexdigest()[:8]}"
-
-
-def value_key(value: object) -> str:
-    """Return a text that tells a value from others: the same in another process."""
-    if isinstance(value, bool | int | float | str | bytes | None):
-        return repr(value)
-    if isinstance(value, list | dict | set):  # what a function has counted or collected: it changes in a run
-        return type(value).__name__
-    if callable(value):
-        return function_key(value)
-    try:
-        return hashlib.sha256(pickle.dumps(value)).hexdigest()[:16]
-    except Exception:  # whatever cannot be pickled is told by its kind
-        return type(value).__qualname__
+    return digest_of_values(parts())
 
 
 def refuse_others(rule: str, path: Path, found: Mapping[str, Any], expected: Mapping[str, Any]) -> None:

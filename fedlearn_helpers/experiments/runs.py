@@ -1,5 +1,6 @@
 """Independent runs, spread over workers and kept on disk: what was interrupted goes on where it stopped."""
 
+import hashlib
 import json
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import asdict
@@ -76,6 +77,8 @@ class _Store:
         try:
             kept = json.loads(path.read_text())
             key, numbers = dict(kept["run"]), dict(kept["numbers"])
+            if kept["hash"] != _hash_of(key, numbers):
+                raise ValueError("it is not as it was written")
         except (ValueError, KeyError, TypeError):
             raise InputError(f"folder must hold finished runs only, and {path} is damaged; delete it") from None
         refuse_others("folder must be empty or hold runs of the same comparison", path, key, self._key(run))
@@ -84,4 +87,11 @@ class _Store:
     def write(self, run: Any, numbers: Numbers) -> None:
         """Keep what a finished run gave."""
         if self._folder is not None:
-            write_json(self._path(self._folder, run), {"run": self._key(run), "numbers": numbers})
+            key = self._key(run)
+            content = {"run": key, "numbers": numbers, "hash": _hash_of(key, numbers)}
+            write_json(self._path(self._folder, run), content)
+
+
+def _hash_of(key: Mapping[str, Any], numbers: Numbers) -> str:
+    """Return a hash of what is kept, by which one changed digit is noticed."""
+    return hashlib.sha256(json.dumps([key, numbers], sort_keys=True).encode()).hexdigest()[:16]

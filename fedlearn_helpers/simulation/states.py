@@ -1,12 +1,12 @@
 """What clients keep between their tasks: in memory, or on disk where there are more clients than memory for them."""
 
 import os
-import pickle
 from collections.abc import Iterator, MutableMapping
 from pathlib import Path
 
 from fedlearn_helpers.errors import InputError
-from fedlearn_helpers.simulation.packing import PackedRecords
+from fedlearn_helpers.simulation.encoding import decode, encode
+from fedlearn_helpers.simulation.packing import PackedRecords, pack, unpack
 
 
 class StatesOnDisk(MutableMapping[int, PackedRecords]):
@@ -31,13 +31,14 @@ class StatesOnDisk(MutableMapping[int, PackedRecords]):
 
     def __getitem__(self, client: int) -> PackedRecords:
         try:
-            return pickle.loads(self._path(client).read_bytes())
+            return pack(decode(self._path(client).read_bytes()))
         except FileNotFoundError:
             raise KeyError(client) from None
 
     def __setitem__(self, client: int, state: PackedRecords) -> None:
         unfinished = self._folder / "unfinished"
-        unfinished.write_bytes(pickle.dumps(state, pickle.HIGHEST_PROTOCOL))
+        with unfinished.open("wb") as file:
+            file.writelines(encode(unpack(state)))
         os.replace(unfinished, self._path(client))
 
     def __delitem__(self, client: int) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -112,6 +113,55 @@ def test_results_of_another_comparison_are_not_taken_for_those_of_this_one(noise
         InputError, match=f"folder must be empty or hold runs of the same comparison, and in .* {name} is"
     ):
         run(noise, tmp_path, **change)
+
+
+def relabelled(data):
+    labels = data.train_labels.clone()
+    labels[0] = (labels[0] + 1) % 3
+    return replace(data, train_labels=labels)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda data: replace(data, train_images=255 - data.train_images),
+        lambda data: replace(data, test_images=255 - data.test_images),
+        relabelled,
+        lambda data: replace(data, class_names=(*data.class_names, "d")),
+    ],
+)
+def test_results_of_other_images_under_the_same_name_are_refused(noise, tmp_path, change):
+    options = {"algorithms": ("fedavg",), "scenarios": ("iid",), "seeds": (0,), "max_images": 90}
+    run(noise, tmp_path, **options)
+    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    sentence = "folder must be empty or hold runs of the same comparison, and in .* content of the data is '.*', not '"
+    with pytest.raises(InputError, match=sentence):
+        run(change(noise), tmp_path, **options)
+    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
+    assert run(noise_images(120, 40), tmp_path, **options).equals(run(noise, **options)), "control: the same images"
+
+
+def test_the_images_are_hashed_once_and_only_where_runs_are_kept(noise, tmp_path, monkeypatch):
+    hashed = []
+    monkeypatch.setattr(MODULE, "dataset_key", lambda data: hashed.append(data) or "key")
+    options = {"algorithms": ("fedavg",), "scenarios": ("iid",)}
+    run(noise, **options)
+    assert hashed == []
+    run(noise, tmp_path, **options)
+    assert len(hashed) == 1
+
+
+def test_a_changed_digit_in_a_kept_run_is_noticed(noise, tmp_path):
+    options = {"algorithms": ("fedavg",), "scenarios": ("iid",), "seeds": (0,), "with_references": False}
+    run(noise, tmp_path, **options)
+    file = tmp_path / "fedavg_iid_0.json"
+    kept = json.loads(file.read_text())
+    file.write_text(json.dumps(kept))
+    assert len(run(noise, tmp_path, **options)) == 1, "control: only written otherwise"
+    kept["numbers"]["test_accuracy"] += 0.125
+    file.write_text(json.dumps(kept))
+    with pytest.raises(InputError, match="fedavg_iid_0.json is damaged; delete it"):
+        run(noise, tmp_path, **options)
 
 
 def test_other_settings_of_one_strategy_concern_its_runs_alone(noise, tmp_path):

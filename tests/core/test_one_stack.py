@@ -4,6 +4,7 @@ import functools
 import re
 import subprocess
 import sys
+import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from fedlearn_helpers.algorithms import ALGORITHMS, LocalConfig, LocalTraining, 
 from fedlearn_helpers.data import Examples
 from fedlearn_helpers.errors import InputError
 from fedlearn_helpers.experiments import federate, reference_lines, run_key
+from fedlearn_helpers.experiments.value_key import function_key
 from fedlearn_helpers.models import NORMALIZED_MODELS, new_mlp
 from fedlearn_helpers.partition import Shard
 from fedlearn_helpers.tasks import Task
@@ -207,19 +209,88 @@ def test_clients_first_complete_the_model_and_then_adapt_it(noise, name):
         assert all(not torch.equal(tensor, initial[key]) for key, tensor in state.items()), "all of it was trained"
 
 
-def test_the_model_is_as_it_was_whatever_ends_a_federation(noise):
-    model = new_mlp(noise.image_shape, noise.num_classes, 0)
-    initial = {key: tensor.clone() for key, tensor in model.state_dict().items()}
+def look_of(model):
+    """All that may change in a model by training: copies of its numbers, their gradients, and every layer's mode."""
+    numbers = [*model.named_parameters(), *model.named_buffers()]
+    parts = [(name, tensor.detach().clone(), tensor.requires_grad, tensor.grad) for name, tensor in numbers]
+    return parts, [layer.training for layer in model.modules()], model.counter
+
+
+def looks_the_same(first, second):
+    pairs = zip(first[0], second[0], strict=True)
+    same = all(a[0] == b[0] and torch.equal(a[1], b[1]) and a[2:] == b[2:] for a, b in pairs)
+    return same and first[1:] == second[1:]
+
+
+class Counting(nn.Sequential):
+    """A model with a number and a buffer that are in no state_dict and change whenever it is used."""
+
+    counter = 0
+
+    def forward(self, images):
+        self.counter += 1
+        self.calls.add_(1)
+        return super().forward(images) * (1 + 1e-3 * self.calls)
+
+
+def used_model(noise, buffers=True, frozen=False):
+    model = Counting(*new_mlp(noise.image_shape, noise.num_classes, 0))
+    if buffers:
+        model.register_buffer("calls", torch.zeros(()), persistent=False)
+    else:
+        model.calls = torch.zeros(())
+    model[1].bias.requires_grad_(not frozen)
+    return model.eval()
+
+
+@pytest.mark.parametrize("name", ["fedavg", "fedper", "fedrep", "fedbn", "ditto", "ifca", "finetune", "perfedavg"])
+def test_the_same_model_twice_gives_the_same_twice_and_stays_as_it_was(noise, name):
+    model = used_model(noise, buffers=ALGORITHMS[name].any_model, frozen=name in ("fedavg", "fedrep"))
+    before = look_of(model)
+    options = {"num_rounds": 2, "unseen": [shards((8,))[0]], "model": model} | PLAIN
+    results = [federate(name, noise, shards(SIZES), **options) for _ in range(2)]
+    assert equal(*map(weights_of, results))
+    assert np.array_equal(results[0].members.own, results[1].members.own)
+    assert looks_the_same(look_of(model), before)
+
+
+@pytest.mark.parametrize("name", ALGORITHMS)
+@pytest.mark.parametrize("ends_with", [RuntimeError, KeyboardInterrupt])
+def test_the_model_is_as_it_was_whatever_ends_a_federation(noise, name, ends_with):
+    model = new_mlp(noise.image_shape, noise.num_classes, 0).eval()
+    model.counter = 0
+    before = look_of(model)
 
     def stop(message, context, call_next):
         call_next(message, context)
-        raise RuntimeError("stopped")
+        raise ends_with("stopped")
 
-    with pytest.raises(RuntimeError, match="stopped"):
-        federate("fedavg", noise, shards(SIZES), num_rounds=1, model=model, mods=[stop], **PLAIN)
-    assert equal(initial, model.state_dict())
-    federate("fedavg", noise, shards(SIZES), num_rounds=1, model=model, **PLAIN)
-    assert equal(initial, model.state_dict())
+    with pytest.raises(ends_with):
+        federate(name, noise, shards(SIZES), num_rounds=1, model=model, mods=[stop], **PLAIN)
+    assert looks_the_same(look_of(model), before)
+
+
+def test_reference_lines_leave_the_model_as_it_was(noise):
+    model = used_model(noise)
+    before = look_of(model)
+    options = {"epochs": 1, "batch_size": 4, "learning_rate": 0.05, "seed": 0, "workers": 1, "label": None}
+    lines = [reference_lines(noise, shards(SIZES), model=model, **options) for _ in range(2)]
+    assert replace(lines[0], seconds=0) == replace(lines[1], seconds=0)
+    assert looks_the_same(look_of(model), before)
+
+    def interrupted(*arguments, **details):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        reference_lines(noise, shards(SIZES), model=model, optimizer=interrupted, **options)
+    assert looks_the_same(look_of(model), before)
+
+
+def test_a_model_that_cannot_be_copied_is_one_sentence(noise):
+    model = new_mlp(noise.image_shape, noise.num_classes, 0)
+    model.lock = threading.Lock()
+    with pytest.raises(InputError, match="^model must be one that copy.deepcopy can copy, got TypeError: "):
+        federate("fedavg", noise, shards(SIZES), num_rounds=1, model=model, **PLAIN)
 
 
 def test_what_a_strategy_of_ones_own_has_is_not_given_twice(noise):
@@ -274,7 +345,7 @@ def by_first(number):
         ({}, {"clients": [*shards(SIZES)][::-1]}, "clients"),
         ({}, {"clients": shards((12, 20, 40))[:2] + [Shard(np.arange(30, 70), np.arange(72, 80))]}, "data"),
         ({"aggregator": by_first(0)}, {"aggregator": by_first(1)}, "aggregator"),
-        ({"algorithm": momentum_of(0.9)}, {"algorithm": momentum_of(0.0)}, "attributes of the server"),
+        ({"algorithm": momentum_of(0.9)}, {"algorithm": momentum_of(0.0)}, "attribute server_momentum of the server"),
     ],
 )
 def test_a_checkpoint_of_other_data_or_functions_is_refused(noise, tmp_path, before, after, name):
@@ -293,12 +364,12 @@ def test_a_checkpoint_of_other_data_or_functions_is_refused(noise, tmp_path, bef
 @pytest.mark.slow
 def test_a_functions_key_is_the_same_in_another_process():
     code = (
-        "import functools, test_one_stack as here; from fedlearn_helpers.experiments.run_key import function_key; "
+        "import functools, test_one_stack as here; from fedlearn_helpers.experiments.value_key import function_key; "
         "print(*map(function_key, (here.median, here.by_first(1), functools.partial(here.median, 3))))"
     )
     said = [subprocess.run([sys.executable, "-c", code], cwd=HERE, capture_output=True, text=True).stdout for _ in "ab"]
     assert said[0] == said[1] and len(set(said[0].split())) >= 5
-    assert run_key.function_key(by_first(1)) != run_key.function_key(by_first(2))
+    assert function_key(by_first(1)) != function_key(by_first(2))
 
 
 def test_a_checkpoint_of_other_code_is_refused(noise, tmp_path, monkeypatch):

@@ -1,6 +1,7 @@
 """Clients' states on disk: the same as in memory."""
 
 import os
+import pickle
 import stat
 
 import numpy as np
@@ -32,6 +33,16 @@ def test_it_is_a_dictionary(tmp_path):
     with pytest.raises(KeyError):
         del states[12]
     assert os.listdir(tmp_path / "new" / "folder") == ["7.state"]
+
+
+def test_files_hold_data_and_no_pickles(tmp_path):
+    states = StatesOnDisk(tmp_path)
+    states[7] = pack(state(1))
+    content = (tmp_path / "7.state").read_bytes()
+    assert content.startswith(b"[[") and b"flwr" not in content
+    (tmp_path / "7.state").write_bytes(pickle.dumps(state(1)))
+    with pytest.raises(ValueError, match="damaged or of something else"):
+        states[7]
 
 
 def test_an_interrupt_while_writing_leaves_the_state_of_before(tmp_path, monkeypatch):

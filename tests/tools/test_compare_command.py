@@ -3,8 +3,10 @@
 import subprocess
 import sys
 
+import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 from typer.testing import CliRunner
 
 from fedlearn_helpers.algorithms import ALGORITHMS
@@ -44,6 +46,34 @@ def test_it_writes_a_table_and_a_figure_and_prints_the_summary(tmp_path):
     before = (tmp_path / "comparison.csv").read_text()
     assert run(tmp_path, *options, "-s", "fedprox.mu=0.5").exit_code == 0
     assert (tmp_path / "comparison.csv").read_text() == before
+
+
+def test_results_of_images_that_were_overwritten_are_not_given_for_the_new_ones(tmp_path):
+    """Two classes that any model tells apart, and then noise under the same names."""
+
+    def write(pixels_of):
+        for number, name in enumerate(("dark", "light")):
+            (tmp_path / "images" / name).mkdir(parents=True, exist_ok=True)
+            for image in range(30):
+                Image.fromarray(pixels_of(number)).save(tmp_path / "images" / name / f"{image}.png")
+
+    def compared(output):
+        options = ["--strategies", "fedavg", "--seeds", "0", "--dataset", str(tmp_path / "images")]
+        return run(tmp_path / output, *options, "--rounds", "2")
+
+    write(lambda number: np.full((32, 32, 3), 255 * number, np.uint8))
+    assert compared("out").exit_code == 0
+    old = pd.read_csv(tmp_path / "out" / "comparison.csv")
+    assert old["test_accuracy"].tolist() == [1, 1, 1]
+    rng = np.random.default_rng(0)
+    write(lambda number: rng.integers(0, 256, (32, 32, 3), dtype=np.uint8))
+    again = compared("out")
+    assert again.exit_code == 1 and len(again.output.strip().splitlines()) == 1
+    assert "folder must be empty or hold runs of the same comparison" in again.output
+    assert "content of the data is" in again.output
+    assert pd.read_csv(tmp_path / "out" / "comparison.csv").equals(old)
+    assert compared("new").exit_code == 0
+    assert pd.read_csv(tmp_path / "new" / "comparison.csv")["test_accuracy"].max() < 1
 
 
 def test_help_names_every_algorithm_setting_and_partition():

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from fedlearn_helpers.errors import InputError
 from fedlearn_helpers.experiments.run_key import code_key
+from workbook_tools.execution.content import content_of, data_sets
 from workbook_tools.execution.notebooks import check_values, default_parameters, refuse_unknown
 
 if TYPE_CHECKING:
@@ -99,7 +100,9 @@ def perform(
         if time.time() - old.stat().st_mtime > _SECONDS_UNTIL_ABANDONED:
             shutil.rmtree(old, ignore_errors=True)
     runs = sweep.runs()
-    homes = [_home(folder, sweep, run) for run in runs]
+    names = data_sets(sweep.notebook, runs)
+    content = content_of(names)
+    homes = [_home(folder, sweep, run, content[name]) for run, name in zip(runs, names, strict=True)]
     finished = {home: kept for home in homes if (kept := _read(home)) is not None}
     missing = {home: run for home, run in zip(homes, runs, strict=True) if home not in finished}
     workers = max(1, in_parallel // max(1, len(missing)))
@@ -116,14 +119,14 @@ def perform(
     return [finished[home] for home in homes]
 
 
-def _home(folder: Path, sweep: Sweep, run: Mapping[str, Any]) -> Path:
-    """Return a run's folder: with other parameters, another notebook or other code it is another one.
+def _home(folder: Path, sweep: Sweep, run: Mapping[str, Any], data: str) -> Path:
+    """Return a run's folder: with other parameters, other data, another notebook or other code it is another one.
 
     Its name says what is varied. An earlier sweep may have varied something else: its folder is taken as it is.
     """
     decisive = {name: value for name, value in run.items() if name not in _DECIDES_NOTHING}
     text = sweep.notebook.read_text(encoding="utf-8")
-    facts = json.dumps([text, code_key(), decisive], sort_keys=True)
+    facts = json.dumps([text, code_key(), data, decisive], sort_keys=True)
     digest = hashlib.sha256(facts.encode()).hexdigest()[:10]
     number = sweep.notebook.stem[:2]
     shown = "_".join(f"{name}={run[name]}" for name in (*sweep.varied, "seed"))

@@ -10,7 +10,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -22,6 +22,7 @@ from fedlearn_helpers.data.cache import cache_folder
 from fedlearn_helpers.errors import InputError, one_line
 from fedlearn_helpers.simulation.workers import cores
 from workbook_tools.editions.graded.cells import exercises_module, read_unused
+from workbook_tools.execution.content import content_of, data_sets
 from workbook_tools.execution.kernels import folder_for_sockets
 from workbook_tools.execution.notebooks import numbered
 from workbook_tools.execution.processes import OwnProcesses
@@ -168,6 +169,7 @@ class _Grading:
     seconds: float
     workers: int
     running: _Running
+    content: dict[Path, str] = field(default_factory=dict)  # of the data of each notebook that was asked for
 
     def grade(self, path: Path, name: str) -> list[Grade]:
         """Return the grades of a submission, kept or new."""
@@ -177,7 +179,7 @@ class _Grading:
         except InputError as error:
             return [Grade(name, "", "", "unreadable", str(error))]
         isolation = NAMESPACE if self.running.namespaces else GUARD
-        decisive = (path.read_bytes(), merged.original.read_bytes(), isolation)
+        decisive = (path.read_bytes(), merged.original.read_bytes(), isolation, self._content(merged.original))
         if (known := self.kept.read(name, decisive)) is not None:
             return known
         target = self.executed / name
@@ -195,6 +197,13 @@ class _Grading:
         grades = judge(name, merged, execution, isolation)
         self.kept.write(name, decisive, grades)
         return grades
+
+    def _content(self, original: Path) -> str:
+        """Return a hash of the data that a notebook of ours uses, which may change under the same name."""
+        if original not in self.content:
+            (name,) = data_sets(original, [{}])
+            self.content[original] = content_of([name])[name]
+        return self.content[original]
 
     def _execute(self, merged: Merged, home: Path, token: str) -> Execution:
         """Execute a submission in a process group of its own."""
