@@ -28,7 +28,7 @@ from fedlearn_helpers.experiments.value_key import function_key, value_key
 from fedlearn_helpers.partition.split import Shard
 from fedlearn_helpers.simulation import History, keep_result, simulate
 from fedlearn_helpers.simulation.grid import OnError
-from fedlearn_helpers.simulation.simulate import quiet_flower
+from fedlearn_helpers.simulation.output import quiet_flower
 from fedlearn_helpers.simulation.workers import Workers
 from fedlearn_helpers.training import evaluate
 

@@ -18,7 +18,7 @@ class ClientTask:
 
     Attributes:
         metadata, content: the message.
-        bytes_down: size of the arrays in the message.
+        bytes_down: size of what `payload_bytes` counts in the message.
         node_config, run_config: for the client's context.
         state: what the client kept from earlier tasks; None if nothing.
         round, phase, client: where in the run this is.
@@ -46,7 +46,7 @@ class ClientResult:
         metadata, content: the client's reply; None if its code raised.
         state: what the client wants to keep; None if nothing.
         metrics: the scalar metrics in the reply.
-        bytes_up: size of the arrays in the reply.
+        bytes_up: size of what `payload_bytes` counts in the reply.
         exception: what the client's code raised; None if it replied.
     """
 
@@ -92,7 +92,7 @@ def do_client_task(client_app: ClientApp, task: ClientTask) -> ClientResult:
             pack(reply.content),
             pack(context.state) if context.state else None,
             _scalars(reply.content),
-            array_bytes(reply.content),
+            payload_bytes(reply.content),
         )
     except Exception as exception:
         where = f"client {task.client} in round {task.round}, phase {task.phase!r}"
@@ -107,9 +107,12 @@ def message_of(content: RecordDict, metadata: Metadata) -> Message:
     return Message(content, metadata=metadata)  # type: ignore[call-overload]
 
 
-def array_bytes(content: RecordDict) -> int:
-    """Return the size of the arrays in a message, as Flower serializes them."""
-    return sum(len(array.data) for record in content.array_records.values() for array in record.values())
+def payload_bytes(content: RecordDict) -> int:
+    """Return the size of a message's arrays, as Flower serializes them, and of byte strings in its config records."""
+    arrays = sum(len(array.data) for record in content.array_records.values() for array in record.values())
+    values = [value for record in content.config_records.values() for value in record.values()]
+    parts = [part for value in values for part in (value if isinstance(value, list) else [value])]
+    return arrays + sum(len(part) for part in parts if isinstance(part, bytes))
 
 
 def _scalars(content: RecordDict) -> dict[str, float]:

@@ -6,8 +6,11 @@ unchanged, with three gains for a notebook: it starts at once, the same seed giv
 bits, and a client's exception is the cell's exception.
 """
 
+import sys
+import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, MutableMapping
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping, Sequence
 from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import Any, Literal
@@ -18,7 +21,7 @@ from flwr.serverapp import Grid
 
 from fedlearn_helpers.errors import InputError
 from fedlearn_helpers.seeds import derive_seed
-from fedlearn_helpers.simulation.client_task import ClientResult, ClientTask, array_bytes, message_of
+from fedlearn_helpers.simulation.client_task import ClientResult, ClientTask, message_of, payload_bytes
 from fedlearn_helpers.simulation.history import Exchange
 from fedlearn_helpers.simulation.packing import PackedRecords, pack, unpack
 from fedlearn_helpers.simulation.position import round_of
@@ -30,14 +33,14 @@ except ImportError as error:
     raise ImportError("fedlearn_helpers needs flwr >= 1.41, < 1.43: flwr.supercore.task_identity is missing") from error
 
 OnError = Literal["raise", "reply"]
+_Place = tuple[int, str, int]  # round, phase, client
 
 _RUN_ID = 1
 _SERVER_NODE_ID = 1
 _FIRST_CLIENT_NODE_ID = 1000
 _CLIENT_RAISED = 2  # Flower's ErrorCode.CLIENT_APP_RAISED_EXCEPTION
 _NUM_EXAMPLES = "num-examples"
-_PAUSE = 0.5  # seconds; a strategy that waits for clients sleeps longer between two questions
-_PAUSES_UNTIL_HOPELESS = 3
+_SECONDS_UNTIL_HOPELESS = 60  # of questions without a message; who polls for another reason stops sooner
 
 
 class InProcessGrid(Grid):
@@ -52,7 +55,9 @@ class InProcessGrid(Grid):
         states: what each client keeps between its tasks; clients that keep nothing are not in it.
         num_clients: clients have `partition-id` 0 … num_clients - 1 in their `node_config`.
         run_config: what apps find in `context.run_config`.
-        seed: seeds every call together with round, phase and client.
+        node_configs: what clients find in their `node_config` besides.
+        seed: seeds every call together with round, phase and client; and with the number of earlier messages like it,
+            where they are in one batch or name no round.
         on_error: "raise" lets a client's exception end the run; "reply" answers with an error
             message, as a real federation does.
         on_answer: told of every exchange as soon as the client has answered, and of how many messages its
@@ -60,6 +65,7 @@ class InProcessGrid(Grid):
 
     Attributes:
         exchanges: every message with its reply, in the order of the clients within a batch.
+        refused: what was said to another thread that sent messages, too; None if there was none.
     """
 
     def __init__(
@@ -69,15 +75,20 @@ class InProcessGrid(Grid):
         num_clients: int,
         *,
         run_config: dict[str, Any],
+        node_configs: Mapping[int, dict[str, Any]],
         seed: int,
         on_error: OnError,
         on_answer: Callable[[Exchange, int], None],
     ) -> None:
-        self._executor, self._states, self._num_clients = executor, states, num_clients
+        self._executor, self._states = executor, states
+        self._num_clients, self._node_configs = num_clients, node_configs
         self._run_config, self._seed, self._on_error, self._on_answer = run_config, seed, on_error, on_answer
         self.exchanges: list[Exchange] = []
         self._replies: dict[str, Message] = {}
-        self._last_question, self._pauses = time.monotonic(), 0
+        self._without_round: Counter[_Place] = Counter()
+        self._asked_in: set[int] = set()  # seconds, since the last message
+        self._at_work = threading.Lock()
+        self.refused: InputError | None = None
         self._run: Any = SimpleNamespace(run_id=_RUN_ID)
 
     # Flower's interface ------------------------------------------------------------------
@@ -101,31 +112,50 @@ class InProcessGrid(Grid):
         """Return the ids of all clients.
 
         Raises:
-            InputError: a strategy asks again and again, with pauses, and sends nothing. It waits
-                for more clients than there are, and here none will ever join.
+            InputError: the strategy waits for more clients than there are, and none will ever join; or the server asks
+                for a minute and sends nothing.
         """
-        now = time.monotonic()
-        self._pauses += now - self._last_question > _PAUSE
-        self._last_question = now
-        if self._pauses >= _PAUSES_UNTIL_HOPELESS:
+        asking = sys._getframe(1)
+        wanted = asking.f_locals.get("min_available_nodes", 0) if asking.f_code.co_name == "sample_nodes" else 0
+        if wanted > self._num_clients:  # Flower's `sample_nodes` asks until there are so many
             raise InputError(
                 f"the strategy waits for more clients than num_clients={self._num_clients}: "
-                "min_available_nodes, min_train_nodes and min_evaluate_nodes must be <= num_clients"
+                f"min_available_nodes, min_train_nodes and min_evaluate_nodes must be <= num_clients, got {wanted}"
+            )
+        if not self._at_work.locked():
+            self._asked_in.add(int(time.monotonic()))
+        if len(self._asked_in) >= _SECONDS_UNTIL_HOPELESS:
+            raise InputError(
+                f"the server asked for the clients in {len(self._asked_in)} different seconds and sent no message: it "
+                f"seems to wait for more clients than num_clients={self._num_clients}, and no more will join"
             )
         return list(range(_FIRST_CLIENT_NODE_ID, _FIRST_CLIENT_NODE_ID + self._num_clients))
 
     def push_messages(self, messages: Iterable[Message]) -> list[str]:
-        """Deliver the messages in the order of the clients' ids, keep the replies, and return the messages' ids."""
-        self._pauses = 0
+        """Deliver the messages in the order of the clients' ids, keep the replies, and return the messages' ids.
+
+        A second message to a client goes out when the first is answered, and sees the state that it has left.
+
+        Raises:
+            InputError: a message to nobody, or from a second thread while clients are at work.
+        """
+        batch = list(messages)
+        clients = [self._client_of(message) for message in batch]
+        message_ids = [""] * len(batch)
         packed: dict[int, tuple[RecordDict, PackedRecords]] = {}
-        tasks = [self._prepare(message, packed) for message in messages]
-        in_order = sorted(tasks, key=lambda task: task.client)
-        results = self._executor.run(
-            in_order, lambda task, result: self._on_answer(_exchange(task, result), len(tasks))
-        )
-        for task, result in zip(in_order, results, strict=True):
-            self._accept(task, result)
-        return [task.metadata.message_id for task in tasks]
+        repeated: Counter[_Place] = Counter()
+        start = len(self.exchanges)
+        with self._one_batch_at_a_time():
+            for positions in _one_per_client(clients):
+                tasks = [self._prepare(batch[position], clients[position], packed, repeated) for position in positions]
+                results = self._executor.run(
+                    tasks, lambda task, result: self._on_answer(_exchange(task, result), len(batch))
+                )
+                for position, task, result in zip(positions, tasks, results, strict=True):
+                    self._accept(task, result)
+                    message_ids[position] = task.metadata.message_id
+            self.exchanges[start:] = sorted(self.exchanges[start:], key=lambda exchange: exchange.client)
+        return message_ids
 
     def pull_messages(self, message_ids: Iterable[str]) -> list[Message]:
         """Return the replies to these messages; each reply can be pulled once."""
@@ -136,29 +166,59 @@ class InProcessGrid(Grid):
         in_order = sorted(messages, key=lambda message: message.metadata.dst_node_id)
         return self.pull_messages(self.push_messages(in_order))
 
+    @contextmanager
+    def _one_batch_at_a_time(self) -> Iterator[None]:
+        if not self._at_work.acquire(blocking=False):
+            self.refused = InputError(
+                "a ServerApp must send one batch of messages after the other, from one thread: it called push_messages "
+                "or send_and_receive while clients were at work on an earlier batch"
+            )
+            raise self.refused
+        try:
+            yield
+        finally:
+            self._asked_in.clear()
+            self._at_work.release()
+
     # One client task ---------------------------------------------------------------------
 
-    def _prepare(self, message: Message, packed: dict[int, tuple[RecordDict, PackedRecords]]) -> ClientTask:
-        """Pack the message; FedAvg puts one RecordDict into the messages of all clients, which is packed once."""
+    def _client_of(self, message: Message) -> int:
         node_id = message.metadata.dst_node_id
-        client = node_id - _FIRST_CLIENT_NODE_ID
-        if not 0 <= client < self._num_clients:
+        if not 0 <= node_id - _FIRST_CLIENT_NODE_ID < self._num_clients:
             raise InputError(f"a message's dst_node_id must be one of grid.get_node_ids(), got {node_id}")
-        content = message.content
+        return node_id - _FIRST_CLIENT_NODE_ID
+
+    def _prepare(
+        self,
+        message: Message,
+        client: int,
+        packed: dict[int, tuple[RecordDict, PackedRecords]],
+        repeated: Counter[_Place],
+    ) -> ClientTask:
+        """Pack the message; FedAvg puts one RecordDict into the messages of all clients, which is packed once."""
+        content, metadata = message.content, message.metadata
         if id(content) not in packed:
             packed[id(content)] = (content, pack(content))
-        server_round, phase = round_of(content), message.metadata.message_type
+        server_round, phase = round_of(content), metadata.message_type
+        if server_round is None:  # messages like it in later batches must have other seeds
+            repeated = self._without_round
+        place = (server_round or 0, phase, client)
+        number = repeated[place]
+        repeated[place] += 1
+        if server_round is None:
+            server_round = int(metadata.group_id) if metadata.group_id.isdecimal() else 0
+        numbers = {"partition-id": client, "num-partitions": self._num_clients}
         return ClientTask(
-            metadata=_delivered(message.metadata),
+            metadata=_delivered(metadata),
             content=packed[id(content)][1],
-            bytes_down=array_bytes(content),
-            node_config={"partition-id": client, "num-partitions": self._num_clients},
+            bytes_down=payload_bytes(content),
+            node_config=self._node_configs.get(client, {}) | numbers,
             run_config=self._run_config,
             state=self._states.get(client),
             round=server_round,
             phase=phase,
             client=client,
-            seed=derive_seed(self._seed, "client", server_round, phase, client),
+            seed=derive_seed(self._seed, "client", *place, *([number] if number else [])),
         )
 
     def _accept(self, task: ClientTask, result: ClientResult) -> None:
@@ -223,3 +283,13 @@ def _delivered(sent: Metadata) -> Metadata:
         ttl=sent.ttl,
         message_type=sent.message_type,
     )
+
+
+def _one_per_client(clients: Sequence[int]) -> list[list[int]]:
+    """Return positions in the order of the clients, in lists that have no client twice."""
+    parts: dict[int, list[int]] = defaultdict(list)
+    taken: Counter[int] = Counter()
+    for position in sorted(range(len(clients)), key=clients.__getitem__):
+        parts[taken[clients[position]]].append(position)
+        taken[clients[position]] += 1
+    return [parts[number] for number in sorted(parts)]

@@ -23,12 +23,13 @@ class Exchange:
     """One message to one client, and its reply.
 
     Attributes:
-        round: the server's round, from 1; 0 for a message that names none.
+        round: the server's round, from 1, which a message names in its config or as its group_id; 0 if it names none.
         phase: Flower's message type: "train", "evaluate" or "query".
         client: the client's partition id, from 0.
         examples: how many examples the client says its reply stands for; None if it does not say.
         metrics: the client's other scalar metrics.
-        bytes_down, bytes_up: size of the arrays sent and returned, as Flower serializes them.
+        bytes_down, bytes_up: size of the arrays sent and returned, as Flower serializes them, and of byte strings in
+            config records.
         seconds: time the client's code took.
         error: None, or "ErrorName: message" when the client's code raised.
     """
@@ -51,8 +52,9 @@ class History:
     Attributes:
         exchanges: every message with its reply, in the order of rounds, phases and clients.
         aggregated: what the strategy made of the metrics, by phase ("train", "evaluate", or "server" for the
-            server's own evaluation) and round (0 is the initial model); empty without `keep_result`.
-        arrays: the final global model; None if no round gave one, or the ServerApp did not call `keep_result`.
+            server's own evaluation) and round (0 is the initial model); empty without a strategy or `keep_result`.
+        arrays: the final global model; None if no round gave one, or the ServerApp has neither a strategy nor called
+            `keep_result`.
         seconds: wall time of the whole federation.
     """
 

@@ -1,6 +1,6 @@
 """Which client, and which round: read from what Flower hands to a client's code."""
 
-from typing import cast
+from typing import Any
 
 from flwr.app import Context, RecordDict
 
@@ -18,12 +18,25 @@ def training_round(content: RecordDict) -> int:
     Raises:
         InputError: the message does not say.
     """
-    if not any("server-round" in config for config in content.config_records.values()):
+    if (server_round := round_of(content)) is None:
         raise InputError("the server's message must have 'server-round' in its config, as Flower's strategies write it")
-    return round_of(content)
+    return server_round
 
 
-def round_of(content: RecordDict) -> int:
-    """Return the round that Flower's strategies write into the config of a message, or 0 where there is none."""
+def round_of(content: RecordDict) -> int | None:
+    """Return the round that Flower's strategies write into the config of a message, or None where there is none.
+
+    Raises:
+        InputError: it is no whole number >= 0.
+    """
     configs = content.config_records.values()
-    return int(cast(int, next((config["server-round"] for config in configs if "server-round" in config), 0)))
+    named: Any = next((config["server-round"] for config in configs if "server-round" in config), None)
+    if named is None:
+        return None
+    try:
+        server_round = int(named)
+    except (TypeError, ValueError, OverflowError):  # a list, a word, infinity
+        server_round = -1
+    if server_round < 0:
+        raise InputError(f"'server-round' in a message's config must be a whole number >= 0, got {named!r}")
+    return server_round

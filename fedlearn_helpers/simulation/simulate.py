@@ -1,8 +1,8 @@
 """`simulate`: run a Flower ServerApp and ClientApp inside this process."""
 
-import logging
+import threading
 import time
-from collections.abc import Iterator, MutableMapping
+from collections.abc import Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, get_args
@@ -11,14 +11,19 @@ from flwr.app import Context, RecordDict
 from flwr.clientapp import ClientApp
 from flwr.serverapp import ServerApp
 
-from fedlearn_helpers.errors import InputError
+from fedlearn_helpers.errors import InputError, check_whole_number
 from fedlearn_helpers.progress import Progress
 from fedlearn_helpers.seeds import derive_seed, seeded
+from fedlearn_helpers.simulation.arguments import NodeConfig, check_apps, check_kind, flat_config, node_configs
 from fedlearn_helpers.simulation.grid import InProcessGrid, OnError, server_identity
-from fedlearn_helpers.simulation.history import Exchange, History, read_result
+from fedlearn_helpers.simulation.history import Exchange, History, keep_result, read_result
+from fedlearn_helpers.simulation.output import quiet_flower
 from fedlearn_helpers.simulation.packing import PackedRecords
+from fedlearn_helpers.simulation.results import returned_results
 from fedlearn_helpers.simulation.states import StatesOnDisk
 from fedlearn_helpers.simulation.workers import Workers, make_executor, short_collections
+
+_RUNNING = threading.RLock()  # a run sets global generators and Flower's idea of who sends
 
 
 def simulate(
@@ -27,7 +32,8 @@ def simulate(
     *,
     num_clients: int,
     seed: int,
-    run_config: dict[str, Any] | None = None,
+    run_config: Mapping[str, Any] | None = None,
+    node_config: NodeConfig | None = None,
     workers: Workers = "auto",
     on_error: OnError = "raise",
     state_folder: Path | str | None = None,
@@ -37,18 +43,21 @@ def simulate(
     """Run a federation in this process and return its history.
 
     The same apps, seed and run_config give the same bits on the same machine. The apps are
-    Flower's own and also run by `flwr run`.
+    Flower's own and also run by `flwr run`. A client or a server may itself call `simulate`; another thread may not.
 
     Args:
-        server_app: the server's code; calls `keep_result` to hand over the final model.
+        server_app: the server's code; what its strategy's `start` returns, or `keep_result` gets, is in the history.
         client_app: the clients' code; finds its number in `context.node_config["partition-id"]`.
         num_clients: how many clients there are, >= 1.
         seed: >= 0; decides which clients are sampled, and seeds every client's global generators.
-        run_config: `context.run_config` of server and clients. With `num-server-rounds` in it the
-            progress line knows how far the run is.
+        run_config: `context.run_config` of server and clients; tables in it become `table.name`, as in the
+            `pyproject.toml` of an app. With `num-server-rounds` in it the progress line knows how far the run is.
+        node_config: what is in a client's `context.node_config` besides `partition-id` and `num-partitions`: a function
+            of the client's number that returns a dictionary, or a list of dictionaries.
         workers: processes to spread the clients over, with the same results for any number; "auto"
             is one per core where possible. Clients then share nothing but what is in messages and in
-            their `context.state`, as in a real federation.
+            their `context.state`, as in a real federation. A worker that has a message and uses no processor time for
+            five minutes ends the run; clients that sleep longer need workers=1.
         on_error: "raise": a client's exception ends the run, with the client's own traceback.
             "reply": it counts as a failure of that client, and the strategy goes on with the rest.
         state_folder: an empty or new folder in which clients' states are kept, one file per client that has
@@ -58,48 +67,79 @@ def simulate(
         label: what the progress line counts; None for no such line, and no line about failures at the end.
 
     Raises:
-        InputError: an argument out of range, both state_folder and states, a state_folder that is not empty, or a
-            strategy that waits for more clients than there are.
+        InputError: an argument of another kind or out of range, both state_folder and states, a state_folder that is
+            not empty, a strategy that waits for more clients than there are, messages from several threads at once, or
+            a run in another thread.
+        WorkerError: a worker died or hangs.
     """
-    if num_clients < 1:
-        raise InputError(f"num_clients must be >= 1, got {num_clients}")
-    if seed < 0:
-        raise InputError(f"seed must be >= 0, got {seed}")
-    if on_error not in get_args(OnError):
+    check_apps(server_app, client_app)
+    num_clients = check_whole_number("num_clients", num_clients, 1)
+    seed = check_whole_number("seed", seed, 0)
+    check_kind("label", label, (str, type(None)), "a string or None")
+    if not isinstance(on_error, str) or on_error not in get_args(OnError):
         raise InputError(f"on_error must be 'raise' or 'reply', got {on_error!r}")
+    config = flat_config("run_config", {} if run_config is None else run_config)
+    configs = node_configs(node_config, num_clients)
+    executor = make_executor(client_app, workers, num_clients)
+    check_kind("states", states, (MutableMapping, type(None)), "a dictionary that can be changed, or None")
+    check_kind("state_folder", state_folder, (str, Path, type(None)), "a path or None")
     if states is not None and state_folder is not None:
         raise InputError(f"state_folder must be None where states are given, got {str(state_folder)!r}")
-    if states is None:
-        states = {} if state_folder is None else StatesOnDisk(Path(state_folder))
-    run_config = dict(run_config or {})
+    num_rounds = config.get("num-server-rounds")
     start = time.perf_counter()
-    with (
-        quiet_flower(),
-        server_identity(),
-        seeded(derive_seed(seed, "server")),
-        short_collections(),
-        make_executor(client_app, workers, num_clients) as executor,
-        Progress(run_config.get("num-server-rounds"), label) as progress,
-    ):
-        grid = InProcessGrid(
+    with _the_only_run():
+        if states is None:
+            states = {} if state_folder is None else StatesOnDisk(Path(state_folder))
+        context = Context(run_id=1, node_id=1, node_config={}, state=RecordDict(), run_config=dict(config))
+        with (
+            quiet_flower(),
+            server_identity(),
+            seeded(derive_seed(seed, "server")),
+            short_collections(),
             executor,
-            states,
-            num_clients,
-            run_config=run_config,
-            seed=seed,
-            on_error=on_error,
-            on_answer=_ProgressOfRounds(progress),
-        )
-        context = Context(run_id=1, node_id=1, node_config={}, state=RecordDict(), run_config=dict(run_config))
-        server_app(grid, context)
+            returned_results() as results,
+            Progress(num_rounds if isinstance(num_rounds, int) else None, label) as progress,
+        ):
+            grid = InProcessGrid(
+                executor,
+                states,
+                num_clients,
+                run_config=config,
+                node_configs=configs,
+                seed=seed,
+                on_error=on_error,
+                on_answer=_ProgressOfRounds(progress),
+            )
+            server_app(grid, context)
+            if grid.refused is not None:
+                raise grid.refused
     arrays, aggregated = read_result(context)
+    handed_over = arrays is not None or any(aggregated.values())
+    if results and not handed_over:
+        keep_result(results[-1], context)
+        arrays, aggregated = read_result(context)
     history = History(grid.exchanges, aggregated, arrays, time.perf_counter() - start)
     if label is not None:
-        _report_failures(grid.exchanges)
+        _report(history, has_model=handed_over or bool(results))
     return history
 
 
-def _report_failures(exchanges: list[Exchange]) -> None:
+@contextmanager
+def _the_only_run() -> Iterator[None]:
+    if not _RUNNING.acquire(blocking=False):
+        raise InputError(
+            "simulate is at work in another thread, and two runs would take each other's random numbers: let one run "
+            "after the other, or each in a process of its own"
+        )
+    try:
+        yield
+    finally:
+        _RUNNING.release()
+
+
+def _report(history: History, *, has_model: bool) -> None:
+    """Print what is missing: answers, rounds, a model."""
+    exchanges = history.exchanges
     if failed := sum(exchange.error is not None for exchange in exchanges):
         print(f"{failed} of {len(exchanges)} messages to clients failed; history.failures lists them.")
     training = [exchange for exchange in exchanges if exchange.phase == "train"]
@@ -107,6 +147,8 @@ def _report_failures(exchanges: list[Exchange]) -> None:
     if idle := sorted({exchange.round for exchange in training} - trained):
         numbers = f"Round{'s' if len(idle) > 1 else ''} {', '.join(map(str, idle))}"
         print(f"{numbers}: no client returned a model, so it stays as it was.")
+    if not has_model and any(exchange.bytes_up for exchange in training):
+        print("No strategy returned a model; keep_result(Result(arrays=…), context) puts one into history.arrays.")
 
 
 class _ProgressOfRounds:
@@ -138,15 +180,3 @@ class _ProgressOfRounds:
             self._trained = exchange.round - 1 + self._answers / batch_size
         averages = {name: total / weight for name, (total, weight) in self._sums.items() if weight}
         self._progress.update(self._trained, ", ".join(f"{name} {value:.3f}" for name, value in averages.items()))
-
-
-@contextmanager
-def quiet_flower() -> Iterator[None]:
-    """Silence Flower's log of strategies and rounds: the progress line and the history say the same."""
-    logger = logging.getLogger("flwr")
-    before = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        logger.setLevel(before)

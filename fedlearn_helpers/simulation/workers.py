@@ -6,9 +6,7 @@ stay warm in it from round to round.
 """
 
 import contextlib
-import ctypes
 import gc
-import io
 import math
 import os
 import signal
@@ -21,15 +19,20 @@ from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any, Literal, Protocol, Self
 
+import numpy as np
 import torch
 from flwr.clientapp import ClientApp
 
 from fedlearn_helpers.errors import InputError
 from fedlearn_helpers.simulation.channel import Channel
 from fedlearn_helpers.simulation.client_task import ClientResult, ClientTask, do_client_task
+from fedlearn_helpers.simulation.output import captured
+from fedlearn_helpers.simulation.processes import end_with, pause_openmp, processor_time, uninterrupted
 
 Workers = int | Literal["auto"]
 _QUOTA = Path("/sys/fs/cgroup/cpu.max")  # of the container this process runs in (Linux, control groups 2)
+_SECONDS_BETWEEN_LOOKS = 5.0
+_PATIENCE = 300.0  # seconds; a client may sleep, or wait for the network
 OnFinished = Callable[[ClientTask, ClientResult], None]
 
 
@@ -58,9 +61,9 @@ def make_executor(client_app: ClientApp, workers: Workers, num_clients: int) -> 
         InputError: workers below 1, or above 1 where processes cannot be forked.
     """
     obstacle = obstacle_to_forking()
-    if workers == "auto":
+    if isinstance(workers, str) and workers == "auto":
         workers = 1 if obstacle else cores()
-    elif isinstance(workers, bool) or not isinstance(workers, int) or workers < 1:
+    elif isinstance(workers, bool) or not isinstance(workers, int | np.integer) or workers < 1:
         raise InputError(f"workers must be 'auto' or a whole number >= 1, got {workers!r}")
     elif workers > 1 and obstacle:
         raise InputError(f"workers must be 1 or 'auto' here, because {obstacle}, got {workers}")
@@ -124,18 +127,25 @@ class ThisProcess:
         pass
 
 
+class WorkerError(RuntimeError):
+    """A worker process is gone, or gives no answer; a notebook shows the sentence alone."""
+
+    _render_traceback_ = InputError._render_traceback_
+
+
 class ForkedWorkers:
     """Does tasks in parallel in processes forked from this one when the first task comes.
 
     The results are the same bits as those of `ThisProcess`. Whatever ends the run (its end, an
-    exception, an interrupt, the death of this process) ends the workers.
+    exception, an interrupt, the death of this process) ends the workers. One that uses no processor time
+    for five minutes while it has a task ends the run: nothing else tells one that waits for ever from one that is slow.
     """
 
     def __init__(self, client_app: ClientApp, count: int) -> None:
         self._client_app, self._count = client_app, count
-        self._channels: list[Channel] = []
+        self._workers: dict[Channel, int] = {}  # process ids
         self._busy: dict[Channel, int] = {}  # which task each worker that has one is at
-        self._pids: list[int] = []
+        self._quiet: dict[Channel, tuple[float, float]] = {}  # processor time at the last look, seconds without more
 
     def __enter__(self) -> Self:
         return self
@@ -144,32 +154,37 @@ class ForkedWorkers:
         self._stop()
 
     def _stop(self) -> None:
-        for channel in self._channels:
-            channel.close()
-        for pid in self._pids:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-        for pid in self._pids:
-            with contextlib.suppress(ChildProcessError):
-                os.waitpid(pid, 0)
-        self._channels, self._busy, self._pids = [], {}, []
+        with uninterrupted():
+            for channel in self._workers:
+                channel.close()
+            for pid in self._workers.values():
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            for pid in self._workers.values():
+                with contextlib.suppress(ChildProcessError):
+                    os.waitpid(pid, 0)
+            self._workers, self._busy, self._quiet = {}, {}, {}
 
     def run(self, tasks: Sequence[ClientTask], on_finished: OnFinished) -> Iterator[ClientResult]:
-        """Yield one result per task, in the order of the tasks; tell `on_finished` as soon as each is there."""
+        """Yield one result per task, in the order of the tasks; tell `on_finished` as soon as each is there.
+
+        Raises:
+            WorkerError: a worker died, or hangs.
+        """
         if self._busy:  # an earlier batch was given up; its answers must not be taken for those of this one
             self._stop()
-        if not self._pids:
+        if not self._workers:
             _warm_up()
+            pause_openmp()
             gc.freeze()  # what has come since the run began, too: see `short_collections`
             for _ in range(self._count):
                 self._start_worker()
         waiting, finished = deque(range(len(tasks))), dict[int, tuple[ClientResult, str, str]]()
-        for channel in self._channels:
+        for channel in self._workers:
             self._hand_out(channel, tasks, waiting)
         for position, task in enumerate(tasks):
             while position not in finished:
-                ready: Any = wait(list[Any](self._busy))  # whatever has a file number can be waited for
-                for channel in ready:
+                for channel in self._wait(tasks):
                     done = self._busy[channel]
                     with _death_explained(tasks[done]):
                         finished[done] = channel.receive()
@@ -181,7 +196,24 @@ class ForkedWorkers:
             print(complained, end="", file=sys.stderr)
             yield result if result.exception is None else self._repeat_here(task, result)
 
+    def _wait(self, tasks: Sequence[ClientTask]) -> list[Any]:
+        """Return the workers that have answered; while there are none, look at them now and then."""
+        while not (ready := wait(list[Any](self._busy), _SECONDS_BETWEEN_LOOKS)):  # all that has a file number will do
+            for channel, position in self._busy.items():
+                used = processor_time(self._workers[channel])
+                before, quiet = self._quiet.get(channel, (-1.0, 0.0))
+                quiet = quiet + _SECONDS_BETWEEN_LOOKS if used == before else 0.0
+                self._quiet[channel] = used, quiet
+                if quiet >= _PATIENCE:
+                    where = f"client {tasks[position].client} has used no processor time for {quiet:g} s in round"
+                    raise WorkerError(
+                        f"the worker process of {where} {tasks[position].round}, phase {tasks[position].phase!r}, and "
+                        "seems to wait for ever: try workers=1, where an interrupt shows the line"
+                    )
+        return ready
+
     def _hand_out(self, channel: Channel, tasks: Sequence[ClientTask], waiting: deque[int]) -> None:
+        self._quiet.pop(channel, None)
         if waiting:
             position = self._busy[channel] = waiting.popleft()
             with _death_explained(tasks[position]):
@@ -193,31 +225,27 @@ class ForkedWorkers:
         With the same message, state and seed the client fails in the same way, and this time the
         traceback, and `%debug`, are real. Should it succeed, the worker's own exception stands.
         """
-        with _captured():  # its output was printed already
+        with captured():  # its output was printed already
             again = do_client_task(self._client_app, task)
         return again if again.exception is not None else result
 
     def _start_worker(self) -> None:
-        ours, theirs = Channel.pair()
-        parent = os.getpid()
         sys.stdout.flush()
         sys.stderr.flush()
-        unblocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # no interrupt until both sides are set
-        try:
+        parent = os.getpid()
+        with uninterrupted():
+            ours, theirs = Channel.pair()
             pid = os.fork()
             if pid == 0:
                 try:
-                    _end_with(parent)
-                    for other in [ours, *self._channels]:
+                    end_with(parent)
+                    for other in [ours, *self._workers]:
                         other.close()
                     _serve(self._client_app, theirs)
                 finally:
                     os._exit(0)  # no clean-up of what belongs to the parent: sockets, threads, displays
-            self._channels.append(ours)
-            self._pids.append(pid)
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, unblocked)
-        theirs.close()
+            self._workers[ours] = pid
+            theirs.close()
 
 
 def _warm_up() -> None:
@@ -236,26 +264,19 @@ def _warm_up() -> None:
 
 def _serve(client_app: ClientApp, channel: Channel) -> None:
     """Answer tasks until the other end closes."""
-    while True:
-        try:
-            task = channel.receive()
-        except EOFError:
-            return
-        with _captured() as (printed, complained):
+    torch.set_num_threads(1)
+    with captured() as take_output:
+        while True:
+            try:
+                task = channel.receive()
+            except EOFError:
+                return
             result = do_client_task(client_app, task)
-        if (exception := result.exception) is not None:  # not every exception can be pickled; its words always can
-            summary = RuntimeError(f"{type(exception).__name__}: {exception}")
-            summary.__notes__ = exception.__notes__
-            result = replace(result, exception=summary)
-        channel.send((result, printed.getvalue(), complained.getvalue()))
-
-
-@contextlib.contextmanager
-def _captured() -> Iterator[tuple[io.StringIO, io.StringIO]]:
-    """Collect what is written to stdout and stderr."""
-    printed, complained = io.StringIO(), io.StringIO()
-    with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(complained):
-        yield printed, complained
+            if (exception := result.exception) is not None:  # not every exception can be pickled; its words always can
+                summary = RuntimeError(f"{type(exception).__name__}: {exception}")
+                summary.__notes__ = exception.__notes__
+                result = replace(result, exception=summary)
+            channel.send((result, *take_output()))
 
 
 @contextlib.contextmanager
@@ -264,17 +285,7 @@ def _death_explained(task: ClientTask) -> Iterator[None]:
     try:
         yield
     except (EOFError, OSError):
-        raise RuntimeError(
+        raise WorkerError(
             f"the worker process of client {task.client} died in round {task.round}, phase {task.phase!r}; "
             "the machine may be out of memory: try fewer workers"
         ) from None
-
-
-def _end_with(parent: int) -> None:
-    """Leave interrupts to the parent, and end when the parent does."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    set_parent_death_signal = 1
-    ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGKILL)
-    if os.getppid() != parent:  # it died between the fork and the line above
-        os._exit(0)
-    torch.set_num_threads(1)

@@ -5,6 +5,7 @@ import random
 import time
 import traceback
 import tracemalloc
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pandas as pd
@@ -411,7 +412,7 @@ def test_the_callers_world_is_restored(culprit, monkeypatch):
             raise ValueError(where)
 
     def main(grid, context):
-        assert logging.getLogger("flwr").level >= logging.WARNING
+        assert len(logging.getLogger("flwr").filters) == 1
         assert TaskIdentity._task_id != 71
         ask(grid, *grid.get_node_ids())
         fail("server")
@@ -427,7 +428,8 @@ def test_the_callers_world_is_restored(culprit, monkeypatch):
     def world():
         identity = TaskIdentity._task_id, TaskIdentity._run_id, TaskIdentity._node_id
         generators = repr((random.getstate(), np.random.get_state())), torch.get_rng_state().tolist()
-        return generators, identity, logging.getLogger("flwr").level, torch.get_num_threads()
+        logger = logging.getLogger("flwr")
+        return generators, identity, logger.level, list(logger.filters), torch.get_num_threads()
 
     for name, value in (("_task_id", 71), ("_run_id", 72), ("_node_id", None)):
         monkeypatch.setattr(TaskIdentity, name, value)
@@ -512,42 +514,236 @@ def test_a_missing_function_is_named():
 # Mistakes in the arguments ---------------------------------------------------------------
 
 
+WHOLE = "a whole number >= "
+OF_SERVER = "a ServerApp, in whose main function the strategy starts, got "
+BAD_ARGUMENTS = {
+    "num_clients": (f"num_clients must be {WHOLE}1, got ", [0, -1, 2.5, True, "3", float("nan"), None, [3]]),
+    "seed": (f"seed must be {WHOLE}0, got ", [-1, 0.0, True, "0", float("nan"), None, [0]]),
+    "workers": (f"workers must be 'auto' or {WHOLE}1, got ", [0, -1, 1.5, True, "many", "2", float("nan"), None, [1]]),
+    "on_error": ("on_error must be 'raise' or 'reply', got ", ["x", "", None, True, 1, ["raise"]]),
+    "states": ("states must be a dictionary that can be changed, or None, got ", [[], (), "x", 3, True, "folder"]),
+    "state_folder": ("state_folder must be a path or None, got ", [3, True, b"folder", ["folder"]]),
+    "label": ("label must be a string or None, got ", [3, True, ["Round"]]),
+    "run_config": (
+        "run_config must be a dictionary of numbers, strings and such dictionaries, ",
+        ["x", 3, [1], {"a": [1]}],
+    ),
+    "node_config": ("node_config must ", [{}, "x", 3, [], [{}]]),
+    "server_app": (
+        f"server_app must be {OF_SERVER}",
+        [flower.FedAvg(), ServerApp, None, lambda grid, context: 0],
+    ),
+    "client_app": (
+        "client_app must be a ClientApp, whose functions stand below @client_app.train() …, got ",
+        [
+            ClientApp,
+            None,
+            lambda context: 0,
+            ServerApp(),
+        ],
+    ),
+}
+
+
 @pytest.mark.parametrize(
-    ("options", "sentence"),
-    [
-        ({"num_clients": 0}, "num_clients must be >= 1, got 0"),
-        ({"seed": -1}, "seed must be >= 0, got -1"),
-        ({"on_error": "x"}, "on_error must be 'raise' or 'reply', got 'x'"),
-        ({"workers": 0}, "workers must be 'auto' or a whole number >= 1, got 0"),
-        ({"workers": -1}, "workers must be 'auto' or a whole number >= 1, got -1"),
-        ({"workers": "many"}, "workers must be 'auto' or a whole number >= 1, got 'many'"),
-        ({"workers": True}, "workers must be 'auto' or a whole number >= 1, got True"),
-        ({"workers": 1.5}, "workers must be 'auto' or a whole number >= 1, got 1.5"),
-    ],
+    ("name", "value", "sentence"),
+    [(name, value, sentence) for name, (sentence, values) in BAD_ARGUMENTS.items() for value in values],
 )
-def test_bad_arguments_are_named(options, sentence):
+def test_bad_arguments_are_named_before_anything_runs(name, value, sentence, tmp_path):
+    def never(*_):
+        raise AssertionError("it ran")
+
+    folder = tmp_path / "states"
+    options = {"server_app": new_server_app(), "client_app": new_client_app(never), "num_clients": 2, "seed": 0}
     with pytest.raises(InputError) as caught:
-        run(**options)
-    assert str(caught.value) == sentence
+        simulate(**options | ({} if name.startswith("state") else {"state_folder": folder}) | {name: value})
+    assert str(caught.value).startswith(sentence)
+    assert str(caught.value).count("\n") == 0
+    assert not folder.exists()
+
+
+@pytest.mark.parametrize("number", [np.int64(2), np.uint8(2)])
+def test_whole_numbers_may_be_numpys(number):
+    plain = run(client_app=new_client_app(draw), num_clients=2, seed=2)
+    of_numpy = run(client_app=new_client_app(draw), num_clients=number, seed=number, workers=np.int64(1))
+    assert without_seconds(of_numpy).equals(without_seconds(plain))
+
+
+def test_seeds_may_be_large():
+    assert len({run(client_app=new_client_app(draw), seed=seed).clients["torch"][0] for seed in (2**70, 2**64, 0)}) == 3
+
+
+@pytest.mark.parametrize("old", [{"server_fn": lambda context: None}, {}])
+def test_a_server_app_of_the_old_form_is_refused(old):
+    with pytest.raises(InputError, match=r"@server_app\.main\(\) above def main\(grid, context\): …, where strategy"):
+        run(ServerApp(**old))
+
+
+# A server that waits, and one that does not -----------------------------------------------
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """A clock that goes on only when somebody sleeps."""
+    clock = [0.0]
+    monkeypatch.setattr(time, "monotonic", lambda: clock[0])
+
+    def sleep(seconds):
+        clock[0] += seconds
+
+    monkeypatch.setattr("flwr.serverapp.strategy.strategy_utils.sleep", sleep)
+    clock.append(sleep)
+    return clock
 
 
 @pytest.mark.parametrize("option", ["min_available_nodes", "min_train_nodes", "min_evaluate_nodes"])
-def test_a_strategy_that_waits_for_more_clients_than_there_are_is_stopped(option, monkeypatch):
-    clock = [0.0]
-    monkeypatch.setattr(time, "monotonic", lambda: clock[0])
-    monkeypatch.setattr(
-        "flwr.serverapp.strategy.strategy_utils.sleep", lambda seconds: clock.__setitem__(0, clock[0] + seconds)
-    )
-    with pytest.raises(InputError, match=f"more clients than num_clients={NUM_CLIENTS}"):
+def test_a_strategy_that_waits_for_more_clients_than_there_are_is_stopped_at_once(option, clock):
+    with pytest.raises(InputError, match=f"more clients than num_clients={NUM_CLIENTS}: .*, got {NUM_CLIENTS + 1}$"):
         run(new_server_app(flower.FedAvg(**{option: NUM_CLIENTS + 1})))
-    assert clock[0] <= 5
+    assert clock[0] == 0
 
 
-def test_asking_often_is_not_waiting():
+@pytest.mark.parametrize("pause", [0.05, 1, 5])
+def test_a_server_that_waits_by_itself_is_stopped(pause, clock):
     def main(grid, context):
-        ask(grid, *[grid.get_node_ids()[client] for client in range(NUM_CLIENTS)])
+        while len(grid.get_node_ids()) < NUM_CLIENTS + 1:
+            clock[1](pause)
 
-    assert len(serve(main).exchanges) == NUM_CLIENTS
+    with pytest.raises(InputError, match="in 60 different seconds and sent no message: it seems to wait for more"):
+        serve(main)
+    assert 59 <= clock[0] <= 300
+
+
+@pytest.mark.parametrize(("times", "pause"), [(5, 1), (40, 1), (30, 60), (1000, 0.01)])
+def test_a_server_that_asks_now_and_then_is_not_waiting(times, pause, clock):
+    def main(grid, context):
+        for _ in range(3):
+            for _ in range(times):
+                node_ids = grid.get_node_ids()
+                clock[1](pause)
+            ask(grid, *node_ids)
+
+    assert len(serve(main).exchanges) == 3 * NUM_CLIENTS
+
+
+def test_to_ask_while_clients_are_at_work_is_not_waiting(clock):
+    def main(grid, context):
+        def poll(message, _):
+            for _ in range(30):
+                grid.get_node_ids()
+                clock[1](5)
+
+        polling.append(poll)
+        ask(grid, *grid.get_node_ids())
+
+    polling = []
+    client_app = ClientApp()
+
+    @client_app.evaluate()
+    def evaluate(message, context):
+        polling[0](message, context)
+        return Message(RecordDict(), reply_to=message)
+
+    assert len(serve(main, client_app).exchanges) == NUM_CLIENTS
+
+
+# Threads ----------------------------------------------------------------------------------
+
+
+def in_a_thread(function):
+    """Return what a function returns, or the error that it raises, in another thread."""
+    with ThreadPoolExecutor(1) as pool:
+        future = pool.submit(function)
+    return future.exception() or future.result()
+
+
+@pytest.mark.parametrize("who", ["client", "server"])
+def test_a_second_run_in_another_thread_is_refused_and_the_first_goes_on(who):
+    refused = []
+
+    def try_another(*_):
+        state = random.getstate(), torch.get_num_threads()
+        refused.append(in_a_thread(run))
+        assert (random.getstate(), torch.get_num_threads()) == state
+
+    def main(grid, context):
+        if who == "server":
+            try_another()
+        ask(grid, *grid.get_node_ids())
+
+    def evaluate(message, context):
+        if who == "client" and not refused:
+            try_another()
+        return Message(RecordDict({"metrics": MetricRecord(draw())}), reply_to=message)
+
+    client_app = ClientApp()
+    client_app.evaluate()(evaluate)
+    history = serve(main, client_app)
+    assert isinstance(refused[0], InputError) and "simulate is at work in another thread" in str(refused[0])
+    assert without_seconds(history).equals(without_seconds(serve(main, client_app)))
+    assert len(in_a_thread(run).exchanges) == 4 * NUM_CLIENTS  # one after the other is no trouble
+
+
+@pytest.mark.parametrize("where", ["client", "server"])
+def test_a_run_inside_a_run_changes_neither(where):
+    """In one thread they take turns."""
+    inside = []
+
+    def nested():
+        inside.append(run(client_app=new_client_app(draw), seed=5, num_clients=2))
+        return draw()
+
+    def main(grid, context):
+        if where == "server":
+            nested()
+        inside.append(random.random())
+        ask(grid, *grid.get_node_ids())
+
+    client_app = ClientApp()
+
+    @client_app.evaluate()
+    def evaluate(message, context):
+        numbers = nested() if where == "client" and context.node_config["partition-id"] == 1 else draw()
+        return Message(RecordDict({"metrics": MetricRecord(numbers)}), reply_to=message)
+
+    outer = serve(main, client_app)
+    (alone,) = [run(client_app=new_client_app(draw), seed=5, num_clients=2)]
+    (history,) = [it for it in inside if not isinstance(it, float)]
+    assert without_seconds(history).equals(without_seconds(alone)) and final_weight(history) == final_weight(alone)
+    where, inside = None, []
+    plain = serve(main, client_app)
+    assert without_seconds(outer)["numpy"].equals(without_seconds(plain)["numpy"])
+
+
+def test_messages_from_a_second_thread_are_refused_and_end_the_run():
+    refused = []
+
+    def main(grid, context):
+        def from_another_thread():
+            refused.append(in_a_thread(lambda: ask(grid, grid.get_node_ids()[0])))
+
+        from_clients.append(from_another_thread)
+        ask(grid, *grid.get_node_ids())
+
+    from_clients = []
+    client_app = ClientApp()
+
+    @client_app.evaluate()
+    def evaluate(message, context):
+        from_clients[0]()
+        return Message(RecordDict(), reply_to=message)
+
+    with pytest.raises(InputError, match="one batch of messages after the other, from one thread"):
+        serve(main, client_app)
+    assert isinstance(refused[0], InputError)
+
+
+def test_messages_from_threads_one_after_the_other_arrive():
+    def main(grid, context):
+        for node_id in grid.get_node_ids():
+            in_a_thread(lambda node_id=node_id: ask(grid, node_id))
+
+    assert list(serve(main).clients["client"]) == list(range(NUM_CLIENTS))
 
 
 @pytest.mark.parametrize("node_id", [3, 10**6])
@@ -616,9 +812,11 @@ def test_the_last_model_and_the_servers_metrics_are_kept():
     assert history.arrays["weights"].data == models[-1]
 
 
-def test_without_keep_result_there_is_a_history_but_no_model():
-    history = run(new_server_app(keep=False))
-    assert history.arrays is None and history.server_metrics == {}
+def test_without_keep_result_the_history_is_the_same():
+    evaluate = {"evaluate_fn": lambda server_round, arrays: MetricRecord({"loss": 1.0 + server_round})}
+    history, kept = (run(new_server_app(keep=keep, **evaluate)) for keep in (False, True))
+    assert history.arrays == kept.arrays and history.aggregated == kept.aggregated
+    assert history.server_metrics == {0: {"loss": 1.0}, 1: {"loss": 2.0}, 2: {"loss": 3.0}}
     assert len(history.exchanges) == 4 * NUM_CLIENTS
     assert history.seconds > 0
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from fedlearn_helpers.errors import InputError
 from fedlearn_helpers.seeds import derive_seed, seeded
 
 
@@ -75,10 +76,30 @@ def test_seeded_restores_all_three_generators(error):
         assert (before, draw()) == expected
 
 
-def test_seeded_restores_after_a_seed_that_only_one_generator_takes():
+@pytest.mark.parametrize("bad", [-1, 1.0, True, "text", float("nan"), None, [1], np.bool_(True)])
+def test_a_seed_that_is_no_whole_number_is_named(bad):
     with seeded(0):
         expected = draw()
     with seeded(0):
-        with pytest.raises(TypeError), seeded("text"):
-            pass
+        for use in (derive_seed, lambda seed: seeded(seed).__enter__()):
+            with pytest.raises(InputError) as caught:
+                use(bad)
+            assert str(caught.value) == f"seed must be a whole number >= 0, got {bad!r}"
         assert draw() == expected
+
+
+@pytest.mark.parametrize("seed", [0, 7, 2**63 - 1, 2**64 - 1])
+def test_seeds_of_numpy_are_those_of_python(seed):
+    kind = np.uint64 if seed >= 2**63 else np.int64
+    assert derive_seed(kind(seed), "a") == derive_seed(seed, "a")
+    with seeded(seed):
+        expected = draw()
+    with seeded(kind(seed)):
+        assert draw() == expected
+
+
+def test_seeded_takes_seeds_of_any_size():
+    with seeded(2**70 + 1):
+        drawn = draw()
+    with seeded(2**70 + 2):
+        assert all(a != b for a, b in zip(drawn, draw(), strict=True))

@@ -2,11 +2,14 @@
 
 import contextlib
 import gc
+import logging
 import os
+import random
 import signal
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 import traceback
 from dataclasses import replace
@@ -27,6 +30,8 @@ from fedlearn_helpers.models import new_cnn
 from fedlearn_helpers.partition import iid, split_train_validation
 from fedlearn_helpers.simulation import keep_result, simulate
 from fedlearn_helpers.simulation import workers as workers_module
+from fedlearn_helpers.simulation.channel import Channel
+from fedlearn_helpers.simulation.workers import WorkerError
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="forked workers need Linux")
 
@@ -481,3 +486,216 @@ def test_interrupts_and_sudden_death_end_the_workers(script, tmp_path):
     assert all(is_running(worker) for worker in workers)  # it is the parent that decides
     script.kill()
     soon(lambda: not any(is_running(worker) for worker in workers), 5)
+
+
+@pytest.fixture
+def interruptible():
+    """Interrupts are not ignored here, whoever started the tests."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    assert signal.signal(signal.SIGINT, before) is signal.default_int_handler, "a run has left its own handler"
+
+
+def interrupt(*_):
+    signal.raise_signal(signal.SIGINT)
+
+
+class InterruptedAverage(FedAvg):
+    def aggregate_train(self, server_round, replies):
+        interrupt()
+        return super().aggregate_train(server_round, replies)
+
+
+def interrupt_after(function):
+    def call(*arguments):
+        result = function(*arguments)
+        if os.getpid() == PARENT:
+            interrupt()
+        return result
+
+    return call
+
+
+def interrupt_parent(client, message, context):
+    os.kill(PARENT, signal.SIGINT)
+    time.sleep(60 * (os.getpid() != PARENT))
+
+
+def add_lifespan(server_app):
+    @server_app.lifespan()
+    def lifespan(context):
+        yield
+        interrupt()
+
+
+PHASES = {  # of a run, and how many workers can be interrupted in them
+    "at the start": (1, 2),
+    "before the fork": (2,),
+    "while forking": (2,),
+    "in a client": (1, 2),
+    "while a client's answer is received": (2,),
+    "while the server averages": (1, 2),
+    "in the evaluation": (1, 2),
+    "at the end": (1, 2),
+    "while workers are ended": (2,),
+}
+
+
+@pytest.mark.parametrize(("phase", "workers"), [(phase, n) for phase, some in PHASES.items() for n in some])
+def test_an_interrupt_in_any_phase_leaves_nothing_and_the_next_run_works(phase, workers, interruptible, monkeypatch):
+    def world():
+        filters = list(logging.getLogger("flwr").filters)
+        return random.getstate(), torch.get_rng_state().tolist(), torch.get_num_threads(), filters, FedAvg.start
+
+    def evaluate(server_round, arrays):
+        if phase == "in the evaluation" and server_round == 1:
+            interrupt()
+
+    def main(grid, context):
+        if phase == "at the start":
+            interrupt()
+        strategy = (InterruptedAverage if phase == "while the server averages" else FedAvg)(fraction_evaluate=0)
+        initial = ArrayRecord({"weights": Array(np.zeros(3))})
+        strategy.start(grid=grid, initial_arrays=initial, num_rounds=2, evaluate_fn=evaluate)
+
+    server_app = ServerApp()
+    server_app.main()(main)
+    if phase == "at the end":
+        add_lifespan(server_app)
+    places = {
+        "before the fork": (workers_module, "_warm_up", interrupt),
+        "while forking": (os, "fork", interrupt_after(os.fork)),
+        "while a client's answer is received": (Channel, "receive", interrupt_after(Channel.receive)),
+        "while workers are ended": (os, "kill", interrupt_after(os.kill)),
+    }
+    before, children = world(), child_processes()
+    with monkeypatch.context() as patch:
+        if phase in places:
+            patch.setattr(*places[phase])
+        with pytest.raises(KeyboardInterrupt):
+            run(interrupt_parent if phase == "in a client" else pid, server_app=server_app, workers=workers)
+    assert world() == before
+    assert child_processes() == children
+    assert what_happened(run(explode_never, workers=workers)) == what_happened(run(explode_never, workers=1))
+
+
+def explode_never(client, message, context):
+    return {"drawn": np.random.rand()}
+
+
+@pytest.mark.parametrize("on_error", ["raise", "reply"])
+def test_after_a_killed_worker_the_next_run_works(on_error):
+    children = child_processes()
+    with pytest.raises(RuntimeError, match="worker process of client 1 died") as caught:
+        run(kill_own_process, on_error=on_error)
+    (sentence,) = caught.value._render_traceback_()
+    assert sentence.endswith("the machine may be out of memory: try fewer workers")
+    assert child_processes() <= children
+    assert what_happened(run(explode_never)) == what_happened(run(explode_never, workers=1))
+
+
+# Workers that wait for ever ---------------------------------------------------------------
+
+
+@pytest.fixture
+def impatient(monkeypatch):
+    monkeypatch.setattr(workers_module, "_SECONDS_BETWEEN_LOOKS", 0.125)
+    monkeypatch.setattr(workers_module, "_PATIENCE", 0.75)
+
+
+def test_a_worker_that_waits_for_ever_is_named_and_ended(impatient):
+    children = child_processes()
+    lock = threading.Lock()
+    lock.acquire()
+
+    def answer(client, message, context):
+        if client == 2 and os.getpid() != PARENT:
+            lock.acquire()
+
+    with pytest.raises(WorkerError) as caught:
+        run(answer, num_rounds=1, workers=3)
+    assert str(caught.value).startswith(
+        "the worker process of client 2 has used no processor time for 0.75 s in round 1, phase 'train'"
+    )
+    assert "try workers=1" in str(caught.value)
+    assert child_processes() <= children
+
+
+def spin(seconds):
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        pass
+
+
+def spin_in_a_process(seconds):
+    pid = os.fork()
+    if pid == 0:
+        spin(seconds)
+        os._exit(0)
+    os.waitpid(pid, 0)
+
+
+def sleep_twice(seconds):
+    for _ in range(4):
+        time.sleep(seconds / 4)
+        spin(0.03)
+
+
+@pytest.mark.parametrize("work", [spin, spin_in_a_process, sleep_twice])
+def test_a_worker_that_takes_long_is_not_taken_for_one_that_waits(work, impatient):
+    history = run(lambda client, message, context: work(1.6 * (client == 0)), num_rounds=1, num_clients=2)
+    assert history.clients["seconds"][0] > 1.5
+
+
+OPENMP = textwrap.dedent(
+    """
+    import sys
+    import numpy as np, torch
+    from flwr.app import Message, MetricRecord, RecordDict
+    from flwr.clientapp import ClientApp
+    from flwr.serverapp import ServerApp
+    from fedlearn_helpers.simulation import simulate
+
+    rng = np.random.default_rng(0)
+    inputs = rng.normal(size=(20_000, 4))
+
+    def compute():
+        if sys.argv[1] == "torch":
+            torch.set_num_threads(2)
+            return torch.from_numpy(inputs).repeat(10, 1).exp().sum().item()
+        if sys.argv[1] == "kmeans":
+            from sklearn.cluster import KMeans
+            return KMeans(3, n_init=1, random_state=0).fit(inputs).inertia_
+        from sklearn.ensemble import HistGradientBoostingClassifier
+        model = HistGradientBoostingClassifier(max_iter=3, random_state=0)
+        return model.fit(inputs, inputs.sum(axis=1) > 0).score(inputs, inputs.sum(axis=1) > 0)
+
+    client_app, server_app = ClientApp(), ServerApp()
+
+    @client_app.query()
+    def query(message, context):
+        return Message(RecordDict({"numbers": MetricRecord({"result": compute()})}), reply_to=message)
+
+    @server_app.main()
+    def main(grid, context):
+        grid.send_and_receive([Message(RecordDict(), node, "query") for node in grid.get_node_ids()])
+
+    here = compute()
+    for _ in range(2):
+        history = simulate(server_app, client_app, num_clients=2, seed=0, workers=2)
+        assert np.allclose(history.clients["result"], here), (history.clients, here)
+        assert np.isclose(compute(), here)
+    print("done")
+    """
+)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("what", ["torch", "kmeans", "hist"])
+def test_openmp_used_before_the_fork_does_not_hang_the_workers(what):
+    if what != "torch":
+        pytest.importorskip("sklearn")
+    environment = os.environ | {"OMP_NUM_THREADS": "2"}
+    script = [sys.executable, "-c", OPENMP, what]
+    done = subprocess.run(script, capture_output=True, text=True, timeout=120, env=environment)
+    assert (done.stdout, done.returncode) == ("done\n", 0), done.stderr

@@ -13,7 +13,7 @@ from fedlearn_helpers.algorithms import STRATEGIES
 from fedlearn_helpers.errors import one_line
 from fedlearn_helpers.lessons.common.exercise import Exercise, NotAttempted, NotYet
 from fedlearn_helpers.simulation.grid import server_identity
-from fedlearn_helpers.simulation.simulate import quiet_flower
+from fedlearn_helpers.simulation.output import quiet_flower
 
 
 def _test_same_after_one_step(answer: Any) -> str:
