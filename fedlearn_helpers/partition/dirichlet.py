@@ -4,6 +4,7 @@ import numpy as np
 
 from fedlearn_helpers.partition.checks import check_alpha, check_clients, cut, draw_until_large_enough, whole_sizes
 from fedlearn_helpers.partition.rule import PartitionRule
+from fedlearn_helpers.seeds import check_seed
 
 
 def dirichlet(labels: np.ndarray, num_clients: int, *, alpha: float, seed: int, min_size: int = 10) -> list[np.ndarray]:
@@ -30,7 +31,7 @@ def dirichlet(labels: np.ndarray, num_clients: int, *, alpha: float, seed: int, 
     labels = np.asarray(labels)
     check_alpha(alpha)
     check_clients(num_clients, len(labels), min_size)
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(check_seed(seed))
     classes, class_sizes = np.unique(labels, return_counts=True)
     counts = draw_until_large_enough(
         lambda: _draw_counts(rng, class_sizes, num_clients, alpha),

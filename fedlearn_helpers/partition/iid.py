@@ -4,6 +4,7 @@ import numpy as np
 
 from fedlearn_helpers.partition.checks import check_clients
 from fedlearn_helpers.partition.rule import PartitionRule
+from fedlearn_helpers.seeds import check_seed
 
 
 def iid(num_examples: int, num_clients: int, *, seed: int) -> list[np.ndarray]:
@@ -23,7 +24,7 @@ def iid(num_examples: int, num_clients: int, *, seed: int) -> list[np.ndarray]:
         InputError: num_clients below 1 or above num_examples.
     """
     check_clients(num_clients, num_examples)
-    order = np.random.default_rng(seed).permutation(num_examples)
+    order = np.random.default_rng(check_seed(seed)).permutation(num_examples)
     return [np.sort(part) for part in np.array_split(order, num_clients)]
 
 

@@ -5,6 +5,7 @@ import numpy as np
 from fedlearn_helpers.errors import InputError
 from fedlearn_helpers.partition.checks import check_clients
 from fedlearn_helpers.partition.rule import PartitionRule
+from fedlearn_helpers.seeds import check_seed
 
 
 def classes_per_client(labels: np.ndarray, num_clients: int, *, num_classes_each: int, seed: int) -> list[np.ndarray]:
@@ -36,7 +37,7 @@ def classes_per_client(labels: np.ndarray, num_clients: int, *, num_classes_each
             f"num_clients={num_clients} with classes_per_client={num_classes_each} have room for "
             f"{num_clients * num_classes_each} of {len(classes)} classes; use more of either"
         )
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(check_seed(seed))
     owners = _choose_owners(rng, len(classes), num_clients, num_classes_each)
     parts: list[list[np.ndarray]] = [[] for _ in range(num_clients)]
     for row, k in enumerate(classes):

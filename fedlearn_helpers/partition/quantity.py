@@ -4,6 +4,7 @@ import numpy as np
 
 from fedlearn_helpers.partition.checks import check_alpha, check_clients, cut, draw_until_large_enough, whole_sizes
 from fedlearn_helpers.partition.rule import PartitionRule
+from fedlearn_helpers.seeds import check_seed
 
 
 def quantity_skew(
@@ -25,7 +26,7 @@ def quantity_skew(
     """
     check_alpha(alpha)
     check_clients(num_clients, num_examples, min_size)
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(check_seed(seed))
     sizes = draw_until_large_enough(
         lambda: whole_sizes(rng.dirichlet(np.full(num_clients, alpha)), num_examples),
         min_size=min_size,
