@@ -13,10 +13,11 @@ from flwr.serverapp import ServerApp
 
 from fedlearn_helpers.errors import InputError
 from fedlearn_helpers.progress import Progress
-from fedlearn_helpers.seeds import derive_seed, seeded
+from fedlearn_helpers.seeds import check_seed, derive_seed, seeded
 from fedlearn_helpers.simulation.grid import InProcessGrid, OnError, server_identity
 from fedlearn_helpers.simulation.history import Exchange, History, read_result
 from fedlearn_helpers.simulation.packing import PackedRecords
+from fedlearn_helpers.simulation.replies import nobody_has_examples
 from fedlearn_helpers.simulation.states import StatesOnDisk
 from fedlearn_helpers.simulation.workers import Workers, make_executor, short_collections
 
@@ -49,7 +50,8 @@ def simulate(
         workers: processes to spread the clients over, with the same results for any number; "auto"
             is one per core where possible. Clients then share nothing but what is in messages and in
             their `context.state`, as in a real federation.
-        on_error: "raise": a client's exception ends the run, with the client's own traceback.
+        on_error: "raise": a client's exception ends the run, with the client's own traceback; so does a reply that
+            the server cannot use, such as a model that is not finite, with one sentence (`fault_of`).
             "reply": it counts as a failure of that client, and the strategy goes on with the rest.
         state_folder: an empty or new folder in which clients' states are kept, one file per client that has
             one; None keeps them in memory.
@@ -58,13 +60,13 @@ def simulate(
         label: what the progress line counts; None for no such line, and no line about failures at the end.
 
     Raises:
-        InputError: an argument out of range, both state_folder and states, a state_folder that is not empty, or a
-            strategy that waits for more clients than there are.
+        InputError: an argument out of range, both state_folder and states, a state_folder that is not empty, a
+            strategy that waits for more clients than there are, a reply that cannot be used, or a round in which no
+            client has examples.
     """
     if num_clients < 1:
         raise InputError(f"num_clients must be >= 1, got {num_clients}")
-    if seed < 0:
-        raise InputError(f"seed must be >= 0, got {seed}")
+    seed = check_seed(seed)
     if on_error not in get_args(OnError):
         raise InputError(f"on_error must be 'raise' or 'reply', got {on_error!r}")
     if states is not None and state_folder is not None:
@@ -91,12 +93,24 @@ def simulate(
             on_answer=_ProgressOfRounds(progress),
         )
         context = Context(run_id=1, node_id=1, node_config={}, state=RecordDict(), run_config=dict(run_config))
-        server_app(grid, context)
+        try:
+            server_app(grid, context)
+        except ZeroDivisionError:
+            if sentence := _nobody_has_examples(grid.exchanges):  # an average's
+                raise InputError(sentence) from None
+            raise
     arrays, aggregated = read_result(context)
     history = History(grid.exchanges, aggregated, arrays, time.perf_counter() - start)
     if label is not None:
         _report_failures(grid.exchanges)
     return history
+
+
+def _nobody_has_examples(exchanges: list[Exchange]) -> str | None:
+    """Return what `nobody_has_examples` says of the last batch of replies."""
+    place = (exchanges[-1].round, exchanges[-1].phase) if exchanges else None
+    last = [exchange for exchange in exchanges if (exchange.round, exchange.phase) == place]
+    return nobody_has_examples([exchange.examples for exchange in last if exchange.error is None])
 
 
 def _report_failures(exchanges: list[Exchange]) -> None:
