@@ -26,6 +26,7 @@ from fedlearn_helpers.experiments.measures import ClientMeasures, accuracy_of_ea
 from fedlearn_helpers.experiments.reference_lines import default_model
 from fedlearn_helpers.experiments.run_key import code_key, data_key, function_key, model_key, value_key
 from fedlearn_helpers.partition.split import Shard
+from fedlearn_helpers.seeds import check_seed
 from fedlearn_helpers.simulation import History, keep_result, simulate
 from fedlearn_helpers.simulation.grid import OnError
 from fedlearn_helpers.simulation.simulate import quiet_flower
@@ -105,6 +106,7 @@ def federate(
         InputError: an unknown algorithm or setting, an argument out of range, a model or configuration that the
             algorithm cannot use, or a checkpoint of another run.
     """
+    seed = check_seed(seed)
     for name, value in (("num_rounds", num_rounds), ("adaptation_epochs", adaptation_epochs)):
         if value < 1:
             raise InputError(f"{name} must be >= 1, got {value}")

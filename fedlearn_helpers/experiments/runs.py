@@ -1,6 +1,7 @@
 """Independent runs, spread over workers and kept on disk: what was interrupted goes on where it stopped."""
 
 import json
+import math
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -75,8 +76,8 @@ class _Store:
             return None
         try:
             kept = json.loads(path.read_text())
-            key, numbers = dict(kept["run"]), dict(kept["numbers"])
-        except (ValueError, KeyError, TypeError):
+            key, numbers = dict(kept["run"]), {name: _with_nan(value) for name, value in kept["numbers"].items()}
+        except (ValueError, KeyError, TypeError, AttributeError):
             raise InputError(f"folder must hold finished runs only, and {path} is damaged; delete it") from None
         refuse_others("folder must be empty or hold runs of the same comparison", path, key, self._key(run))
         return numbers
@@ -85,3 +86,8 @@ class _Store:
         """Keep what a finished run gave."""
         if self._folder is not None:
             write_json(self._path(self._folder, run), {"run": self._key(run), "numbers": numbers})
+
+
+def _with_nan(value: Any) -> Any:
+    """Undo what `write_json` does to a number, or to those in a list: null was not finite."""
+    return [_with_nan(part) for part in value] if isinstance(value, list) else math.nan if value is None else value
