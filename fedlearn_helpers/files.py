@@ -1,6 +1,7 @@
 """Files that are there completely or not at all."""
 
 import json
+import math
 import os
 import tempfile
 from collections.abc import Mapping
@@ -30,7 +31,15 @@ def write_whole(path: Path, content: str | bytes) -> None:
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
     """Write a JSON file, completely or not at all; its folder is made if missing.
 
-    Raises:
-        ValueError: a number that is NaN or infinite.
+    A number that is not finite, which JSON lacks, is written as null.
     """
-    write_whole(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
+    write_whole(path, json.dumps(without_nan(content), indent=2, allow_nan=False) + "\n")
+
+
+def without_nan(value: Any) -> Any:
+    """Return a value for JSON: None in place of each number in it that is not finite."""
+    if isinstance(value, Mapping):
+        return {name: without_nan(part) for name, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [without_nan(part) for part in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

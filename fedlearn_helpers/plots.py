@@ -115,7 +115,7 @@ def predictions(
 
     Args:
         images: (n, channels, height, width) uint8; a dozen fit well.
-        labels, predicted: n integers each.
+        labels, predicted: n integers each; -1 for no prediction.
         confidences: n probabilities of the predicted classes.
         class_names: one name per label.
     """
@@ -127,8 +127,9 @@ def predictions(
     for axis, image, label, guess, confidence in zip(axes.flat, images, labels, predicted, confidences, strict=False):
         draw_image(axis, image)
         right = label == guess
+        said = f"{class_names[guess]} ({confidence:.0%})" if guess >= 0 else "no prediction"
         axis.set_title(
-            f"true: {class_names[label]}\n{'✓' if right else '✗'} {class_names[guess]} ({confidence:.0%})",
+            f"true: {class_names[label]}\n{'✓' if right else '✗'} {said}",
             fontsize=9,
             color="#1b1b1b" if right else STYLES["local only"]["color"],
             fontweight="normal" if right else "bold",
@@ -233,7 +234,7 @@ def comparison(table: pd.DataFrame, value: str = "test_accuracy") -> Figure:
     Args:
         table: with the columns `algorithm`, `scenario` and `seed`; "local only" and "centralized" are drawn as lines
             across the panel, with their range over seeds as a band.
-        value: the column to draw, a share in [0, 1].
+        value: the column to draw, a share in [0, 1]; where a run has none, the row says so and has no mean.
     """
     scenarios = list(dict.fromkeys(table["scenario"]))
     names = [name for name in dict.fromkeys(table["algorithm"]) if name not in STYLES]
@@ -243,7 +244,7 @@ def comparison(table: pd.DataFrame, value: str = "test_accuracy") -> Figure:
         here = table[table["scenario"] == scenario]
         for name in ("local only", "centralized"):
             values, style = here.loc[here["algorithm"] == name, value], STYLES[name]
-            if len(values):
+            if len(values) and not values.isna().any():
                 axis.axvspan(values.min(), values.max(), color=style["color"], alpha=0.15, linewidth=0)
                 axis.axvline(values.mean(), label=name, linewidth=2, **{**style, "marker": ""})
         for row, name in enumerate(names):
@@ -253,6 +254,9 @@ def comparison(table: pd.DataFrame, value: str = "test_accuracy") -> Figure:
             axis.plot(
                 values, [row] * len(values), style["marker"], color=style["color"], fillstyle="none", markersize=5
             )
+            if missing := int(np.isnan(values).sum()):  # of which no mark can be drawn
+                said = f"no accuracy in {missing} of {len(values)}"
+                axis.text(0.02, row, said, transform=axis.get_yaxis_transform(), fontsize=8, va="center")
             label = "mean of the seeds" if row == 0 else None
             axis.plot(values.mean(), row, "D", color="#1b1b1b", markersize=6, linestyle="none", label=label)
         axis.set(title=scenario, xlabel=value.replace("_", " "))

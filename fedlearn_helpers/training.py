@@ -4,7 +4,11 @@ A client is a list of indices into shared tensors: nothing is copied per client,
 becomes floating point only when the model needs it.
 """
 
+import functools
+import math
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,7 +18,7 @@ from fedlearn_helpers.errors import InputError
 from fedlearn_helpers.pooling import quickly_pooled
 from fedlearn_helpers.tasks import IMAGES, Task, normalize
 
-__all__ = ["Evaluation", "evaluate", "normalize", "pick_device", "train"]
+__all__ = ["Evaluation", "evaluate", "judge", "normalize", "pick_device", "train"]
 
 EVALUATION_BATCH = 250
 
@@ -23,12 +27,15 @@ EVALUATION_BATCH = 250
 class Evaluation:
     """How a model does on some examples.
 
+    A model whose outputs are not numbers, as after a training that diverged, predicts nothing: its loss and accuracy
+    are nan.
+
     Attributes:
         loss: mean loss: for images the cross-entropy in nats.
         accuracy: mean of the task's metric: for images the share of right predictions, in [0, 1].
         num_examples: how many examples were looked at.
-        predictions: (num_examples,) int64, the predicted class of each example, in order.
-        confidences: (num_examples,) float32, the probability the model gives its prediction.
+        predictions: (num_examples,) int64, the predicted class of each example, in order; -1 for none.
+        confidences: (num_examples,) float32, the probability the model gives its prediction; nan where it gives none.
     """
 
     loss: float
@@ -38,6 +45,29 @@ class Evaluation:
     confidences: Tensor
 
 
+def _in_its_dtype(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Decorate a function whose first argument is a model: one of float64 gets its inputs in float64."""
+
+    @functools.wraps(function)
+    def with_inputs_cast(model: nn.Module, *arguments: Any, **options: Any) -> Any:
+        dtype = next((parameter.dtype for parameter in model.parameters()), torch.float32)
+        if dtype == torch.float32:
+            return function(model, *arguments, **options)
+        hook = model.register_forward_pre_hook(lambda _, inputs: tuple(in_dtype(tensor, dtype) for tensor in inputs))
+        try:
+            return function(model, *arguments, **options)
+        finally:
+            hook.remove()
+
+    return with_inputs_cast
+
+
+def in_dtype(inputs: Tensor, dtype: torch.dtype) -> Tensor:
+    """Return inputs in a model's dtype; whole numbers, such as the tokens of a text, stay as they are."""
+    return inputs.to(dtype) if inputs.is_floating_point() else inputs
+
+
+@_in_its_dtype
 @quickly_pooled
 def train(
     model: nn.Module,
@@ -90,6 +120,7 @@ def train(
     return total_loss.item() / (epochs * len(indices))
 
 
+@_in_its_dtype
 @quickly_pooled
 @torch.no_grad()
 def evaluate(
@@ -120,13 +151,24 @@ def evaluate(
     for batch in indices.to(images.device).split(EVALUATION_BATCH):
         outputs = model(task.inputs(images[batch]))
         total_loss += task.loss(outputs, labels[batch], reduction="sum").item()
-        prediction, confidence = task.predict(outputs)
-        predictions.append(prediction.cpu())
-        confidences.append(confidence.cpu())
-    predicted = torch.cat(predictions)
-    reached = task.metric(predicted, labels[indices.to(labels.device)].cpu()).double().sum().item()
-    size = len(indices)
-    return Evaluation(total_loss / size, reached / size, size, predicted, torch.cat(confidences))
+        prediction, confidence = (tensor.cpu() for tensor in task.predict(outputs))
+        nothing = confidence.isnan() | outputs.reshape(len(outputs), -1).isnan().any(dim=1).cpu()
+        predictions.append(prediction if prediction.is_floating_point() else prediction.where(~nothing, -1))
+        confidences.append(confidence.where(~nothing, math.nan))
+    predicted, sure, size = torch.cat(predictions), torch.cat(confidences), len(indices)
+    reached = judge(predicted, sure, labels[indices.to(labels.device)].cpu(), task).sum().item()
+    return Evaluation(total_loss / size, reached / size, size, predicted, sure)
+
+
+def judge(predictions: Tensor, confidences: Tensor, targets: Tensor, task: Task = IMAGES) -> Tensor:
+    """Return the task's metric of each example, (n,) float64; nan where the model predicts nothing.
+
+    Args:
+        predictions, confidences: (n,) of an `Evaluation`.
+        targets: (n,) on the CPU.
+        task: has the metric.
+    """
+    return task.metric(predictions, targets).double().masked_fill(confidences.isnan(), math.nan)
 
 
 def pick_device(name: str = "auto") -> torch.device:

@@ -15,6 +15,9 @@ from flwr.serverapp import Grid
 from flwr.serverapp.strategy import FedAvg
 from torch import Tensor
 
+from fedlearn_helpers.simulation.replies import NEEDED_METRICS, NEEDED_RECORDS
+from fedlearn_helpers.simulation.sampling import sample_size
+
 State = Mapping[str, Tensor]
 """The numbers of a model by name."""
 Aggregator = Callable[[Sequence[State], Sequence[float]], dict[str, Tensor]]
@@ -37,9 +40,14 @@ def weighted_mean(states: Sequence[State], weights: Sequence[float]) -> dict[str
         raise ValueError(f"need one weight per model, got {len(weights)} for {len(states)} models")
     total = sum(weights)
     return {  # `sum` begins with 0, hence the type
-        name: sum(weight / total * state[name] for state, weight in zip(states, weights, strict=True))  # type: ignore[misc]
+        name: sum(weight / total * _real(state[name]) for state, weight in zip(states, weights, strict=True))  # type: ignore[misc]
         for name in states[0]
     }
+
+
+def _real(tensor: Tensor) -> Tensor:
+    """Return whole numbers as float64, whose mean is exact to the last of them; others as they are."""
+    return tensor if tensor.is_floating_point() else tensor.double()
 
 
 def shares_of(weights: Sequence[float]) -> list[float]:
@@ -59,10 +67,7 @@ def weighted_sum(states: Sequence[State], factors: Sequence[float]) -> dict[str,
 def uniform_mean(states: Sequence[State], weights: Sequence[float] = ()) -> dict[str, Tensor]:
     """Average models entry by entry, each counting the same, whatever its weight."""
     stacked = {name: torch.stack([state[name] for state in states]) for name in states[0]}
-    return {
-        name: (tensors if tensors.is_floating_point() else tensors.double()).mean(dim=0)
-        for name, tensors in stacked.items()
-    }
+    return {name: _real(tensors).mean(dim=0) for name, tensors in stacked.items()}
 
 
 def state_of(arrays: ArrayRecord) -> dict[str, Tensor]:
@@ -94,22 +99,35 @@ class Averaging(FedAvg):
 
     Attributes:
         aggregator: how models are combined.
+        model_record: the name under which clients send their model; None: that under which they receive one, with the
+            same keys and shapes.
         extra_records: names of the records that clients send beside their model.
         extra_metrics: names of the metrics that are for the server alone; they are not averaged.
+        needed_metrics: names of the other metrics with which it computes; a reply without one of them, or with one
+            that is not a finite number >= 0, is not used.
         sent: the model that the clients of this round have received.
         num_clients: how many clients there are, whether they take part in this round or not.
     """
 
     aggregator: Aggregator = staticmethod(weighted_mean)
+    model_record: str | None = None
     extra_records: tuple[str, ...] = ()
     extra_metrics: tuple[str, ...] = ()
+    needed_metrics: tuple[str, ...] = ()
 
     def configure_train(
         self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
     ) -> Iterable[Message]:
-        """Send the model, and remember it."""
+        """Send the model, remember it, and say what a reply must have."""
         self.sent, self.num_clients = arrays, len(list(grid.get_node_ids()))
-        return super().configure_train(server_round, arrays, config, grid)
+        config[NEEDED_METRICS] = [self.weighted_by_key, *self.needed_metrics, *self.extra_metrics]
+        config[NEEDED_RECORDS] = [self.model_record or self.arrayrecord_key, *self.extra_records]
+        least = self.min_train_nodes
+        self.min_train_nodes = max(least, sample_size(self.fraction_train, self.num_clients))
+        try:
+            return list(super().configure_train(server_round, arrays, config, grid))
+        finally:
+            self.min_train_nodes = least
 
     def aggregate_train(
         self, server_round: int, replies: Iterable[Message]
@@ -152,21 +170,32 @@ def _as(dtype: torch.dtype, tensor: Tensor) -> Tensor:
     return (tensor if dtype.is_floating_point else tensor.round()).to(dtype)
 
 
-def averaging(strategy: type[FedAvg]) -> Callable[..., FedAvg]:
+def _as_dtype(dtype: np.dtype, values: np.ndarray) -> np.ndarray:
+    """The same for NumPy's arrays."""
+    return np.asarray(values if dtype.kind == "f" else values.round(), dtype)
+
+
+def averaging(strategy: type[FedAvg], *, needs: tuple[str, ...] = ()) -> Callable[..., FedAvg]:
     """Return a strategy of Flower's that leaves averaging to an aggregator, and whose models keep their dtypes.
 
     Flower's FedAdam and its kin take the average from `FedAvg` and go on from there; `Averaging` takes its place. Some
     of them compute in float64, and would send it.
+
+    Args:
+        strategy: Flower's class.
+        needs: its `needed_metrics`.
     """
 
     class OfAverages(strategy, Averaging):  # type: ignore[misc, valid-type]  # a class made for this strategy
+        needed_metrics = needs
+
         def aggregate_train(
             self, server_round: int, replies: Iterable[Message]
         ) -> tuple[ArrayRecord | None, MetricRecord | None]:
             arrays, metrics = super().aggregate_train(server_round, replies)
             if arrays is not None:
-                dtypes = {name: array.dtype for name, array in self.sent.items()}
-                cast = {name: np.asarray(array.numpy(), dtypes[name]) for name, array in arrays.items()}
+                dtypes = {name: np.dtype(array.dtype) for name, array in self.sent.items()}
+                cast = {name: _as_dtype(dtypes[name], array.numpy()) for name, array in arrays.items()}
                 arrays = ArrayRecord({name: Array(values) for name, values in cast.items()})
             return arrays, metrics
 

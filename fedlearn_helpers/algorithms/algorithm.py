@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import torch
 from flwr.app import RecordDict
 from flwr.serverapp.strategy import FedAvg
 from torch import Tensor, nn
@@ -14,6 +15,8 @@ from torch import Tensor, nn
 from fedlearn_helpers.algorithms.aggregation import Averaging
 from fedlearn_helpers.algorithms.local import LocalConfig, LocalTraining
 from fedlearn_helpers.errors import InputError
+
+_NOT_IN_NUMPY = (torch.bfloat16, torch.float8_e4m3fn, torch.float8_e5m2)
 
 Adapt = Callable[[LocalTraining], None]
 """Makes the model that a client uses of the received one, in place."""
@@ -64,6 +67,11 @@ def plain_averaging(local_config: LocalConfig, settings: Mapping[str, float], **
     return Averaging(**options)
 
 
+def one_a_step(epochs: int, settings: Mapping[str, float]) -> int:
+    """Return how often a client goes through its examples in a round, where a step takes one gradient."""
+    return epochs
+
+
 def whole_model(model: nn.Module, settings: Mapping[str, float], seed: int) -> Mapping[str, Tensor]:
     """Return all weights of the first model: the server holds all of it."""
     return model.state_dict()
@@ -80,6 +88,8 @@ class Algorithm:
         new_server: makes the server's half, a Flower strategy for one run, of the clients' configuration, the settings
             and the options of Flower's `FedAvg`.
         settings: by name; the server sends them to the clients.
+        gradients: called with the local epochs and the settings, returns how many gradients of each of its batches a
+            client computes in a round.
         adapt: what a client does before it uses the model: makes its own of the received one and its state, which
             stays as it is; a client that never trained has no state. None: all clients use the server's model.
         first: what the server holds before the first round, made of the first model, the settings and the seed.
@@ -94,6 +104,7 @@ class Algorithm:
     train_client: Callable[[LocalTraining], RecordDict]
     new_server: Callable[..., FedAvg] = plain_averaging
     settings: Mapping[str, Setting] = field(default_factory=dict)
+    gradients: Callable[[int, Mapping[str, float]], int] = one_a_step
     adapt: Adapt | None = None
     first: Callable[[nn.Module, Mapping[str, float], int], Mapping[str, Tensor]] = whole_model
     takes_aggregator: bool = True
@@ -119,12 +130,33 @@ class Algorithm:
             self.settings[setting].check(f"{setting} of {self.name}", value)
         return {name: float((given or {}).get(name, rule.default)) for name, rule in self.settings.items()}
 
+    def steps_of_round(
+        self, num_examples: int, local_config: LocalConfig, settings: Mapping[str, float] | None = None
+    ) -> int:
+        """Return how many gradients of batches a client computes in a round, if nothing limits it.
+
+        It is what a slow device is slow with: the steps to give to `device_mod`.
+
+        Args:
+            num_examples: that the client trains on.
+            local_config: how it trains.
+            settings: the algorithm's own; defaults for those that are missing.
+        """
+        batches = -(-num_examples // local_config.batch_size)
+        return batches * self.gradients(local_config.local_epochs, self.complete_settings(settings))
+
     def check(self, local_config: LocalConfig, model: nn.Module) -> None:
         """Check that the algorithm can train this model in this way.
 
         Raises:
             InputError: it cannot.
         """
+        for name, tensor in model.state_dict().items():
+            if tensor.dtype in _NOT_IN_NUMPY:
+                raise InputError(
+                    f"model must have numbers that NumPy has, too, since they travel in NumPy's format, got "
+                    f"{tensor.dtype} in {name!r}; use model.float()"
+                )
         if not self.any_model and (buffers := [name for name, _ in model.named_buffers()]):
             raise InputError(
                 f"model must have no buffers for {self.title}, which {self.why_no_buffers}, got {buffers[0]!r}; "

@@ -19,6 +19,7 @@ from fedlearn_helpers.algorithms.local import LocalTraining, setting, tensors
 from fedlearn_helpers.algorithms.own_parts import OWN, adaptation_epochs
 
 ALPHA = "alpha"  # in a message's config
+GRADIENTS = 2  # of every batch: at w, and at the mixture
 
 
 def step(
@@ -62,7 +63,7 @@ def _own(local: LocalTraining) -> Parameters:
 def _train(local: LocalTraining, epochs: int | None = None) -> tuple[Parameters, Parameters]:
     w, v = local.start, _own(local)
     alpha, eta = setting(local.config, ALPHA), local.local_config.learning_rate
-    for batch in local.batches(epochs):
+    for (batch,) in local.batches(gradients=GRADIENTS, epochs=epochs):
         w, v = step(local.loss, w, v, batch, alpha=alpha, eta=eta)
     return w, v
 
@@ -73,6 +74,7 @@ ALGORITHM = Algorithm(
     train_client,
     settings={ALPHA: Setting(0.5, most=1.0, may_be_most=True)},
     adapt=adapt,
+    gradients=lambda epochs, settings: GRADIENTS * epochs,
     any_model=False,
     why_no_buffers=NO_BUFFERS,
     plain_steps=True,

@@ -5,7 +5,7 @@
 
 lambda = 0 is training alone; a large lambda gives the global model. The anchor is the model as it was received, not
 as this client has trained it. v_k starts as the first model that the client receives. A round takes twice as many
-training steps as FedAvg, and sends the same.
+training steps as FedAvg, and sends the same. Where the message allows fewer, w_k and v_k get half of them each.
 
 Source: Li et al. 2021, https://arxiv.org/abs/2012.04221, algorithm 1.
 """
@@ -22,10 +22,11 @@ LAMBDA = "lambda"  # in a message's config
 def train_client(local: LocalTraining) -> RecordDict:
     """Train the global model, then the client's own."""
     own = local.state.array_records[OWN] if OWN in local.state else local.received
-    local.train()
+    local.train(most=local.allowed - local.allowed // 2)
     reply = local.reply()
     local.load(own.to_torch_state_dict())
     train_own(local)
+    reply.metric_records["metrics"]["steps"] = local.steps
     local.state[OWN] = ArrayRecord(local.model.state_dict())
     return reply
 
@@ -50,4 +51,11 @@ def adapt(local: LocalTraining) -> None:
         train_own(local, adaptation_epochs(local))
 
 
-ALGORITHM = Algorithm("ditto", "Ditto", train_client, settings={LAMBDA: Setting(0.1)}, adapt=adapt)
+ALGORITHM = Algorithm(
+    "ditto",
+    "Ditto",
+    train_client,
+    settings={LAMBDA: Setting(0.1)},
+    gradients=lambda epochs, settings: 2 * epochs,
+    adapt=adapt,
+)

@@ -38,6 +38,8 @@ def norm_of_steps(steps: int, momentum: float) -> float:
 class FedNova(Averaging):
     """The server's side of FedNova; takes the options of Flower's `FedAvg`."""
 
+    needed_metrics = (NORM,)
+
     def combine(self, answers: Sequence[Answer]) -> dict[str, Tensor]:
         """Average the clients' changes per step, then take as many steps as the clients did on average."""
         w = state_of(self.sent)

@@ -22,6 +22,7 @@ from fedlearn_helpers.algorithms.local import LocalTraining
 from fedlearn_helpers.seeds import derive_seed, seeded
 
 CLUSTER = "cluster"  # in a reply's metrics: the number that the client chose
+MODEL = "model"  # in a reply: the chosen model, which is one of those that were sent
 
 
 def first_models(model: nn.Module, clusters: int, seed: int) -> list[dict[str, Tensor]]:
@@ -78,7 +79,8 @@ def train_client(local: LocalTraining) -> RecordDict:
     cluster = choose(local)
     local.train()
     reply = local.reply(**{CLUSTER: cluster})
-    reply["arrays"] = ArrayRecord(local.model.state_dict())
+    del reply["arrays"]
+    reply[MODEL] = ArrayRecord(local.model.state_dict())
     return reply
 
 
@@ -90,6 +92,7 @@ def adapt(local: LocalTraining) -> None:
 class IFCA(Averaging):
     """The server's side of IFCA: FedAvg within each cluster. Takes the options of Flower's `FedAvg`."""
 
+    model_record = MODEL
     extra_metrics = (CLUSTER,)
 
     def combine(self, answers: Sequence[Answer]) -> dict[str, Tensor]:

@@ -1,6 +1,6 @@
 """A client's local training, and the two places in a step where an algorithm may correct it."""
 
-import math
+import sys
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,9 +17,10 @@ from fedlearn_helpers.errors import InputError
 from fedlearn_helpers.partition import Shard
 from fedlearn_helpers.seeds import derive_seed
 from fedlearn_helpers.simulation.position import client_of, training_round
-from fedlearn_helpers.training import Evaluation, evaluate, train
+from fedlearn_helpers.training import Evaluation, evaluate, in_dtype, train
 
-MAX_STEPS = "max-steps"  # in a message's config: the client takes so many steps and no more
+MAX_STEPS = "max-steps"  # in a message's config: the client computes so many gradients of batches and no more
+_NO_LIMIT = sys.maxsize
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,11 @@ class LocalTraining:
         model: trained in place.
         start: (by name) copies of the received parameters, w_t in the papers. Buffers are not in it.
         dataset, shard, local_config: as given.
-        steps: how many steps `train` took.
+        allowed: how many gradients of batches the message allows in this round.
+        steps: how many were computed so far; a step of SGD takes one, and one of another kind may take several.
+
+    Raises:
+        InputError: a message that allows less than one step.
     """
 
     def __init__(
@@ -104,6 +109,9 @@ class LocalTraining:
     ) -> None:
         self.content, self.config, self.state = message.content, message.content.config_records["config"], context.state
         self.model, self.local_config, self.steps = model, local_config, 0
+        self.allowed = int(cast(int, self.config.get(MAX_STEPS, _NO_LIMIT)))
+        if self.allowed < 1:
+            raise InputError(f"{MAX_STEPS} must be >= 1, got {self.allowed}")
         self.dataset, self.shard = dataset, shard
         self._seed = derive_seed(seed, purpose, training_round(self.content), client_of(context))
         self._loss: float | None = None
@@ -123,7 +131,14 @@ class LocalTraining:
         return {name: parameter.detach().clone() for name, parameter in self.model.named_parameters()}
 
     def load(self, weights: Mapping[str, Tensor]) -> None:
-        """Go on with other weights, with a new optimizer and without corrections."""
+        """Go on with other weights, with a new optimizer and without corrections.
+
+        What the model counts in whole numbers, as BatchNorm does, is rounded: Flower's averages of it are floats.
+        """
+        counters = [name for name, buffer in self.model.named_buffers() if not buffer.is_floating_point()]
+        averaged = [name for name in counters if name in weights and weights[name].is_floating_point()]
+        if averaged:
+            weights = {**weights, **{name: weights[name].round() for name in averaged}}
         self.model.load_state_dict(weights)
         self._optimizer = self.local_config.new_optimizer(self.model)
 
@@ -135,18 +150,25 @@ class LocalTraining:
         """Call `correct` when a step has been taken: what it does to the parameters stays out of the momentum."""
         self._optimizer.register_step_post_hook(lambda *_: correct())
 
-    def train(self, epochs: int | None = None) -> None:
-        """Train the model for the local epochs, or for the steps that the message allows, if those are fewer.
+    def train(self, epochs: int | None = None, *, most: int = _NO_LIMIT) -> None:
+        """Train the model for the local epochs, or for the steps that the message still allows, if those are fewer.
 
         Args:
             epochs: in place of the configuration's; >= 1.
+            most: so many steps and no more, for algorithms that train again in the same round; >= 0.
+
+        Raises:
+            InputError: the client has no training examples.
         """
         seed = self._next_seed()
         indices, examples = self.shard.train, len(self.shard.train)
-        steps_an_epoch = -(-examples // self.local_config.batch_size)
+        steps_an_epoch = self._steps_an_epoch()
         all_steps = (epochs or self.local_config.local_epochs) * steps_an_epoch
-        self.steps = min(int(cast(int, self.config.get(MAX_STEPS, all_steps))), all_steps)
-        whole, rest = divmod(self.steps, steps_an_epoch)
+        steps = min(all_steps, most, self.allowed - self.steps)
+        if steps == 0:
+            return
+        self.steps += steps
+        whole, rest = divmod(steps, steps_an_epoch)
         seen, total = 0, 0.0
         if whole:
             seen += whole * examples
@@ -171,6 +193,11 @@ class LocalTraining:
             task=self.dataset.task,
         )
 
+    def _steps_an_epoch(self) -> int:
+        if len(self.shard.train) == 0:
+            raise InputError("indices must name at least one training example, got none")
+        return -(-len(self.shard.train) // self.local_config.batch_size)
+
     def _next_seed(self) -> int:
         """Return a seed for every order of the examples that this round needs; a part of an epoch needs two."""
         self._seed += 2
@@ -194,7 +221,8 @@ class LocalTraining:
             batch: (n,) int64, training examples.
         """
         task, dataset = self.dataset.task, self.dataset
-        outputs = functional_call(self.model, dict(parameters), (task.inputs(dataset.train_inputs[batch]),))
+        inputs = in_dtype(task.inputs(dataset.train_inputs[batch]), next(iter(parameters.values())).dtype)
+        outputs = functional_call(self.model, dict(parameters), (inputs,))
         return task.loss(outputs, dataset.train_targets[batch])
 
     def training_loss(self) -> float:
@@ -205,27 +233,39 @@ class LocalTraining:
         dataset = self.dataset
         return evaluate(self.model, dataset.train_inputs, dataset.train_targets, indices, task=dataset.task)
 
-    def batches(self, epochs: int | None = None) -> Iterator[Tensor]:
+    def batches(self, count: int = 1, *, gradients: int, epochs: int | None = None) -> Iterator[tuple[Tensor, ...]]:
         """Yield the client's training examples, batch after batch, for algorithms with steps of their own.
 
         Every epoch is in another order. The message may allow fewer steps, as in `train`.
 
         Args:
+            count: so many independent batches for each step.
+            gradients: of batches that a step computes, >= 1.
             epochs: in place of the configuration's; >= 1.
+
+        Raises:
+            InputError: the client has no training examples.
         """
-        generator = torch.Generator().manual_seed(self._next_seed())
+        all_steps = (epochs or self.local_config.local_epochs) * self._steps_an_epoch()
+        steps = min(all_steps, (self.allowed - self.steps) // gradients)
+        orders = [self._batches_in_random_order(self._next_seed()) for _ in range(count)]
+        for _ in range(steps):
+            self.steps += gradients
+            yield tuple(next(order) for order in orders)
+
+    def _batches_in_random_order(self, seed: int) -> Iterator[Tensor]:
+        """Yield batches without end, every epoch in another order."""
+        generator = torch.Generator().manual_seed(seed)
         examples = torch.as_tensor(self.shard.train)
-        most, taken = float(cast(float, self.config.get(MAX_STEPS, math.inf))), 0
-        for _ in range(epochs or self.local_config.local_epochs):
+        while True:
             order = examples[torch.randperm(len(examples), generator=generator)]
-            for batch in order.to(self.dataset.train_inputs.device).split(self.local_config.batch_size):
-                if taken >= most:
-                    return
-                self.steps = taken = taken + 1
-                yield batch
+            yield from order.to(self.dataset.train_inputs.device).split(self.local_config.batch_size)
 
     def reply(self, **metrics: float) -> RecordDict:
-        """Return what the client answers: the weights that the server has sent, as they are now, and metrics."""
+        """Return what the client answers: the weights that the server has sent, as they are now, and metrics.
+
+        One of them is `steps`, the gradients of batches that were computed so far.
+        """
         known: dict[str, float] = {"steps": self.steps, "num-examples": len(self.shard.train)}
         if self._loss is not None:  # algorithms with steps of their own do not measure it
             known = {"loss": self._loss} | known

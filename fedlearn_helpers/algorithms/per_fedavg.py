@@ -32,7 +32,9 @@ from fedlearn_helpers.errors import check_one_of
 Hessian = Literal["exact", "hessian free", "first order"]
 
 ALPHA = "alpha"  # in a message's config
-_TRIP = 1e-4  # length of delta u: ReLU has kinks, and a longer trip would cross them
+GRADIENTS: dict[Hessian, int] = {"exact": 4, "hessian free": 4, "first order": 2}
+"""Of batches in a step: one to adapt, one there, and two for the Hessian times a vector, in either way."""
+_TRIP = 1e-6  # length of delta u: ReLU has kinks, and a longer trip would cross them
 
 
 def meta_gradient(
@@ -61,21 +63,26 @@ def meta_gradient(
 
 
 def hessian_free_times(loss: Loss, w: Mapping[str, Tensor], batch: Tensor, vector: Mapping[str, Tensor]) -> Parameters:
-    """Return the Hessian at w times a vector, from the gradients a little ahead and a little behind."""
+    """Return the Hessian at w times a vector, from the gradients a little ahead and a little behind.
+
+    They hardly differ, so they are computed in float64: `loss` must take parameters of that dtype.
+    """
     length = sum(float(tensor.pow(2).sum()) for tensor in vector.values()) ** 0.5
     if length == 0:
         return dict(vector)
     delta = _TRIP / length
-    ahead = gradient(loss, moved(w, vector, delta), batch)
-    behind = gradient(loss, moved(w, vector, -delta), batch)
-    return {name: (ahead[name] - behind[name]) / (2 * delta) for name in ahead}
+    middle, along = ({name: tensor.double() for name, tensor in tensors.items()} for tensors in (w, vector))
+    ahead = gradient(loss, moved(middle, along, delta), batch)
+    behind = gradient(loss, moved(middle, along, -delta), batch)
+    return {name: ((ahead[name] - behind[name]) / (2 * delta)).to(w[name].dtype) for name in ahead}
 
 
 def train_client(local: LocalTraining, hessian: Hessian) -> RecordDict:
     """Take steps of the meta-gradient, each on three independent batches."""
     w = local.start
     alpha, beta = setting(local.config, ALPHA), local.local_config.learning_rate
-    for batches in zip(local.batches(), local.batches(), local.batches(), strict=True):
+    for adapt_on, learn_on, bend_on in local.batches(3, gradients=GRADIENTS[hessian]):
+        batches = adapt_on, learn_on, bend_on
         w = moved(w, meta_gradient(local.loss, w, batches, alpha=alpha, hessian=hessian), -beta)
     local.load(w)
     return local.reply()
@@ -84,7 +91,7 @@ def train_client(local: LocalTraining, hessian: Hessian) -> RecordDict:
 def adapt(local: LocalTraining) -> None:
     """Take the steps for which the model was made: of rate alpha, on the client's data."""
     w, alpha = local.start, setting(local.config, ALPHA)
-    for batch in local.batches(adaptation_epochs(local)):
+    for (batch,) in local.batches(gradients=1, epochs=adaptation_epochs(local)):
         w = moved(w, gradient(local.loss, w, batch), -alpha)
     local.load(w)
 
@@ -95,6 +102,7 @@ def _entry(name: str, title: str, hessian: Hessian) -> Algorithm:
         title,
         partial(train_client, hessian=hessian),
         settings={ALPHA: Setting(0.05)},
+        gradients=lambda epochs, settings: GRADIENTS[hessian] * epochs,
         adapt=adapt,
         any_model=False,
         why_no_buffers=NO_BUFFERS,

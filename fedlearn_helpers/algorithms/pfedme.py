@@ -61,7 +61,7 @@ def train_client(local: LocalTraining) -> RecordDict:
     """Move the received model by the gradient of the Moreau envelope, batch after batch."""
     lambda_ = setting(local.config, LAMBDA)
     w, theta = local.start, local.start
-    for batch in local.batches():
+    for (batch,) in local.batches(gradients=_inner_steps(local)):
         theta = _step(local, theta, w, batch)
         back = {name: tensor - theta[name] for name, tensor in w.items()}
         w = moved(w, back, -local.local_config.learning_rate * lambda_)
@@ -72,7 +72,7 @@ def train_client(local: LocalTraining) -> RecordDict:
 def adapt(local: LocalTraining) -> None:
     """Find theta(w) for the received w, approximately: K steps on each batch."""
     theta = local.start
-    for batch in local.batches(adaptation_epochs(local)):
+    for (batch,) in local.batches(gradients=_inner_steps(local), epochs=adaptation_epochs(local)):
         theta = _step(local, theta, local.start, batch)
     local.load(theta)
 
@@ -85,8 +85,12 @@ def _step(local: LocalTraining, theta: Parameters, w: Parameters, batch: Tensor)
         batch,
         lambda_=setting(local.config, LAMBDA),
         rate=local.local_config.learning_rate,
-        steps=int(setting(local.config, INNER_STEPS)),
+        steps=_inner_steps(local),
     )
+
+
+def _inner_steps(local: LocalTraining) -> int:
+    return int(setting(local.config, INNER_STEPS))
 
 
 ALGORITHM = Algorithm(
@@ -94,6 +98,7 @@ ALGORITHM = Algorithm(
     "pFedMe",
     train_client,
     settings={LAMBDA: Setting(1.0, may_be_least=False), INNER_STEPS: Setting(3, least=1, whole=True)},
+    gradients=lambda epochs, settings: int(settings[INNER_STEPS]) * epochs,
     adapt=adapt,
     any_model=False,
     why_no_buffers=NO_BUFFERS,

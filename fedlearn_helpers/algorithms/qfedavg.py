@@ -16,22 +16,24 @@ from fedlearn_helpers.algorithms.aggregation import averaging
 from fedlearn_helpers.algorithms.algorithm import Algorithm, Setting
 from fedlearn_helpers.algorithms.local import LocalTraining
 
+LOSS = "train_loss"  # in a reply's metrics: that of the received model
+
 
 def train_client(local: LocalTraining) -> RecordDict:
     """Measure the received model, then train it."""
     loss_before = local.training_loss()
     local.train()
-    return local.reply(train_loss=loss_before)
+    return local.reply(**{LOSS: loss_before})
 
 
 ALGORITHM = Algorithm(
     "qfedavg",
     "q-FedAvg",
     train_client,
-    lambda local_config, settings, **options: averaging(QFedAvg)(
+    lambda local_config, settings, **options: averaging(QFedAvg, needs=(LOSS,))(
         client_learning_rate=settings["steps"] * local_config.learning_rate,
         q=settings["q"],
-        train_loss_key="train_loss",
+        train_loss_key=LOSS,
         **options,
     ),
     {"q": Setting(1.0), "steps": Setting(1.0, may_be_least=False)},

@@ -5,6 +5,9 @@
     server:    w_{t+1} = w_t + eta_g mean_i (y_i - w_t)
                c <- c + (S / N) mean_i (c_i' - c_i)        S of N clients took part
 
+With momentum the correction is part of the gradient, and in place of K stands what the steps add up to, FedNova's
+||a||_1: c_i' is then a mean of the client's gradients however many steps it took.
+
 c estimates the gradient of all clients, c_i that of client i; all start at zero. So the first round is FedAvg with a
 uniform mean. Clients keep c_i in their state, and a round sends twice as many numbers as FedAvg in both directions.
 
@@ -21,7 +24,8 @@ from torch import Tensor
 
 from fedlearn_helpers.algorithms.aggregation import Answer, Averaging, state_of, uniform_mean
 from fedlearn_helpers.algorithms.algorithm import Algorithm, Setting
-from fedlearn_helpers.algorithms.local import LocalTraining, tensors
+from fedlearn_helpers.algorithms.fednova import norm_of_steps
+from fedlearn_helpers.algorithms.local import LocalTraining, gradient_of, tensors
 
 CONTROL = "control"  # c, from the server
 OWN_CONTROL = "own-control"  # c_i, in the client's state
@@ -29,24 +33,28 @@ CHANGE = "control-change"  # c_i' - c_i, to the server
 
 
 def train_client(local: LocalTraining) -> RecordDict:
-    """Train with corrected steps, and update the client's own control variate.
-
-    The correction is applied after the optimizer's step, so that it stays out of a momentum buffer.
-    """
-    eta = local.local_config.learning_rate
+    """Train with corrected steps, and update the client's own control variate."""
+    eta, momentum = local.local_config.learning_rate, local.local_config.momentum
     c = tensors(local.content, CONTROL, like=local.start)
     c_i = tensors(local.state, OWN_CONTROL, like=local.start)
 
-    def correct() -> None:
+    def correct_gradient() -> None:
+        for name, y in local.model.named_parameters():
+            gradient_of(y).add_(c[name] - c_i[name])
+
+    def correct_step() -> None:
         with torch.no_grad():
             for name, y in local.model.named_parameters():
                 y.sub_(c[name] - c_i[name], alpha=eta)
 
-    local.after_each_step(correct)
+    if momentum:  # behind the step, the correction would count for less than the gradients that it corrects
+        local.before_each_step(correct_gradient)
+    else:  # the same step, and the rounding that published numbers have
+        local.after_each_step(correct_step)
     local.train()
+    way = norm_of_steps(local.steps, momentum) * eta
     new_c_i = {
-        name: c_i[name] - c[name] + (local.start[name] - y.detach()) / (local.steps * eta)
-        for name, y in local.model.named_parameters()
+        name: c_i[name] - c[name] + (local.start[name] - y.detach()) / way for name, y in local.model.named_parameters()
     }
     local.state[OWN_CONTROL] = ArrayRecord(new_c_i)
     content = local.reply()

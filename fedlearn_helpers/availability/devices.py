@@ -4,9 +4,10 @@ Nothing waits here: a device's time is computed from its speed. A seed decides a
 """
 
 import math
+import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 
@@ -86,26 +87,42 @@ class Devices:
                 takes as many steps as fit, and sends the result (FedProx).
 
         Raises:
-            InputError: a deadline not above 0, or an unknown `late`.
+            InputError: no whole number of steps >= 1, a deadline not above 0, or an unknown `late`.
         """
         check_deadline(deadline, late)
-        steps = int(steps)  # Flower's messages cannot hold NumPy's integers
+        steps = check_steps(steps)
         if not self.is_there(client, server_round):
             return Answer("away", 0, 0.0)
         transfer, step = float(self.seconds_per_transfer[client]), float(self.seconds_per_step[client])
-        seconds = transfer + steps * step
-        if deadline is None or seconds <= deadline:
-            return Answer("in time", steps, seconds)
-        possible = steps_in_time(steps, step, transfer, deadline)
+        limit, seconds = math.inf if deadline is None else float(deadline), transfer + steps * step
+        possible = steps_in_time(steps, step, transfer, limit)
+        if possible == steps:
+            return Answer("in time", steps, min(seconds, limit))
         if late == "partial" and possible > 0:
-            return Answer("partial", possible, transfer + possible * step)
+            return Answer("partial", possible, min(transfer + possible * step, limit))
         return Answer("late", 0, seconds)
 
 
 def steps_in_time(steps: int, seconds_per_step: float, seconds_per_transfer: float, deadline: float) -> int:
     """Return how many of `steps` training steps fit into the time that transfers leave; 0 if not even one does."""
-    possible = math.floor((deadline - seconds_per_transfer) / seconds_per_step)
-    return min(max(possible, 0), steps)
+    time_to_compute = deadline - seconds_per_transfer
+    possible = time_to_compute / seconds_per_step + 1e-9  # since 0.3 / 0.1 is 2.9999999999999996
+    return math.floor(max(min(possible, steps), 0))
+
+
+def check_steps(steps: Any) -> int:
+    """Return a number of training steps as Python's own integer: Flower's messages cannot hold NumPy's.
+
+    Raises:
+        InputError: no whole number >= 1.
+    """
+    try:
+        count = 0 if isinstance(steps, bool) else operator.index(steps)
+    except TypeError:
+        count = 0
+    if count < 1:
+        raise InputError(f"steps must be a whole number >= 1, got {steps!r}")
+    return count
 
 
 def check_deadline(deadline: float | None, late: str) -> None:

@@ -9,7 +9,7 @@ from flwr.app import Context, Error, Message
 from flwr.clientapp.typing import ClientAppCallable, Mod
 
 from fedlearn_helpers.algorithms.local import MAX_STEPS
-from fedlearn_helpers.availability.devices import Devices, Late, check_deadline, round_seconds
+from fedlearn_helpers.availability.devices import Devices, Late, check_deadline, check_steps, round_seconds
 from fedlearn_helpers.errors import InputError
 from fedlearn_helpers.simulation.history import History
 from fedlearn_helpers.simulation.position import client_of, training_round
@@ -29,15 +29,18 @@ def device_mod(devices: Devices, steps: Sequence[int], *, deadline: float | None
 
     Args:
         devices: one per client.
-        steps: the training steps that each client takes in a round if it has the time.
+        steps: the training steps that each client takes in a round if it has the time, >= 1: gradients of batches, of
+            which Ditto, for example, computes twice as many as FedAvg. `Algorithm.steps_of_round` counts them.
         deadline, late: as in `Devices.answer`.
 
     Raises:
-        InputError: not one number of steps per device, a deadline not above 0, or an unknown `late`.
+        InputError: not one whole number of steps >= 1 per device, a deadline not above 0, or an unknown `late`.
     """
     check_deadline(deadline, late)
     if len(steps) != len(devices):
         raise InputError(f"steps must have one entry per device ({len(devices)}), got {len(steps)}")
+    for of_client in steps:
+        check_steps(of_client)
 
     def take_part(message: Message, context: Context, call_next: ClientAppCallable) -> Message:
         client, server_round = client_of(context), training_round(message.content)

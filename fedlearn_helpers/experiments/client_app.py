@@ -15,7 +15,7 @@ from fedlearn_helpers.data import Dataset
 from fedlearn_helpers.experiments.measures import ACCURACY, ELSEWHERE, TEST_ACCURACY
 from fedlearn_helpers.partition.split import Shard
 from fedlearn_helpers.simulation.position import client_of
-from fedlearn_helpers.training import evaluate
+from fedlearn_helpers.training import evaluate, judge
 
 
 def new_client_app(
@@ -74,8 +74,9 @@ def new_client_app(
             return Message(RecordDict({"metrics": MetricRecord(metrics)}), reply_to=message)
         of_each: list[float] = []
         if members:
-            elsewhere = evaluate(model, inputs, targets, of_members, task=task).predictions
-            reached = task.metric(elsewhere, targets[torch.as_tensor(of_members)].cpu()).numpy()
+            elsewhere = evaluate(model, inputs, targets, of_members, task=task)
+            true = targets[torch.as_tensor(of_members)].cpu()
+            reached = judge(elsewhere.predictions, elsewhere.confidences, true, task).numpy()
             of_each = [float(part.mean()) for part in np.split(reached, bounds)]
         test = evaluate(model, dataset.test_inputs, dataset.test_targets, task=task).accuracy
         all_metrics = MetricRecord({**metrics, TEST_ACCURACY: test, ELSEWHERE: of_each})

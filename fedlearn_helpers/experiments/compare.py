@@ -2,6 +2,7 @@
 
 from __future__ import annotations  # the tables' type is imported when the first table is made
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
@@ -25,6 +26,8 @@ from fedlearn_helpers.experiments.runs import run_all
 from fedlearn_helpers.experiments.scenarios import Scenario, check_scenario, make_scenario
 from fedlearn_helpers.models import MODELS, NORMALIZED_MODELS
 from fedlearn_helpers.partition.heterogeneity import class_counts, heterogeneity
+from fedlearn_helpers.seeds import check_seed
+from fedlearn_helpers.simulation.replies import FaultyReply
 from fedlearn_helpers.simulation.workers import Workers
 
 if TYPE_CHECKING:
@@ -84,8 +87,7 @@ class Comparison:
         if not 0 < self.validation_fraction < 1:
             raise InputError(f"validation_fraction must be > 0 and < 1, got {self.validation_fraction}")
         check_one_of("model", self.model, MODELS)
-        if bad := [seed for seed in self.seeds if seed < 0]:
-            raise InputError(f"seeds must be >= 0, got {bad[0]}")
+        object.__setattr__(self, "seeds", tuple(check_seed(seed, "seeds") for seed in self.seeds))
         for algorithm in (*self.algorithms, *self.settings):
             self.settings_of(algorithm)
         if idle := [algorithm for algorithm in self.settings if algorithm not in self.algorithms]:
@@ -127,7 +129,7 @@ class ComparisonTables:
             the final model; the mean of the members' models where each has its own), `best_test_accuracy` (of all
             rounds; empty where there is no such number), `mean_client_accuracy` and `worst_client_accuracy` (of the
             members, on their own validation images), `heterogeneity` (the members' mean total variation distance),
-            `megabytes` sent in training.
+            `megabytes` sent in training. A run that diverged has nan for accuracies.
         clients: one row per algorithm, scenario, seed and client. Columns: `algorithm`, `scenario`, `seed`, `client`,
             `unseen` (whether it took no part in training), `accuracy` (of the model that the client uses, on its own
             validation images), `test_accuracy` (of the same model, on the test images), `megabytes`.
@@ -206,7 +208,10 @@ def _key(plan: Comparison, dataset: str, content: str, run: _Run) -> dict[str, A
 
 
 def _numbers(plan: Comparison, scenario: Scenario, run: _Run) -> Numbers:
-    """Train, and return numbers: of the run, and in lists of its clients, unseen ones last."""
+    """Train, and return numbers: of the run, and in lists of its clients, unseen ones last.
+
+    Those of a run that diverged are nan, and the other runs go on.
+    """
     torch.set_num_threads(1)  # whatever the process: the same bits, and no more threads than workers
     dataset = scenario.dataset
     models = NORMALIZED_MODELS if run.algorithm.endswith(NORMALIZED) else MODELS
@@ -214,21 +219,26 @@ def _numbers(plan: Comparison, scenario: Scenario, run: _Run) -> Numbers:
     model.to(dataset.train_images.device)
     if run.algorithm == _REFERENCE:
         return _reference_numbers(plan, scenario, run.seed, model)
-    result = federate(
-        run.algorithm.removesuffix(NORMALIZED),
-        dataset,
-        scenario.members,
-        unseen=scenario.unseen,
-        num_rounds=plan.num_rounds,
-        local_config=plan.local_config,
-        settings=plan.settings.get(run.algorithm),
-        adaptation_epochs=plan.adaptation_epochs,
-        fraction_train=plan.fraction_train,
-        seed=run.seed,
-        workers=1,
-        model=model,
-        label=None,
-    )
+    try:
+        result = federate(
+            run.algorithm.removesuffix(NORMALIZED),
+            dataset,
+            scenario.members,
+            unseen=scenario.unseen,
+            num_rounds=plan.num_rounds,
+            local_config=plan.local_config,
+            settings=plan.settings.get(run.algorithm),
+            adaptation_epochs=plan.adaptation_epochs,
+            fraction_train=plan.fraction_train,
+            seed=run.seed,
+            workers=1,
+            model=model,
+            label=None,
+        )
+    except FaultyReply as fault:
+        print(f"{run.algorithm} has no accuracy in {run.scenario} with seed {run.seed}: {fault}")
+        of_clients = [math.nan] * (plan.num_clients + plan.num_unseen)
+        return {"accuracy": of_clients, "client_test_accuracy": of_clients, "test_accuracy": math.nan}
     training = [entry for entry in result.history.exchanges if entry.phase == "train"]
     numbers = {
         "accuracy": [*result.members.own.tolist(), *result.unseen.own.tolist()],
@@ -239,7 +249,7 @@ def _numbers(plan: Comparison, scenario: Scenario, run: _Run) -> Numbers:
         return numbers | {"test_accuracy": float(result.members.test.mean())}
     return numbers | {
         "test_accuracy": result.test_accuracy[-1],
-        "best_test_accuracy": max(result.test_accuracy[1:]),
+        "best_test_accuracy": max((value for value in result.test_accuracy[1:] if value == value), default=math.nan),
     }
 
 
@@ -302,7 +312,7 @@ def _tables(
                         "unseen": client >= plan.num_clients,
                         "accuracy": accuracy,
                         "test_accuracy": on_test,
-                        "megabytes": numbers.get("megabytes", 0.0),
+                        "megabytes": numbers.get("megabytes", 0.0 if run.algorithm == _REFERENCE else np.nan),
                     }
                 )
     return ComparisonTables(pd.DataFrame(runs), pd.DataFrame(clients))
@@ -316,8 +326,8 @@ def summarize_runs(runs: pd.DataFrame) -> pd.DataFrame:
 
     Returns:
         Columns: `test_accuracy`, `best_test_accuracy`, `mean_client_accuracy`, `worst_client_accuracy`, each as mean
-        and standard deviation (0 for a single seed), and `seeds`, how many there are. Rows by `scenario` and
-        `algorithm`, in the table's order.
+        and standard deviation (0 for a single seed), and `seeds`, how many there are. Both are nan where one of the
+        seeds has no such number. Rows by `scenario` and `algorithm`, in the table's order.
     """
     names = [name for name in runs.columns if name.endswith("accuracy")]
     groups = runs.groupby(["scenario", "algorithm"], sort=False)
@@ -325,6 +335,9 @@ def summarize_runs(runs: pd.DataFrame) -> pd.DataFrame:
     summary.columns = [name if kind == "mean" else f"{name}_std" for name, kind in summary.columns]
     alone = groups.size() == 1  # one value has no standard deviation
     summary.loc[alone] = summary[alone].fillna({f"{name}_std": 0.0 for name in names})
+    missing = runs[names].isna().groupby([runs["scenario"], runs["algorithm"]], sort=False).any()
+    for name in names:  # pandas would take the mean of the other seeds
+        summary.loc[missing[name], [name, f"{name}_std"]] = np.nan
     return summary.assign(seeds=groups.size())
 
 
@@ -338,8 +351,8 @@ def summarize_clients(clients: pd.DataFrame) -> pd.DataFrame:
         Columns, over the members of all seeds: `mean` and `std` accuracy, `worst_tenth` (mean of the worst 10 % of
         members, at least one a seed), `better_than_alone` and `better_than_global` (shares of members whose accuracy is
         strictly higher; the second compares with FedAvg on the same kind of model), `unseen` (mean accuracy of clients
-        that took no part; nan without any), `test` (mean accuracy of members' models on all classes). Rows in the
-        table's order.
+        that took no part; nan without any), `test` (mean accuracy of members' models on all classes). A mean over
+        clients of which one has no accuracy is nan. Rows in the table's order.
     """
     import pandas as pd
 
@@ -358,13 +371,16 @@ def summarize_clients(clients: pd.DataFrame) -> pd.DataFrame:
         }
         strangers = clients[clients["unseen"] & (clients["scenario"] == scenario) & (clients["algorithm"] == algorithm)]
         rows.append(
-            {"scenario": scenario, "algorithm": algorithm, "mean": mine.mean(), "std": mine.std(ddof=0)}
-            | {"worst_tenth": mine.groupby("seed").apply(_worst_tenth).mean()}
+            {"scenario": scenario, "algorithm": algorithm}
+            | {"mean": mine.mean(skipna=False), "std": mine.std(ddof=0, skipna=False)}
+            | {"worst_tenth": mine.groupby("seed").apply(_worst_tenth).mean(skipna=False)}
             | better
-            | {"unseen": strangers["accuracy"].mean(), "test": own["test_accuracy"].mean()}
+            | {"unseen": strangers["accuracy"].mean(skipna=False), "test": own["test_accuracy"].mean(skipna=False)}
         )
     return pd.DataFrame(rows).set_index(["scenario", "algorithm"])
 
 
 def _worst_tenth(accuracy: pd.Series) -> float:
+    if accuracy.isna().any():  # sorted, it would be the best
+        return math.nan
     return float(np.sort(accuracy)[: max(1, len(accuracy) // 10)].mean())

@@ -26,6 +26,7 @@ from fedlearn_helpers.experiments.reference_lines import own_copy
 from fedlearn_helpers.experiments.run_key import code_key, data_key, model_key
 from fedlearn_helpers.experiments.value_key import function_key, value_key
 from fedlearn_helpers.partition.split import Shard
+from fedlearn_helpers.seeds import check_seed
 from fedlearn_helpers.simulation import History, keep_result, simulate
 from fedlearn_helpers.simulation.grid import OnError
 from fedlearn_helpers.simulation.output import quiet_flower
@@ -104,6 +105,7 @@ def federate(
         InputError: an unknown algorithm or setting, an argument out of range, a model or configuration that the
             algorithm cannot use, or a checkpoint of another run.
     """
+    seed = check_seed(seed)
     for name, value in (("num_rounds", num_rounds), ("adaptation_epochs", adaptation_epochs)):
         if value < 1:
             raise InputError(f"{name} must be >= 1, got {value}")

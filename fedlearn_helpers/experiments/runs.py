@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any, TypeVar
 from fedlearn_helpers.errors import InputError
 from fedlearn_helpers.experiments.parallel import Numbers, run_in_parallel
 from fedlearn_helpers.experiments.run_key import code_key, refuse_others
-from fedlearn_helpers.files import write_json
+from fedlearn_helpers.files import without_nan, write_json
 from fedlearn_helpers.simulation.workers import Workers
 
 Run = TypeVar("Run", bound=Hashable)
@@ -76,10 +77,10 @@ class _Store:
             return None
         try:
             kept = json.loads(path.read_text())
-            key, numbers = dict(kept["run"]), dict(kept["numbers"])
-            if kept["hash"] != _hash_of(key, numbers):
+            key, numbers = dict(kept["run"]), {name: _with_nan(value) for name, value in kept["numbers"].items()}
+            if kept["hash"] != _hash_of(key, kept["numbers"]):
                 raise ValueError("it is not as it was written")
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, AttributeError):
             raise InputError(f"folder must hold finished runs only, and {path} is damaged; delete it") from None
         refuse_others("folder must be empty or hold runs of the same comparison", path, key, self._key(run))
         return numbers
@@ -87,11 +88,15 @@ class _Store:
     def write(self, run: Any, numbers: Numbers) -> None:
         """Keep what a finished run gave."""
         if self._folder is not None:
-            key = self._key(run)
-            content = {"run": key, "numbers": numbers, "hash": _hash_of(key, numbers)}
-            write_json(self._path(self._folder, run), content)
+            key, kept = self._key(run), without_nan(numbers)
+            write_json(self._path(self._folder, run), {"run": key, "numbers": kept, "hash": _hash_of(key, kept)})
 
 
 def _hash_of(key: Mapping[str, Any], numbers: Numbers) -> str:
     """Return a hash of what is kept, by which one changed digit is noticed."""
     return hashlib.sha256(json.dumps([key, numbers], sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _with_nan(value: Any) -> Any:
+    """Undo what `write_json` does to a number, or to those in a list: null was not finite."""
+    return [_with_nan(part) for part in value] if isinstance(value, list) else math.nan if value is None else value

@@ -6,6 +6,7 @@ from numbers import Integral
 import numpy as np
 
 from fedlearn_helpers.errors import InputError
+from fedlearn_helpers.seeds import check_seed
 
 
 def check_whole(argument: str, value: object) -> None:
@@ -22,12 +23,9 @@ def new_generator(seed: int) -> np.random.Generator:
     """Return a generator of random numbers.
 
     Raises:
-        InputError: the seed is not a whole number >= 0.
+        InputError: the seed is not a whole number in [0, 2**63).
     """
-    check_whole("seed", seed)
-    if seed < 0:
-        raise InputError(f"seed must be >= 0, got {seed}")
-    return np.random.default_rng(seed)
+    return np.random.default_rng(check_seed(seed))
 
 
 def check_labels(labels: np.ndarray) -> np.ndarray:

@@ -10,6 +10,7 @@ from flwr.clientapp import ClientApp
 
 from fedlearn_helpers.seeds import seeded
 from fedlearn_helpers.simulation.packing import PackedRecords, pack, unpack
+from fedlearn_helpers.simulation.replies import FaultyReply, fault_of
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,8 @@ class ClientResult:
 def do_client_task(client_app: ClientApp, task: ClientTask) -> ClientResult:
     """Call the client's code with its own random seed and its own copy of message and state, on one thread.
 
-    An answer that is no message, or an error message (Flower's mods send such), counts as raised.
+    An answer that is no message, an error message (Flower's mods send such), or a reply that the server cannot use
+    (`fault_of`) counts as raised.
 
     One thread, because floating-point sums depend on how they are split over threads: so the bits
     are the same however many clients run in parallel.
@@ -86,6 +88,8 @@ def do_client_task(client_app: ClientApp, task: ClientTask) -> ClientResult:
             raise TypeError(f"a client's function must return a Message, got {reply!r}")
         if reply.has_error():
             raise RuntimeError(f"the client answered with an error: {reply.error.reason}")
+        if fault := fault_of(task.phase, unpack(task.content), reply.content):
+            raise FaultyReply(f"the reply of client {task.client} in round {task.round} cannot be used: {fault}")
         return ClientResult(
             seconds,
             reply.metadata,

@@ -6,6 +6,7 @@ unchanged, with three gains for a notebook: it starts at once, the same seed giv
 bits, and a client's exception is the cell's exception.
 """
 
+import math
 import sys
 import threading
 import time
@@ -25,6 +26,7 @@ from fedlearn_helpers.simulation.client_task import ClientResult, ClientTask, me
 from fedlearn_helpers.simulation.history import Exchange
 from fedlearn_helpers.simulation.packing import PackedRecords, pack, unpack
 from fedlearn_helpers.simulation.position import round_of
+from fedlearn_helpers.simulation.replies import NUM_EXAMPLES
 from fedlearn_helpers.simulation.workers import Executor
 
 try:  # the one private import: `Message(...)` reads who sends it from here
@@ -39,7 +41,6 @@ _RUN_ID = 1
 _SERVER_NODE_ID = 1
 _FIRST_CLIENT_NODE_ID = 1000
 _CLIENT_RAISED = 2  # Flower's ErrorCode.CLIENT_APP_RAISED_EXCEPTION
-_NUM_EXAMPLES = "num-examples"
 _SECONDS_UNTIL_HOPELESS = 60  # of questions without a message; who polls for another reason stops sooner
 
 
@@ -256,12 +257,12 @@ def server_identity() -> Iterator[None]:
 
 def _exchange(task: ClientTask, result: ClientResult) -> Exchange:
     failure, metrics = result.exception, dict(result.metrics)
-    examples = metrics.pop(_NUM_EXAMPLES, None)
+    examples = metrics.pop(NUM_EXAMPLES, None)
     return Exchange(
         round=task.round,
         phase=task.phase,
         client=task.client,
-        examples=None if examples is None else int(examples),
+        examples=None if examples is None or not math.isfinite(examples) else int(examples),
         metrics=metrics,
         bytes_down=task.bytes_down,
         bytes_up=result.bytes_up,

@@ -13,12 +13,13 @@ from flwr.serverapp import ServerApp
 
 from fedlearn_helpers.errors import InputError, check_whole_number
 from fedlearn_helpers.progress import Progress
-from fedlearn_helpers.seeds import derive_seed, seeded
+from fedlearn_helpers.seeds import check_seed, derive_seed, seeded
 from fedlearn_helpers.simulation.arguments import NodeConfig, check_apps, check_kind, flat_config, node_configs
 from fedlearn_helpers.simulation.grid import InProcessGrid, OnError, server_identity
 from fedlearn_helpers.simulation.history import Exchange, History, keep_result, read_result
 from fedlearn_helpers.simulation.output import quiet_flower
 from fedlearn_helpers.simulation.packing import PackedRecords
+from fedlearn_helpers.simulation.replies import nobody_has_examples
 from fedlearn_helpers.simulation.results import returned_results
 from fedlearn_helpers.simulation.states import StatesOnDisk
 from fedlearn_helpers.simulation.workers import Workers, make_executor, short_collections
@@ -58,7 +59,8 @@ def simulate(
             is one per core where possible. Clients then share nothing but what is in messages and in
             their `context.state`, as in a real federation. A worker that has a message and uses no processor time for
             five minutes ends the run; clients that sleep longer need workers=1.
-        on_error: "raise": a client's exception ends the run, with the client's own traceback.
+        on_error: "raise": a client's exception ends the run, with the client's own traceback; so does a reply that
+            the server cannot use, such as a model that is not finite, with one sentence (`fault_of`).
             "reply": it counts as a failure of that client, and the strategy goes on with the rest.
         state_folder: an empty or new folder in which clients' states are kept, one file per client that has
             one; None keeps them in memory.
@@ -68,13 +70,13 @@ def simulate(
 
     Raises:
         InputError: an argument of another kind or out of range, both state_folder and states, a state_folder that is
-            not empty, a strategy that waits for more clients than there are, messages from several threads at once, or
-            a run in another thread.
+            not empty, a strategy that waits for more clients than there are, a reply that cannot be used, a round in
+            which no client has examples, messages from several threads at once, or a run in another thread.
         WorkerError: a worker died or hangs.
     """
     check_apps(server_app, client_app)
     num_clients = check_whole_number("num_clients", num_clients, 1)
-    seed = check_whole_number("seed", seed, 0)
+    seed = check_seed(seed)
     check_kind("label", label, (str, type(None)), "a string or None")
     if not isinstance(on_error, str) or on_error not in get_args(OnError):
         raise InputError(f"on_error must be 'raise' or 'reply', got {on_error!r}")
@@ -110,7 +112,12 @@ def simulate(
                 on_error=on_error,
                 on_answer=_ProgressOfRounds(progress),
             )
-            server_app(grid, context)
+            try:
+                server_app(grid, context)
+            except ZeroDivisionError:
+                if sentence := _nobody_has_examples(grid.exchanges):  # an average's
+                    raise InputError(sentence) from None
+                raise
             if grid.refused is not None:
                 raise grid.refused
     arrays, aggregated = read_result(context)
@@ -135,6 +142,13 @@ def _the_only_run() -> Iterator[None]:
         yield
     finally:
         _RUNNING.release()
+
+
+def _nobody_has_examples(exchanges: list[Exchange]) -> str | None:
+    """Return what `nobody_has_examples` says of the last batch of replies."""
+    place = (exchanges[-1].round, exchanges[-1].phase) if exchanges else None
+    last = [exchange for exchange in exchanges if (exchange.round, exchange.phase) == place]
+    return nobody_has_examples([exchange.examples for exchange in last if exchange.error is None])
 
 
 def _report(history: History, *, has_model: bool) -> None:

@@ -1,8 +1,6 @@
 """The ServerApp: finds the clients, runs the strategy, and writes down what happened."""
 
-import math
 from pathlib import Path
-from typing import Any
 
 from flwr.app import ArrayRecord, Context, MetricRecord
 from flwr.serverapp import Grid, ServerApp
@@ -74,7 +72,7 @@ def _write(
         "status": status,
         "error": error,
         "run-config": {name.replace("_", "-"): value for name, value in config.model_dump().items()},
-        "rounds": [{"round": number, **_finite(entry)} for number, entry in sorted(rounds.items())],
+        "rounds": [{"round": number, **entry} for number, entry in sorted(rounds.items())],
     }
     try:
         write_json(Path(config.results_path), content)
@@ -82,15 +80,3 @@ def _write(
         raise InputError(
             f"results-path must be a file that can be written, got {config.results_path!r}: {one_line(problem)}"
         ) from None
-
-
-def _finite(entry: dict[str, Any]) -> dict[str, Any]:
-    """Replace what JSON cannot hold, the losses of a training that diverged, by None."""
-    return {
-        name: _finite(value)
-        if isinstance(value, dict)
-        else None
-        if isinstance(value, float) and not math.isfinite(value)
-        else value
-        for name, value in entry.items()
-    }

@@ -5,11 +5,20 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from flwr.app import ArrayRecord, ConfigRecord, Message, MetricRecord
+from flwr.app import ArrayRecord, ConfigRecord, Message, MetricRecord, RecordDict
 from flwr.serverapp import Grid
 from flwr.serverapp.strategy import FedAvg
 
+from fedlearn_helpers.errors import InputError
 from fedlearn_helpers.seeds import derive_seed
+from fedlearn_helpers.simulation.replies import (
+    NEEDED_METRICS,
+    NEEDED_RECORDS,
+    NUM_EXAMPLES,
+    fault_of,
+    nobody_has_examples,
+)
+from fedlearn_helpers.simulation.sampling import sample_size
 from workbook_app.clients import reason_of
 
 
@@ -32,7 +41,8 @@ class ReproducibleFedAvg(FedAvg):
     Attributes:
         rounds: by round, what happened in it: how many `clients` were asked and how many `failures` there were,
             by phase; `errors`, the last line of each error that a client answered with; and the averaged metrics
-            of "train" and "evaluate". A client that does not answer in time has failed, too.
+            of "train" and "evaluate". A client that does not answer in time has failed, too, and so has one whose
+            reply cannot be used, such as a model that is not finite: the others are averaged without it.
     """
 
     def __init__(
@@ -43,14 +53,17 @@ class ReproducibleFedAvg(FedAvg):
         )
         self._partitions, self._seed = partitions, seed
         self._share, self._min_clients = fraction_train, min_clients
+        self._request = RecordDict()  # the last one to train
         self.rounds: dict[int, dict[str, Any]] = defaultdict(lambda: {"clients": {}, "failures": {}, "errors": []})
 
     def configure_train(
         self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
     ) -> list[Message]:
-        """Address a sample of the clients; its size is that of Flower's FedAvg."""
+        """Address a sample of the clients."""
+        needed = ConfigRecord({NEEDED_METRICS: [self.weighted_by_key], NEEDED_RECORDS: [self.arrayrecord_key]})
+        self._request = RecordDict({self.arrayrecord_key: arrays, self.configrecord_key: needed})
         messages = self._in_order(super().configure_train(server_round, arrays, config, grid))
-        size = max(int(len(messages) * self._share), self._min_clients)
+        size = max(sample_size(self._share, len(messages)), self._min_clients)
         generator = random.Random(derive_seed(self._seed, "sample", server_round))
         return self._count_asked(server_round, "train", generator.sample(messages, min(size, len(messages))))
 
@@ -65,14 +78,14 @@ class ReproducibleFedAvg(FedAvg):
         self, server_round: int, replies: Iterable[Message]
     ) -> tuple[ArrayRecord | None, MetricRecord | None]:
         """Average models and metrics in the order of the partition ids."""
-        replies = self._count_failures(server_round, "train", replies)
+        replies = self._usable(server_round, "train", replies)
         arrays, metrics = super().aggregate_train(server_round, replies)
         self._keep_metrics(server_round, "train", metrics)
         return arrays, metrics
 
     def aggregate_evaluate(self, server_round: int, replies: Iterable[Message]) -> MetricRecord | None:
         """Average metrics in the order of the partition ids."""
-        replies = self._count_failures(server_round, "evaluate", replies)
+        replies = self._usable(server_round, "evaluate", replies)
         metrics = super().aggregate_evaluate(server_round, replies)
         self._keep_metrics(server_round, "evaluate", metrics)
         return metrics
@@ -85,18 +98,29 @@ class ReproducibleFedAvg(FedAvg):
         self.rounds[server_round]["clients"][phase] = len(messages)
         return messages
 
-    def _count_failures(self, server_round: int, phase: str, replies: Iterable[Message]) -> list[Message]:
-        replies = sorted(replies, key=lambda reply: self._partitions[reply.metadata.src_node_id])
-        this_round = self.rounds[server_round]
-        failed = [reply for reply in replies if reply.has_error()]
-        this_round["failures"][phase] = this_round["clients"][phase] - (len(replies) - len(failed))
-        for reply in failed:
+    def _usable(self, server_round: int, phase: str, replies: Iterable[Message]) -> list[Message]:
+        """Return the replies that can be averaged, in the order of the partition ids, and write down the others."""
+        usable, this_round = [], self.rounds[server_round]
+        for reply in sorted(replies, key=lambda reply: self._partitions[reply.metadata.src_node_id]):
+            fault = reason_of(reply) if reply.has_error() else fault_of(phase, self._request, reply.content)
+            if fault is None:
+                usable.append(reply)
+                continue
             client = self._partitions[reply.metadata.src_node_id]
-            this_round["errors"].append(f"client {client} in round {server_round}, phase {phase!r}: {reason_of(reply)}")
-        return replies
+            this_round["errors"].append(f"client {client} in round {server_round}, phase {phase!r}: {fault}")
+        this_round["failures"][phase] = this_round["clients"][phase] - len(usable)
+        if sentence := nobody_has_examples([_examples_of(reply) for reply in usable]):
+            raise InputError(sentence)
+        return usable
 
     def _keep_metrics(self, server_round: int, phase: str, metrics: MetricRecord | None) -> None:
         self.rounds[server_round][phase] = {} if metrics is None else dict(metrics)
+
+
+def _examples_of(reply: Message) -> Any:
+    return next(
+        (record[NUM_EXAMPLES] for record in reply.content.metric_records.values() if NUM_EXAMPLES in record), None
+    )
 
 
 STRATEGIES: dict[str, type[ReproducibleFedAvg]] = {"fedavg": ReproducibleFedAvg}

@@ -5,9 +5,11 @@ import sys
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 from noise import noise_images
 
+from fedlearn_helpers import plots
 from fedlearn_helpers.algorithms import LocalConfig
 from fedlearn_helpers.errors import InputError
 from fedlearn_helpers.experiments import Comparison, compare, federate, summarize_runs
@@ -230,3 +232,42 @@ def test_a_partition_that_cannot_be_made_ends_before_any_run(noise, tmp_path):
     with pytest.raises(InputError, match="num_clients must be <= 12, since each client needs min_size=10"):
         run(noise, tmp_path, num_clients=50)
     assert list(tmp_path.iterdir()) == []
+
+
+# Runs that diverge --------------------------------------------------------------------------
+
+TOO_LARGE = {"local_config": LocalConfig(batch_size=20, learning_rate=1e15), "scenarios": ("iid",), "num_rounds": 3}
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_run_that_diverges_has_no_accuracy_and_the_others_go_on(noise, tmp_path, workers, capsys):
+    """FedAdam's clients diverge as all others do; reference lines are trained without a server that could refuse."""
+    table = run(noise, tmp_path, workers, **TOO_LARGE)
+    assert len(table) == 8, "no run is missing"
+    accuracies = [name for name in table.columns if name.endswith("accuracy")]
+    assert table[accuracies].isna().all(axis=None), "and none shows the share of class 0"
+    said = capsys.readouterr().out
+    assert "scaffold has no accuracy in iid with seed 1: the reply of client " in said
+    kept = json.loads((tmp_path / "fedavg_iid_0.json").read_text())
+    assert kept["numbers"]["test_accuracy"] is None and kept["numbers"]["accuracy"] == [None] * 3
+    pd.testing.assert_frame_equal(run(noise, tmp_path, workers, **TOO_LARGE), table)
+
+
+def test_one_seed_without_an_accuracy_leaves_no_mean(noise):
+    table = run(noise, scenarios=("iid",))
+    whole = summarize_runs(table)
+    table.loc[(table["algorithm"] == "scaffold") & (table["seed"] == 1), "test_accuracy"] = np.nan
+    summary = summarize_runs(table)
+    lacking = ["test_accuracy", "test_accuracy_std"]
+    assert summary.loc[("iid", "scaffold"), lacking].isna().all()
+    summary.loc[("iid", "scaffold"), lacking] = whole.loc[("iid", "scaffold"), lacking]
+    pd.testing.assert_frame_equal(summary, whole)
+    assert summarize_runs(table.query("seed == 1")).loc[("iid", "scaffold"), lacking].isna().all()
+
+
+def test_the_figure_says_which_runs_have_no_accuracy(noise):
+    table = run(noise, scenarios=("iid",))
+    plain = [text.get_text() for text in plots.comparison(table).axes[0].texts]
+    table.loc[(table["algorithm"] == "scaffold") & (table["seed"] == 1), "test_accuracy"] = np.nan
+    texts = [text.get_text() for text in plots.comparison(table).axes[0].texts]
+    assert (plain, texts) == ([], ["no accuracy in 1 of 2"])

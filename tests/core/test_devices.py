@@ -157,10 +157,41 @@ def test_the_fates_of_the_timeline_are_those_of_the_clients():
 
 @pytest.mark.parametrize(
     ("arguments", "steps"),
-    [((20, 0.5, 2.0, 6.0), 8), ((20, 1.0, 2.0, 5.75), 3), ((5, 0.5, 2.0, 60.0), 5), ((5, 0.5, 2.0, 1.0), 0)],
+    [
+        ((20, 0.5, 2.0, 6.0), 8),
+        ((20, 1.0, 2.0, 5.75), 3),
+        ((5, 0.5, 2.0, 60.0), 5),
+        ((5, 0.5, 2.0, 1.0), 0),
+        ((5, 0.1, 2.0, 2.3), 3),  # 2.3 - 2 is a little less than 0.3
+        ((5, 0.1, 2.0, np.inf), 5),
+    ],
 )
 def test_steps_in_time(arguments, steps):
     assert steps_in_time(*arguments) == steps
+
+
+def test_a_deadline_that_steps_fill_exactly_means_the_same_everywhere():
+    """Deadlines that are so many steps after the transfer, computed in floats: all of them are in time."""
+    rng = np.random.default_rng(0)
+    for step in (0.1, 0.3, *rng.uniform(0.01, 3, 300)):
+        devices = Devices(np.array([step]), np.array([2.0]), np.ones(1), seed=0)
+        for steps in (1, 3, 7, 40):
+            for deadline in (2.0 + steps * step, 2.0 + sum([step] * steps), (200 + steps * (100 * step)) / 100):
+                assert steps_in_time(steps + 5, step, 2.0, deadline) == steps
+                for rule in ("drop", "partial"):
+                    answer = devices.answer(0, 1, steps, deadline=deadline, late=rule)
+                    assert (answer.status, answer.steps) == ("in time", steps) and answer.seconds <= deadline
+                part = devices.answer(0, 1, steps + 1, deadline=deadline, late="partial")
+                assert (part.status, part.steps) == ("partial", steps) and part.seconds <= deadline
+                assert devices.answer(0, 1, steps, deadline=deadline - 1e-6).status == "late", "control"
+
+
+@pytest.mark.parametrize("steps", [0, -3, 2.5, True, "3", None, np.float64(4)])
+def test_steps_must_be_a_whole_number_from_1(steps):
+    with pytest.raises(InputError, match="^steps must be a whole number >= 1, got "):
+        FAST_AND_SLOW.answer(0, 1, steps)
+    with pytest.raises(InputError, match="^steps must be a whole number >= 1, got "):
+        device_mod(FAST_AND_SLOW, [10, steps])
 
 
 def test_numbers_of_steps_from_numpy_fit_into_a_message():

@@ -1,11 +1,13 @@
 """Files are there completely or not at all."""
 
+import json
+import math
 import os
 import stat
 
 import pytest
 
-from fedlearn_helpers.files import write_whole
+from fedlearn_helpers.files import write_json, write_whole
 
 
 @pytest.mark.parametrize("content", ["zwölf\r\n", b"\0\xff"])
@@ -29,3 +31,9 @@ def test_an_interrupt_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch
     with pytest.raises(KeyboardInterrupt):
         write_whole(path, "new")
     assert path.read_text() == "old" and list(tmp_path.iterdir()) == [path]
+
+
+def test_what_json_lacks_is_null(tmp_path):
+    path = tmp_path / "file.json"
+    write_json(path, {"a": math.nan, "b": [1.5, -math.inf, "nan"], "c": {"d": (math.inf, None, 3)}})
+    assert json.loads(path.read_text()) == {"a": None, "b": [1.5, None, "nan"], "c": {"d": [None, None, 3]}}

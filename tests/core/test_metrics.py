@@ -1,9 +1,11 @@
 """Weighted averages and confusion matrices."""
 
+import math
+
 import numpy as np
 import pytest
 
-from fedlearn_helpers.metrics import confusion_matrix, weighted_average
+from fedlearn_helpers.metrics import accuracy_per_class, confusion_matrix, weighted_average
 
 
 def test_average_counts_every_example_the_same():
@@ -27,6 +29,33 @@ def test_a_weight_of_zero_leaves_a_report_out():
 
 def test_the_order_of_the_metrics_is_that_of_the_first_report():
     assert list(weighted_average([{"b": 1.0, "a": 2.0}, {"a": 1.0, "b": 2.0}], [1, 1])) == ["b", "a"]
+
+
+@pytest.mark.parametrize("kind", [np.int32, np.uint8, np.int64, np.float32, int])
+def test_whatever_kind_of_number_the_weights_are(kind):
+    """Sums of NumPy's small integers overflow: three times 2**30 is -2**30, and 200 + 100 is 44."""
+    large = 2**30 if kind is not np.uint8 else 200
+    assert weighted_average([{"a": 1.0}] * 3, [kind(large)] * 3) == {"a": 1.0}
+    assert weighted_average([{"a": 1.0}] * 3, np.full(3, large, kind)) == {"a": 1.0}
+    shares = weighted_average([{"a": 1.0}, {"a": 0.0}], [kind(200), kind(100)])
+    assert shares == weighted_average([{"a": 1.0}, {"a": 0.0}], [200, 100]) and 0 <= shares["a"] <= 1
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf, -1, np.float32("nan")])
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_weights_that_cannot_be_normalized(bad, place):
+    weights = [1.0, 2.0, 3.0]
+    weights[place] = bad
+    with pytest.raises(ValueError, match="^weights must be finite, >= 0 and not all zero, got "):
+        weighted_average([{"a": 1.0}] * 3, weights)
+    with pytest.raises(ValueError, match="must be finite"):
+        weighted_average([{"a": 1.0}] * 2, [1e308, 1e308])
+
+
+def test_predictions_of_nothing_are_not_counted_as_the_last_class():
+    with pytest.raises(ValueError, match="whose outputs are not numbers predicts nothing, which is -1"):
+        confusion_matrix(np.array([0, 1]), np.array([-1, 1]), 3)
+    assert accuracy_per_class(np.array([0, 0, 1]), np.array([-1, 0, -1]), 2).tolist() == [0.5, 0.0]
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from flwr.app import ConfigRecord, Context, Message, RecordDict
+from flwr.app import ArrayRecord, ConfigRecord, Context, Message, RecordDict
 from flwr.serverapp.strategy import FedAvg, FedAvgM, FedProx
 from noise import noise_images, shards
 from torch import nn
@@ -303,6 +303,41 @@ def test_a_uniform_mean_of_models_with_whole_numbers(noise):
     result = federate("fedavg", noise, shards(SIZES), num_rounds=1, model=model, aggregator=uniform_mean, **PLAIN)
     counters = [tensor for tensor in weights_of(result).values() if not tensor.is_floating_point()]
     assert [(tensor.dtype, int(tensor)) for tensor in counters] == [(torch.int64, round((3 + 5 + 10) / 3))]
+
+
+# Models that are not finite ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["fedavg", "finetune", "ditto"])
+def test_a_model_whose_outputs_overflow_has_no_accuracy(noise, name):
+    """Its weights are finite, so the server takes it; class 0 alone would give the share of class 0."""
+
+    def enlarge(message, context, call_next):
+        reply = call_next(message, context)
+        state = reply.content["arrays"].to_torch_state_dict()
+        reply.content["arrays"] = ArrayRecord({key: 1e30 * tensor.sign() for key, tensor in state.items()})
+        return reply
+
+    options = PLAIN | {"model": new_mlp(noise.image_shape, noise.num_classes, 0)}
+    unseen = [shards((8,))[0]]
+    result = federate(name, noise, shards(SIZES), num_rounds=1, mods=[enlarge], unseen=unseen, **options)
+    if name != "ditto":
+        assert np.isnan(result.members.own).all() and np.isnan(result.members.test).all()
+        assert np.isnan(result.members.elsewhere).all()
+    assert np.isnan(result.unseen.own).all() and np.isnan(result.unseen.elsewhere).all()
+    if name == "fedavg":
+        assert np.isfinite(result.test_accuracy[0]) and np.isnan(result.test_accuracy[1])
+        assert np.isnan(result.history.server_metrics[1]["accuracy"])
+    assert result.history.failures.empty, "what a client measures is no fault"
+
+
+def test_reference_lines_that_diverge_have_no_accuracy(noise):
+    lines = reference_lines(
+        noise, shards(SIZES), epochs=2, batch_size=4, learning_rate=1e15, seed=0, workers=1, label=None,
+        optimizer=torch.optim.SGD, model=new_mlp(noise.image_shape, noise.num_classes, 0),
+    )  # fmt: skip
+    numbers = (lines.centralized_test, lines.local_test_mean, *lines.local_validation, *lines.centralized_validation)
+    assert np.isnan(numbers).all()
 
 
 # Checkpoints ------------------------------------------------------------------------------

@@ -30,7 +30,7 @@ from fedlearn_helpers.models import NORMALIZED_MODELS, new_mlp
 from fedlearn_helpers.partition import Shard
 from fedlearn_helpers.simulation import keep_result, simulate
 from fedlearn_helpers.simulation.packing import unpack
-from fedlearn_helpers.training import evaluate, train
+from fedlearn_helpers.training import evaluate, normalize, train
 
 # Gradients, in float64 ---------------------------------------------------------------------
 
@@ -81,6 +81,40 @@ def test_per_fedavg_hessian_free_approaches_exact_with_the_square_of_the_trip(be
     assert error(1e-2) / error(1e-3) == pytest.approx(100, rel=0.05)
     first_order = per_fedavg.meta_gradient(loss, w, batches, alpha=0.5, hessian="first order")
     assert distance(first_order, exact) > 1e-2, "control"
+
+
+def with_relu(noise, seed):
+    """A network with ReLU and the loss of its parameters on a batch of images, as a client computes it in float32."""
+    network = new_mlp(noise.image_shape, noise.num_classes, seed)
+
+    def loss(parameters, batch):
+        inputs = normalize(noise.train_images[batch]).to(next(iter(parameters.values())).dtype)
+        return F.cross_entropy(functional_call(network, dict(parameters), (inputs,)), noise.train_labels[batch])
+
+    return loss, {name: parameter.detach() for name, parameter in network.named_parameters()}
+
+
+@pytest.mark.parametrize("images", [16, 32])
+def test_per_fedavg_hessian_free_does_not_step_over_the_kinks_of_relu(noise, images, monkeypatch):
+    """Where a unit switches between the two points, the jump of its gradient is divided by their distance."""
+
+    def worst():
+        errors = []
+        for seed in range(20):
+            loss, w = with_relu(noise, seed)
+            batches = tuple(torch.arange(seed, seed + images) + offset for offset in (0, 10, 20))
+            ways = {
+                way: torch.cat([t.flatten() for t in meta.values()])
+                for way in ("exact", "hessian free", "first order")
+                for meta in [per_fedavg.meta_gradient(loss, w, batches, alpha=0.05, hessian=way)]
+            }
+            away = {way: float((found - ways["exact"]).norm()) for way, found in ways.items()}
+            errors.append(away["hessian free"] / away["first order"])
+        return max(errors)
+
+    assert worst() < 0.01, "a hundredth of what leaving the Hessian out costs"
+    monkeypatch.setattr(per_fedavg, "_TRIP", 1e-4)
+    assert worst() > 0.3, "control: a longer trip"
 
 
 def test_per_fedavg_takes_the_hessian_at_w_and_not_at_the_adapted_point(bent):
@@ -184,8 +218,8 @@ class QuadraticTraining(LocalTraining):
     def loss(self, parameters, batch):
         return self.a / 2 * (torch.cat([parameters["x"], parameters["y"]]) - self.b).pow(2).sum()
 
-    def batches(self, epochs=None):
-        return ([None] * len(self.shard.train) * (epochs or 1)).__iter__()
+    def batches(self, count=1, *, gradients, epochs=None):
+        return ([(None,) * count] * len(self.shard.train) * (epochs or 1)).__iter__()
 
     def _take_steps(self, indices, epochs, seed):
         for _ in range(epochs * len(indices)):

@@ -23,8 +23,8 @@ from fedlearn_helpers.algorithms import (
     weighted_mean,
 )
 from fedlearn_helpers.algorithms.fednova import norm_of_steps
-from fedlearn_helpers.algorithms.local import LocalTraining
-from fedlearn_helpers.algorithms.scaffold import CONTROL, OWN_CONTROL
+from fedlearn_helpers.algorithms.local import LocalTraining, tensors
+from fedlearn_helpers.algorithms.scaffold import CHANGE, CONTROL, OWN_CONTROL
 from fedlearn_helpers.errors import InputError
 from fedlearn_helpers.experiments.federate import federate
 from fedlearn_helpers.models import new_cnn
@@ -307,12 +307,24 @@ class QuadraticTraining(LocalTraining):
         return loss.item()
 
 
-def fixed_point(strategy, *, steps, curvatures=(1.0, 1.0, 1.0), rounds=250, settings=None, examples=None, watch=None):
+def fixed_point(
+    strategy,
+    *,
+    steps,
+    curvatures=(1.0, 1.0, 1.0),
+    rounds=250,
+    settings=None,
+    examples=None,
+    watch=None,
+    momentum=0.0,
+    optima=B,
+    train_client=None,
+):
     """Run a federation of quadratic clients until it stands still, and return where.
 
     A client's shard has as many entries as it takes steps (batches of 1); `examples` is what it reports instead.
     """
-    local_config = LocalConfig(batch_size=1, learning_rate=RATE)
+    local_config = LocalConfig(batch_size=1, learning_rate=RATE, momentum=momentum)
     method, model = ALGORITHMS[strategy], Point()
     first = ArrayRecord(model.state_dict())
     client_app, server_app = ClientApp(), ServerApp()
@@ -323,8 +335,8 @@ def fixed_point(strategy, *, steps, curvatures=(1.0, 1.0, 1.0), rounds=250, sett
         local = QuadraticTraining(
             message, context, None, Shard(np.arange(steps[k]), np.arange(0)), model, local_config, 0
         )
-        local.a, local.b = curvatures[k], B[k]
-        content = method.train_client(local)
+        local.a, local.b = curvatures[k], optima[k]
+        content = (train_client or method.train_client)(local)
         content["metrics"]["num-examples"] = (examples or steps)[k]
         if watch is not None:
             watch(k, message, context)
@@ -376,6 +388,69 @@ def test_with_different_curvatures_fedavg_rests_elsewhere_and_control_finds_the_
     corrected = fixed_point(strategy, steps=steps, curvatures=curvatures, settings=settings)
     assert torch.norm(fedavg - optimum) > 0.3, "control"
     assert torch.norm(corrected - optimum) < 1e-3
+
+
+THREE = {
+    "steps": (1, 4, 10),
+    "curvatures": (0.3, 1.0, 2.5),
+    "optima": torch.tensor([[-2.0, 0.0], [1.0, 0.0], [3.0, 0.0]], dtype=torch.float64),
+}
+
+
+def corrected_behind_the_steps(local):
+    """SCAFFOLD with a correction that momentum does not see, and with the number of steps whatever the momentum."""
+    eta = local.local_config.learning_rate
+    c, c_i = tensors(local.content, CONTROL, like=local.start), tensors(local.state, OWN_CONTROL, like=local.start)
+
+    def correct():
+        with torch.no_grad():
+            for name, y in local.model.named_parameters():
+                y.sub_(c[name] - c_i[name], alpha=eta)
+
+    local.after_each_step(correct)
+    local.train()
+    new = {
+        name: c_i[name] - c[name] + (local.start[name] - y.detach()) / (local.steps * eta)
+        for name, y in local.model.named_parameters()
+    }
+    local.state[OWN_CONTROL] = ArrayRecord(new)
+    content = local.reply()
+    content[CHANGE] = ArrayRecord({name: new[name] - c_i[name] for name in c_i})
+    return content
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("momentum", "rounds", "biased"), [(0.5, 300, 2.2794), (0.9, 300, 2.5333)])
+def test_scaffold_with_momentum_and_unequal_steps_finds_the_optimum(momentum, rounds, biased):
+    """The optimum of the uniform mean, whatever the number of steps; without the momentum's share it rests elsewhere.
+
+    There, c_i is |a_i|_1 / K_i times a gradient, another factor for each client: for small rates it rests at `biased`.
+    """
+    optimum = (0.3 * -2.0 + 1.0 * 1.0 + 2.5 * 3.0) / 3.8
+    there = fixed_point("scaffold", rounds=rounds, momentum=momentum, **THREE)
+    assert float(there[0]) == pytest.approx(optimum, abs=1e-6)
+    elsewhere = fixed_point(
+        "scaffold", rounds=rounds, momentum=momentum, train_client=corrected_behind_the_steps, **THREE
+    )
+    assert float(elsewhere[0]) == pytest.approx(biased, abs=0.12), "control"
+
+
+def test_scaffold_without_momentum_has_the_bits_that_it_always_had():
+    plain = fixed_point("scaffold", rounds=30, **THREE)
+    assert torch.equal(plain, fixed_point("scaffold", rounds=30, train_client=corrected_behind_the_steps, **THREE))
+
+
+def test_the_first_control_is_a_mean_of_gradients_whatever_the_momentum():
+    """With a curvature near 0 the gradient is the same at every step, and c_i is that gradient."""
+    own = {}
+
+    def watch(k, message, context):
+        own[k] = context.state[OWN_CONTROL].to_torch_state_dict()["w"]
+
+    flat = {**THREE, "curvatures": (1e-9,) * 3}
+    fixed_point("scaffold", rounds=1, momentum=0.9, watch=watch, **flat)
+    for k in range(3):
+        assert torch.allclose(own[k], -1e-9 * THREE["optima"][k], rtol=1e-6)
 
 
 def test_with_full_participation_the_control_is_the_mean_of_the_clients_controls():

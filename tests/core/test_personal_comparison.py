@@ -1,5 +1,7 @@
 """Scenarios and the comparison of models of clients' own: who is measured on what, and what is concluded."""
 
+import math
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -186,6 +188,14 @@ def test_the_summary_by_hand():
     normalized = summary.loc[("s", f"fedbn{NORMALIZED}")]
     assert normalized["better_than_global"] == 0, "compared with FedAvg on the same kind of model"
     assert normalized["better_than_alone"] == pytest.approx(10 / 20)
+
+
+def test_a_client_without_an_accuracy_leaves_no_mean():
+    """Sorted, nan would be the best of all, and pandas would take the mean of the others."""
+    rows = made_up("local only", [0.5] * 20) + made_up("ditto", [math.nan, *[0.5] * 19], unseen=math.nan)
+    ditto = summarize_clients(pd.DataFrame(rows)).loc[("s", "ditto")]
+    assert ditto[["mean", "std", "worst_tenth", "unseen"]].isna().all()
+    assert ditto["test"] == pytest.approx(0.1) and ditto["better_than_alone"] == 0
 
 
 @pytest.mark.parametrize(

@@ -6,9 +6,14 @@ import random
 import numpy as np
 import pytest
 import torch
+from noise import noise_images
 
 from fedlearn_helpers.errors import InputError
-from fedlearn_helpers.seeds import derive_seed, seeded
+from fedlearn_helpers.experiments import Comparison, make_scenario, run_in_parallel
+from fedlearn_helpers.models import new_cnn, new_mlp
+from fedlearn_helpers.partition import make_partition
+from fedlearn_helpers.partition.registry import PARTITIONS
+from fedlearn_helpers.seeds import check_seed, derive_seed, seeded
 
 
 def test_derived_seeds_never_change():
@@ -76,30 +81,94 @@ def test_seeded_restores_all_three_generators(error):
         assert (before, draw()) == expected
 
 
-@pytest.mark.parametrize("bad", [-1, 1.0, True, "text", float("nan"), None, [1], np.bool_(True)])
-def test_a_seed_that_is_no_whole_number_is_named(bad):
+def test_seeded_restores_after_a_seed_that_no_generator_takes():
     with seeded(0):
         expected = draw()
     with seeded(0):
-        for use in (derive_seed, lambda seed: seeded(seed).__enter__()):
-            with pytest.raises(InputError) as caught:
-                use(bad)
-            assert str(caught.value) == f"seed must be a whole number >= 0, got {bad!r}"
+        with pytest.raises(InputError), seeded("text"):
+            pass
         assert draw() == expected
 
 
-@pytest.mark.parametrize("seed", [0, 7, 2**63 - 1, 2**64 - 1])
-def test_seeds_of_numpy_are_those_of_python(seed):
-    kind = np.uint64 if seed >= 2**63 else np.int64
-    assert derive_seed(kind(seed), "a") == derive_seed(seed, "a")
+# Whatever kind of integer it is ------------------------------------------------------------
+
+INTEGERS = (np.int64, np.int8, np.uint64, np.array, torch.tensor)
+WRONG = [
+    (True, "must be a whole number, got True"),
+    (np.True_, r"must be a whole number, got (np\.)?True_?"),
+    (1.0, "must be a whole number, got 1.0"),
+    (np.float64(1), "must be a whole number, got "),
+    ("1", "must be a whole number, got '1'"),
+    (None, "must be a whole number, got None"),
+    ([1], r"must be a whole number, got \[1\]"),
+    (-1, "must be >= 0, got -1"),
+    (np.int64(-1), "must be >= 0, got -1"),
+    (2**63, r"must be < 2\*\*63, got 9223372036854775808"),
+    (2**70, r"must be < 2\*\*63, got "),
+    (np.uint64(2**63), r"must be < 2\*\*63, got "),
+]
+
+
+@pytest.mark.parametrize("kind", INTEGERS)
+def test_all_integers_are_seeds(kind):
+    seed = kind(7)
+    assert type(check_seed(seed)) is int and check_seed(seed) == 7
+    assert derive_seed(seed, "train", 3) == derive_seed(7, "train", 3)
+    with seeded(7):
+        expected = draw()
     with seeded(seed):
-        expected = draw()
-    with seeded(kind(seed)):
         assert draw() == expected
+    assert check_seed(np.uint64(2**63 - 1)) == 2**63 - 1
 
 
-def test_seeded_takes_seeds_of_any_size():
-    with seeded(2**70 + 1):
-        drawn = draw()
-    with seeded(2**70 + 2):
-        assert all(a != b for a, b in zip(drawn, draw(), strict=True))
+@pytest.mark.parametrize(("seed", "sentence"), WRONG)
+def test_what_is_no_seed_is_said_in_one_sentence(seed, sentence):
+    for call in (check_seed, derive_seed, lambda seed: seeded(seed).__enter__()):
+        with pytest.raises(InputError, match=f"^seed {sentence}"):
+            call(seed)
+
+
+@pytest.fixture(scope="module")
+def images():
+    return noise_images(400, 20)
+
+
+def takes(images):
+    """All that takes a seed, by name: called with one, returns what it decides."""
+    labels = images.train_labels.numpy()
+
+    def weights(seed):
+        return new_mlp(images.image_shape, 10, seed)[1].weight.detach().numpy()
+
+    def scenario(seed):
+        made = make_scenario("dirichlet:0.5", images, num_clients=3, num_unseen=1, max_images=300, seed=seed)
+        return np.concatenate([shard.train for shard in (*made.members, *made.unseen)])
+
+    def parts(name):
+        return lambda seed: np.concatenate(make_partition(name, labels, 4, seed=seed))
+
+    return {
+        "new_mlp": weights,
+        "new_cnn": lambda seed: new_cnn((1, 28, 28), 10, seed).fc3.bias.detach().numpy(),
+        "make_scenario": scenario,
+        "run_in_parallel": lambda seed: [run_in_parallel(lambda n: {"x": random.random()}, 1, seed=seed, label=None)],
+        **{name: parts(name) for name in PARTITIONS},
+    }
+
+
+@pytest.mark.parametrize("name", ["new_mlp", "new_cnn", "make_scenario", "run_in_parallel", *PARTITIONS])
+def test_whatever_takes_a_seed_takes_numpys(images, name):
+    decide = takes(images)[name]
+    assert np.array_equal(decide(np.int64(3)), decide(3))
+    assert not np.array_equal(decide(4), decide(3)), "control"
+    for seed, sentence in ((True, "must be a whole number"), (-1, "must be >= 0, got -1"), (2**70, "must be < 2")):
+        with pytest.raises(InputError, match=f"^seed {sentence}"):
+            decide(seed)
+
+
+def test_a_comparison_takes_an_array_of_seeds():
+    plan = Comparison(("fedavg",), ("iid",), np.arange(2))
+    assert plan.seeds == (0, 1) and {type(seed) for seed in plan.seeds} == {int}
+    for seeds, sentence in (((0, True), "a whole number, got True"), ((0, 2**70), "< 2"), ((1.5,), "a whole number")):
+        with pytest.raises(InputError, match=f"^seeds must be {sentence}"):
+            Comparison(("fedavg",), ("iid",), seeds)

@@ -1,14 +1,18 @@
 """Local training and evaluation."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.nn import functional as F
 
 from fedlearn_helpers import training
 from fedlearn_helpers.errors import InputError
 from fedlearn_helpers.models import new_cnn
 from fedlearn_helpers.seeds import seeded
+from fedlearn_helpers.tasks import Task
 from fedlearn_helpers.training import evaluate, normalize, pick_device, train
 
 
@@ -262,3 +266,70 @@ def test_impossible_device(monkeypatch, name, message):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(InputError, match=message):
         pick_device(name)
+
+
+# A model whose outputs are not numbers -----------------------------------------------------
+
+
+def spoiled(value, model=None):
+    model = model or linear()
+    with torch.no_grad():
+        next(model.parameters()).fill_(value)
+    return model
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_a_model_that_is_not_finite_has_no_accuracy(examples, value):
+    """The largest of nans is the first, so that class 0 would seem to be recognised."""
+    images, _ = examples
+    result = evaluate(spoiled(value), images, torch.zeros(20, dtype=torch.int64))
+    assert math.isnan(result.accuracy) and math.isnan(result.loss) and result.num_examples == 20
+    assert set(result.predictions.tolist()) == {-1} and result.confidences.isnan().all()
+    assert result.predictions.dtype == torch.int64 and result.confidences.dtype == torch.float32
+
+
+def test_one_example_without_a_prediction_is_enough(examples):
+    images, labels = examples
+
+    class Fails(nn.Module):
+        def forward(self, inputs):
+            scores = inputs.flatten(1)[:, :3].clone()
+            scores[(inputs - normalize(images[7])).abs().sum(dim=(1, 2, 3)) == 0, 1] = math.nan
+            return scores
+
+    result = evaluate(Fails(), images, labels)
+    assert math.isnan(result.accuracy) and math.isnan(result.loss)
+    assert [place for place, said in enumerate(result.predictions.tolist()) if said == -1] == [7]
+    others = [place for place in range(20) if place != 7]
+    assert math.isfinite(evaluate(Fails(), images, labels, np.array(others)).accuracy)
+
+
+def test_scores_of_minus_infinity_are_a_way_to_rule_a_class_out(examples):
+    images, labels = examples
+
+    class RulesOut(nn.Module):
+        def forward(self, inputs):
+            return inputs.flatten(1)[:, :3].index_fill(1, torch.tensor([2]), -math.inf)
+
+    result = evaluate(RulesOut(), images, labels)
+    assert set(result.predictions.tolist()) == {0, 1} and math.isinf(result.loss)
+    assert result.accuracy == (result.predictions == labels).double().mean()
+
+
+def test_a_regression_that_is_not_finite_has_no_metric_either():
+    task = Task("numbers", lambda x: x, F.mse_loss, lambda y: (y, torch.ones(len(y))), lambda y, t: (y < t).flatten())
+    rows, targets = torch.ones(4, 2), torch.zeros(4, 1)
+    line = nn.Linear(2, 1)
+    assert math.isfinite(evaluate(line, rows, targets, task=task).accuracy)
+    assert math.isnan(evaluate(spoiled(math.nan, line), rows, targets, task=task).accuracy)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
+def test_a_model_gets_its_inputs_in_its_own_dtype(examples, dtype):
+    model, _ = run(examples, model=linear().to(dtype))
+    assert {parameter.dtype for parameter in model.parameters()} == {dtype}
+    plain, _ = run(examples)
+    tolerance = 1e-6 if dtype == torch.float64 else 0.05
+    torch.testing.assert_close(weights(model).float(), weights(plain), rtol=0, atol=tolerance)
+    assert evaluate(model, *examples).accuracy == evaluate(plain, *examples).accuracy
+    assert not model._forward_pre_hooks, "and the model is as it was"

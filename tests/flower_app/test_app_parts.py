@@ -69,6 +69,64 @@ def test_neither_node_ids_nor_the_order_of_replies_change_a_bit():
         assert (same == weights).all()
 
 
+def round_with(*contents, fraction_train=1.0):
+    """Let clients 0, 1, … answer in a round, and return the strategy, the model and the metrics."""
+    strategy = ReproducibleFedAvg(
+        {10 + client: client for client in range(len(contents))},
+        seed=0,
+        fraction_train=fraction_train,
+        min_clients=1,
+    )
+    grid = SimpleNamespace(get_node_ids=lambda: range(10, 10 + len(contents)))
+    with server_identity():
+        messages = strategy.configure_train(1, ArrayRecord({"w": Array(np.zeros(2))}), ConfigRecord(), grid)
+        replies = [
+            Message(RecordDict(dict(contents[message.metadata.dst_node_id - 10])), reply_to=message)
+            for message in messages
+        ]
+    return strategy, *strategy.aggregate_train(1, replies)
+
+
+def answer_of(value, *, examples=1, key="w", shape=(2,)):
+    return {
+        "arrays": ArrayRecord({key: Array(np.full(shape, float(value)))}),
+        "metrics": MetricRecord({} if examples is None else {"num-examples": examples}),
+    }
+
+
+NAN = float("nan")
+
+
+@pytest.mark.parametrize(
+    ("faulty", "sentence"),
+    [
+        (answer_of(NAN), "'arrays' has numbers that are not finite"),
+        (answer_of(1, shape=(3,)), "'arrays' must have the shapes that were sent"),
+        (answer_of(1, key="v"), "'arrays' must have the arrays that were sent, and 'w' is missing"),
+        (answer_of(1, examples=-2), "num-examples must be a finite number >= 0, got -2"),
+        (answer_of(1, examples=NAN), "num-examples must be a finite number >= 0, got nan"),
+        (answer_of(1, examples=None), "num-examples must be a finite number >= 0, got none"),
+        ({"metrics": MetricRecord({"num-examples": 1})}, "'arrays' must be among its arrays, got []"),
+    ],
+)
+def test_a_reply_that_cannot_be_used_is_left_out_and_written_down(faulty, sentence):
+    strategy, arrays, _ = round_with(answer_of(1), faulty, answer_of(4, examples=2))
+    assert arrays["w"].numpy().tolist() == [3, 3]
+    assert strategy.rounds[1]["failures"] == {"train": 1} and strategy.rounds[1]["clients"] == {"train": 3}
+    (error,) = strategy.rounds[1]["errors"]
+    assert error.startswith(f"client 1 in round 1, phase 'train': {sentence}")
+
+
+def test_a_round_in_which_no_client_has_examples_is_one_sentence():
+    with pytest.raises(InputError, match="^num-examples must be > 0 for at least one client in a round, got 0 from"):
+        round_with(answer_of(1, examples=0), answer_of(2, examples=0))
+
+
+def test_a_share_of_the_clients_is_rounded_once():
+    strategy, *_ = round_with(*[answer_of(1)] * 100, fraction_train=0.29)
+    assert strategy.rounds[1]["clients"] == {"train": 29}, "0.29 * 100 is 28.999… in floats"
+
+
 def test_with_flowers_own_fedavg_the_order_of_replies_does():
     clients = {client: client for client in range(20)}
     results = [train(FedAvg(), clients, shuffled_with=attempt)[1] for attempt in range(5)]

@@ -133,7 +133,8 @@ def accuracy_of_strategies(table: pd.DataFrame) -> Drawing:
         table: with the columns `strategy`, `partition`, `seed` and `test_accuracy`; FedAvg among the strategies, and
             the reference lines.
     """
-    mean = table[~table["strategy"].isin(STYLES)].groupby(["partition", "strategy"])["test_accuracy"].mean()
+    of_seeds = table[~table["strategy"].isin(STYLES)].groupby(["partition", "strategy"])["test_accuracy"]
+    mean = of_seeds.mean().where(of_seeds.count() == of_seeds.size())  # nan where a seed has no accuracy
     return Drawing(
         plots.comparison(table.rename(columns={"strategy": "algorithm", "partition": "scenario"}), "test_accuracy"),
         alt="Accuracy on the test images of every strategy: a panel per partition, a mark per seed. "
@@ -159,13 +160,14 @@ def paired_differences(points: pd.DataFrame) -> Drawing:
         axis.axhline(0, color=STYLES["centralized"]["color"], linewidth=1.5)
         for place, name in enumerate(here.columns):
             axis.plot([place] * len(here), here[name], style["marker"], color=style["color"], fillstyle="none")
-            axis.plot(place, here[name].mean(), "D", color="#1b1b1b", markersize=6)
+            axis.plot(place, here[name].mean(skipna=False), "D", color="#1b1b1b", markersize=6)
         axis.set_xticks(range(len(here.columns)), here.columns, rotation=60, ha="right")
         axis.set(title=partition)
     axes[0][0].set_ylabel("points of test accuracy above FedAvg")
     if points.columns.empty:
         return Drawing(figure, alt="No strategy besides FedAvg was run.")
-    means = points.groupby("partition").mean().T
+    of_seeds = points.groupby("partition")
+    means = of_seeds.mean().where(of_seeds.count().eq(of_seeds.size(), axis=0)).T  # nan where a seed has no accuracy
     return Drawing(
         figure,
         alt="Paired differences to FedAvg in points, one mark per seed. "

@@ -1,0 +1,134 @@
+"""Which replies of clients a server cannot use: what is not a number would spread to the models of all clients."""
+
+import functools
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from flwr.app import Array, ArrayRecord, ConfigRecord, MetricRecord, RecordDict
+
+from fedlearn_helpers.errors import InputError
+
+NUM_EXAMPLES = "num-examples"
+NEEDED_METRICS = "needed-metrics"  # in a message's config: names of the numbers that the server computes with
+NEEDED_RECORDS = "needed-records"  # in a message's config: names of further arrays that it computes with
+_BYTES = "uint8"  # an array of these is a file in disguise, such as the trees of Flower's XGBoost
+
+
+class FaultyReply(InputError):
+    """A client's reply that the server cannot use; the message names the client, the round and the reason."""
+
+
+def fault_of(phase: str, request: RecordDict, reply: RecordDict) -> str | None:
+    """Return why a server cannot use a reply, or None if it can.
+
+    After a training, arrays under the name under which a model was sent must have its keys and shapes, and finite
+    numbers. A number of examples must be finite and >= 0, after an evaluation, too. A server that computes with more
+    than that names it in the message's config, under `NEEDED_METRICS` (finite numbers >= 0) and `NEEDED_RECORDS`.
+    Whatever else is in a reply is the app's own affair, and so are replies to queries.
+
+    Args:
+        phase: Flower's type of the message, such as "train", or "train.name".
+        request: what the client was sent.
+        reply: what it sent back.
+    """
+    kind = phase.partition(".")[0]
+    if kind not in ("train", "evaluate"):
+        return None
+    config = {name: value for record in _records(request, ConfigRecord).values() for name, value in record.items()}
+    metrics = {name: value for record in _records(reply, MetricRecord).values() for name, value in record.items()}
+    needed = list(config.get(NEEDED_METRICS, [])) if kind == "train" else []
+    for name in (NUM_EXAMPLES, *needed):
+        if (name in metrics or name in needed) and not _is_amount(value := metrics.get(name)):
+            return f"{name} must be a finite number >= 0, got {'none' if value is None else repr(value)}"
+    if kind == "evaluate":
+        return None
+    models, replied = _records(request, ArrayRecord), _records(reply, ArrayRecord)
+    for record, sent in models.items():
+        if record in replied and (fault := _unlike(sent, replied[record]) or _not_finite(sent, replied[record])):
+            return f"{record!r} {fault}"
+    for record in config.get(NEEDED_RECORDS, []):
+        if record not in replied:
+            return f"{record!r} must be among its arrays, got {sorted(replied)}"
+        if record in models:  # it has been looked at
+            continue
+        every = {key: array for model in models.values() for key, array in model.items()}
+        if fault := _unlike_where_shared(every, replied[record]) or _not_finite({}, replied[record]):
+            return f"{record!r} {fault}"
+    return None
+
+
+def nobody_has_examples(examples: Sequence[int | float | None]) -> str | None:
+    """Return the sentence for replies whose numbers of examples are all 0, of which no average can be made."""
+    if not examples or any(number is None or number != 0 for number in examples):
+        return None
+    return f"{NUM_EXAMPLES} must be > 0 for at least one client in a round, got 0 from all {len(examples)}"
+
+
+def _records(content: RecordDict, kind: type) -> dict[str, Any]:
+    """Return the records of a kind, as plain dictionaries: Flower's own views of them take longer than all the rest."""
+    return {name: dict(record.items()) for name, record in content.items() if isinstance(record, kind)}
+
+
+def _is_amount(value: object) -> bool:
+    return isinstance(value, int | float) and 0 <= value < math.inf
+
+
+def _unlike(sent: Mapping[str, Array], replied: Mapping[str, Array]) -> str | None:
+    """Return in what arrays differ from those that were sent."""
+    if missing := [key for key in sent if key not in replied]:
+        return f"must have the arrays that were sent, and {missing[0]!r} is missing"
+    if added := [key for key in replied if key not in sent]:
+        return f"must have the arrays that were sent, and {added[0]!r} is not one of them"
+    return _unlike_where_shared(sent, replied)
+
+
+def _unlike_where_shared(sent: Mapping[str, Array], replied: Mapping[str, Array]) -> str | None:
+    for key, array in replied.items():
+        if key not in sent or sent[key].dtype == _BYTES:
+            continue
+        if tuple(array.shape) != tuple(sent[key].shape):
+            return f"must have the shapes that were sent, {tuple(sent[key].shape)} for {key!r}, got {array.shape}"
+        if _is_numeric(sent[key]) and not _is_numeric(array):
+            return f"must have numbers, got the dtype {array.dtype} for {key!r}"
+    return None
+
+
+@functools.cache
+def _kind_of(dtype: str) -> str:
+    """Return NumPy's letter for a kind of dtype, or none for a dtype that NumPy does not know."""
+    try:
+        return np.dtype(dtype).kind
+    except TypeError:
+        return ""
+
+
+def _is_numeric(array: Array) -> bool:
+    return _kind_of(array.dtype) in ("b", "i", "u", "f")
+
+
+def _not_finite(sent: Mapping[str, Array], replied: Mapping[str, Array]) -> str | None:
+    for key, array in replied.items():
+        if not _is_finite(array):
+            if key in sent and not _is_finite(sent[key]):
+                return f"has numbers that are not finite in {key!r}, as has the model that was sent"
+            return f"has numbers that are not finite (nan or infinite) in {key!r}: its training may have diverged"
+    return None
+
+
+def _is_finite(array: Array) -> bool:
+    """Tell whether all numbers of an array are finite.
+
+    It looks at the bytes where they are, behind NumPy's header. A sum is finite only if all its terms are, and takes a
+    fraction of the time of looking at each; that of finite ones can be too large for its dtype, so then each is looked
+    at.
+    """
+    if array.stype != "numpy.ndarray" or _kind_of(array.dtype) != "f":
+        return True
+    dtype, count = np.dtype(array.dtype), math.prod(array.shape)
+    if count == 0:
+        return True
+    numbers = np.frombuffer(array.data, dtype, count, offset=len(array.data) - count * dtype.itemsize)
+    with np.errstate(over="ignore", invalid="ignore"):
+        return bool(np.isfinite(numbers.sum()) or np.isfinite(numbers).all())
