@@ -31,9 +31,10 @@ def write_whole(path: Path, content: str | bytes) -> None:
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
     """Write a JSON file, completely or not at all; its folder is made if missing.
 
-    A number that is not finite, which JSON lacks, is written as null.
+    Raises:
+        ValueError: a number that is NaN or infinite; `without_nan` makes None of them.
     """
-    write_whole(path, json.dumps(without_nan(content), indent=2, allow_nan=False) + "\n")
+    write_whole(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
 
 
 def without_nan(value: Any) -> Any:

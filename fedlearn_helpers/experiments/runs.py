@@ -98,5 +98,5 @@ def _hash_of(key: Mapping[str, Any], numbers: Numbers) -> str:
 
 
 def _with_nan(value: Any) -> Any:
-    """Undo what `write_json` does to a number, or to those in a list: null was not finite."""
+    """Undo what `without_nan` does to a number, or to those in a list: null was not finite."""
     return [_with_nan(part) for part in value] if isinstance(value, list) else math.nan if value is None else value

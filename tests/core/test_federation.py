@@ -518,7 +518,7 @@ WHOLE = "a whole number >= "
 OF_SERVER = "a ServerApp, in whose main function the strategy starts, got "
 BAD_ARGUMENTS = {
     "num_clients": (f"num_clients must be {WHOLE}1, got ", [0, -1, 2.5, True, "3", float("nan"), None, [3]]),
-    "seed": (f"seed must be {WHOLE}0, got ", [-1, 0.0, True, "0", float("nan"), None, [0]]),
+    "seed": ("seed must be ", [-1, 0.0, True, "0", float("nan"), None, [0], 2**63]),
     "workers": (f"workers must be 'auto' or {WHOLE}1, got ", [0, -1, 1.5, True, "many", "2", float("nan"), None, [1]]),
     "on_error": ("on_error must be 'raise' or 'reply', got ", ["x", "", None, True, 1, ["raise"]]),
     "states": ("states must be a dictionary that can be changed, or None, got ", [[], (), "x", 3, True, "folder"]),
@@ -567,10 +567,6 @@ def test_whole_numbers_may_be_numpys(number):
     plain = run(client_app=new_client_app(draw), num_clients=2, seed=2)
     of_numpy = run(client_app=new_client_app(draw), num_clients=number, seed=number, workers=np.int64(1))
     assert without_seconds(of_numpy).equals(without_seconds(plain))
-
-
-def test_seeds_may_be_large():
-    assert len({run(client_app=new_client_app(draw), seed=seed).clients["torch"][0] for seed in (2**70, 2**64, 0)}) == 3
 
 
 @pytest.mark.parametrize("old", [{"server_fn": lambda context: None}, {}])

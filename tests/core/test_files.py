@@ -7,7 +7,7 @@ import stat
 
 import pytest
 
-from fedlearn_helpers.files import write_json, write_whole
+from fedlearn_helpers.files import without_nan, write_json, write_whole
 
 
 @pytest.mark.parametrize("content", ["zwölf\r\n", b"\0\xff"])
@@ -33,7 +33,11 @@ def test_an_interrupt_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch
     assert path.read_text() == "old" and list(tmp_path.iterdir()) == [path]
 
 
-def test_what_json_lacks_is_null(tmp_path):
+def test_what_json_lacks_is_refused_or_null(tmp_path):
     path = tmp_path / "file.json"
-    write_json(path, {"a": math.nan, "b": [1.5, -math.inf, "nan"], "c": {"d": (math.inf, None, 3)}})
+    content = {"a": math.nan, "b": [1.5, -math.inf, "nan"], "c": {"d": (math.inf, None, 3)}}
+    with pytest.raises(ValueError):
+        write_json(path, content)
+    assert not path.exists()
+    write_json(path, without_nan(content))
     assert json.loads(path.read_text()) == {"a": None, "b": [1.5, None, "nan"], "c": {"d": [None, None, 3]}}

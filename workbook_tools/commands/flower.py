@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from fedlearn_helpers.errors import InputError
-from fedlearn_helpers.files import write_json
+from fedlearn_helpers.files import without_nan, write_json
 from workbook_tools.commands.arguments import parse_parameters
 
 
@@ -43,7 +43,7 @@ def flower(
         )
     except (InputError, RuntimeError) as error:
         sys.exit(f"{type(error).__name__}: {error}")
-    write_json(output, results)
+    write_json(output, without_nan(results))
     for entry in results["rounds"]:
         print(f"round {entry['round']}: {_metrics(entry)}")
     print(f"Written to {output}.")
