@@ -110,7 +110,8 @@ _TEMPLATE = """
 .jp-OutputArea-output pre { word-break: normal; overflow-wrap: anywhere; }
 .jp-RenderedHTML pre { font-family: var(--jp-code-font-family); font-size: var(--jp-code-font-size); line-height: 1.3; }
 .formula { display: block; overflow: auto hidden; padding: 0.25rem 0; }
-math { font-size: 1.15em; font-family: "STIX Two Math", "Cambria Math", "Latin Modern Math", "DejaVu Math TeX Gyre", math; }
+math { font-size: 1.15em; }
+math { font-family: "STIX Two Math", "Cambria Math", "Latin Modern Math", "DejaVu Math TeX Gyre", math; }
 @media (max-width: 760px) {
   .jp-OutputArea-child, .jp-OutputArea-child .jp-OutputArea-output, .jp-OutputPrompt { display: block; }
   .jp-OutputArea-child .jp-OutputArea-output { margin-left: 0; box-sizing: border-box; }
