@@ -1,38 +1,44 @@
-"""A Sphinx extension: formulas as MathML, which browsers draw by themselves. MathJax would come over the network."""
+"""A Sphinx extension: formulas as MathML, on pages and in the HTML that cells have left."""
+
+from collections.abc import Callable
 
 from docutils import nodes
-from latex2mathml.converter import convert
 from sphinx.application import Sphinx
 from sphinx.util import logging
 from sphinx.writers.html5 import HTML5Translator
+
+from fedlearn_helpers.errors import InputError
+from workbook_tools.execution import formulas
 
 _logger = logging.getLogger(__name__)
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
-    """Register the renderer, for `html_math_renderer = "mathml"`."""
+    """Register the renderer, for `html_math_renderer = "mathml"`, and what looks into HTML."""
     app.add_html_math_renderer("mathml", (_inline, None), (_block, None))
+    app.connect("doctree-read", _in_html)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
 
 
 def _inline(translator: HTML5Translator, node: nodes.math) -> None:
-    translator.body.append(_converted(node, "inline"))
+    translator.body.append(_converted(formulas.inline, node))
     raise nodes.SkipNode
 
 
 def _block(translator: HTML5Translator, node: nodes.math_block) -> None:
-    # It may be wider than a phone, so it gets a box that scrolls, also with the keyboard.
-    box = '<div class="formula" role="group" aria-label="Formula" tabindex="0">'
-    translator.body.append(f"{box}{_converted(node, 'block')}</div>\n")
+    translator.body.append(f"{_converted(formulas.block, node)}\n")
     raise nodes.SkipNode
 
 
-def _converted(node: nodes.Element, display: str) -> str:
+def _in_html(app: Sphinx, doctree: nodes.document) -> None:
+    for node in doctree.findall(nodes.raw):
+        if "html" in node["format"].split():
+            node.children = [nodes.Text(_converted(formulas.in_html, node))]
+
+
+def _converted(convert: Callable[[str], str], node: nodes.Element) -> str:
     try:
-        formula = convert(node.astext().strip(), display=display)
-    except Exception as error:  # the library has no common class for what it cannot read
-        _logger.warning("formula %r: %r", node.astext(), error, location=node)
+        return convert(node.astext())
+    except InputError as error:
+        _logger.warning("%s", error, location=node)  # ends the build
         return ""
-    if "\\" in formula:  # a command that it does not know is left as it is
-        _logger.warning("formula %r has a command that cannot be converted", node.astext(), location=node)
-    return formula

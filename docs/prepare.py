@@ -9,11 +9,7 @@ from pathlib import Path
 import nbformat
 from nbformat import NotebookNode
 
-_WIDGET = "application/vnd.jupyter.widget-view+json"
-_INSTEAD = (
-    '<p class="only-live">Here are controls that redraw the figure. They work where the notebook runs: '
-    "in JupyterLab, not on this page.</p>"
-)
+from workbook_tools.execution.rendering import replace_widgets
 
 _PICTURE = re.compile(r"(!\[[^\]]*\]\()(?!https?:)([^)]+)\)")
 _FILE = re.compile(r"(?<!!)\[([^\]]+)\]\(<?\.\./(?!notebooks/)[^)]+\)")
@@ -33,19 +29,13 @@ def as_on_the_site(text: str) -> tuple[str, list[str]]:
 def prepare(source: Path, page: Path) -> None:
     """Write a notebook as the site shows it.
 
-    A widget without its kernel is a picture with controls that do nothing, and its code would come over the network.
-
     Args:
         source: a notebook, executed or not.
         page: where to write it.
     """
     notebook = nbformat.read(source, as_version=4)
-    notebook.metadata.pop("widgets", None)
+    replace_widgets(notebook)
     notebook.cells = [cell for cell in notebook.cells if not _says_only_where_results_go(cell)]
-    for cell in notebook.cells:
-        for output in cell.get("outputs", []):
-            if _WIDGET in output.get("data", {}):
-                output.data = NotebookNode({"text/html": _INSTEAD})
     nbformat.write(notebook, page)
 
 

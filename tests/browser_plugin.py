@@ -1,7 +1,6 @@
 """JupyterLab in Chromium, on copies of the notebooks, each opened and run once."""
 
 import json
-import os
 import re
 import shutil
 import socket
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from no_network import NetworkLog
 from places import NOTEBOOKS, WIDTH
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -32,10 +32,11 @@ _MILLISECONDS_TO_RUN = 240_000
 
 
 class Lab(NamedTuple):
-    """A running JupyterLab."""
+    """A running JupyterLab, and what it and its kernels ask the network for."""
 
     address: str
     root: Path
+    network: NetworkLog
 
 
 @pytest.fixture(scope="session")
@@ -84,17 +85,17 @@ def lab(browser, tmp_path_factory):
     }
     command = [sys.executable, "-m", "jupyter", "lab", "--no-browser", "--allow-root", "--ip=127.0.0.1"]
     command += [f"--port={port}", "--ServerApp.port_retries=0", f"--IdentityProvider.token={TOKEN}"]
-    log = folder / "lab.log"
+    log, network = folder / "lab.log", NetworkLog(folder / "asked.txt")
     with log.open("w") as output:
         server = subprocess.Popen(
             [*command, f"--ServerApp.root_dir={root}"],
-            env=os.environ | {name: str(folder / value) for name, value in own.items()},
+            env=network.environment() | {name: str(folder / value) for name, value in own.items()},
             stdout=output,
             stderr=output,
         )
     try:
         _wait_until_up(server, port, log)
-        yield Lab(f"http://127.0.0.1:{port}", root)
+        yield Lab(f"http://127.0.0.1:{port}", root, network)
     finally:
         server.terminate()  # its kernels end with it
         server.wait(30)

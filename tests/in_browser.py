@@ -1,4 +1,14 @@
-"""What a learner does on a notebook's page: finds a cell, moves a slider, types an answer."""
+"""What a learner does on a notebook's page: finds a cell, moves a slider, types an answer. And how wide a phone is."""
+
+PHONE = 390
+# What sticks out on the right, and is in no box that scrolls.
+OVERFLOWING = """() => {
+    const scrolls = e => e && (getComputedStyle(e).overflowX !== 'visible' || scrolls(e.parentElement));
+    return [...document.querySelectorAll('body *')]
+        .filter(e => e.checkVisibility() && e.getBoundingClientRect().right > window.innerWidth + 1)
+        .filter(e => !scrolls(e.parentElement))
+        .map(e => e.outerHTML.slice(0, 120));
+}"""
 
 
 def cell(page, text):

@@ -40,6 +40,23 @@ def test_every_image_has_a_sentence_as_alt_text(opened, name):
 
 
 @every_notebook
+def test_a_widget_shows_its_controls_and_nothing_else(opened, name):
+    """Beside it in the output are figures for pages, which are not to be seen here."""
+    page = opened(name)
+    widgets = page.locator(".jp-OutputArea-output .widget-vbox")
+    assert widgets.count() >= 1
+    for widget in widgets.all():
+        assert widget.is_visible()
+    assert page.locator(".only-live").count() == 0
+
+
+@every_notebook
 def test_exercises_wait_for_an_answer(opened, name):
     verdicts = opened(name).locator(".fedlearn-check")
     assert verdicts.count() >= 3
+
+
+def test_neither_jupyterlab_nor_a_kernel_asks_the_network_for_anything(opened, lab):
+    for name in NAMES:
+        opened(name)
+    assert lab.network.take() == []

@@ -3,6 +3,7 @@
 import re
 
 import pytest
+from in_browser import OVERFLOWING, PHONE
 from places import NOTEBOOKS
 
 pytestmark = pytest.mark.browser
@@ -18,16 +19,7 @@ ONE_OF_EACH_KIND = [
     "notebooks/glossary",
     f"notebooks/{NAMES[0]}",
 ]
-PHONE, DESK = 390, 1280
-
-# What sticks out on the right, and is in no box that scrolls.
-_OVERFLOWING = """() => {
-    const scrolls = e => e && (getComputedStyle(e).overflowX !== 'visible' || scrolls(e.parentElement));
-    return [...document.querySelectorAll('body *')]
-        .filter(e => e.checkVisibility() && e.getBoundingClientRect().right > window.innerWidth + 1)
-        .filter(e => !scrolls(e.parentElement))
-        .map(e => e.outerHTML.slice(0, 120));
-}"""
+DESK = 1280
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +51,7 @@ def visit(browser, site):
 def test_on_a_phone_nothing_is_wider_than_the_page(visit, name):
     page = visit(name, width=PHONE)
     assert page.evaluate("document.documentElement.scrollWidth") == PHONE
-    assert page.evaluate(_OVERFLOWING) == []
+    assert page.evaluate(OVERFLOWING) == []
     assert page.errors == []
 
 

@@ -1,5 +1,7 @@
 """Widgets redraw what was chosen; here without a browser, through the controls' values."""
 
+import re
+
 import ipywidgets
 import pytest
 
@@ -10,8 +12,9 @@ from fedlearn_helpers.lessons.common import widgets
 def box(monkeypatch):
     """What a widget with one slider shows."""
     shown = []
-    monkeypatch.setattr(widgets, "display", shown.append)
-    widgets.explore(lambda steps: f"<b>{steps}</b>", {"steps": widgets.slider("local steps", 3, 1, 50)})
+    monkeypatch.setattr(widgets, "_show", lambda box, instead: shown.append(box))
+    controls = {"steps": widgets.slider("local steps", 3, 1, 50)}
+    widgets.explore(lambda steps: f"<b>{steps}</b>", controls, examples=[])
     return shown[0]
 
 
@@ -37,3 +40,21 @@ def test_a_slider_has_room_for_its_value():
 
 def test_text_is_no_markup():
     assert widgets.line("a < b") == "<p>a &lt; b</p>"
+
+
+def test_one_output_has_the_widget_and_figures_for_where_none_can_be(monkeypatch):
+    shown = []
+    monkeypatch.setattr(widgets, "display", lambda forms, raw: shown.append((forms, raw)))
+    controls = {
+        "rule": ipywidgets.ToggleButtons(options=["a", "<b>"], description="rule"),
+        "steps": widgets.slider("local steps", 3, 1, 50),
+        "rate": ipywidgets.FloatSlider(0.25, description="rate"),
+    }
+    examples = [{"steps": 50}, {"rule": "<b>", "rate": 0.1}]
+    widgets.explore(lambda rule, steps, rate: f"[{rule} {steps} {rate}]", controls, examples=examples)
+    ((forms, raw),) = shown
+    assert raw
+    assert forms["application/vnd.jupyter.widget-view+json"].keys() == {"version_major", "version_minor", "model_id"}
+    figures = re.findall(r"<figcaption>(.*?)</figcaption>(.*?)</figure>", forms["text/html"])
+    assert figures == [("local steps: 50", "[a 50 0.25]"), ("rule: &lt;b&gt;, rate: 0.1", "[<b> 3 0.1]")]
+    assert [control.value for control in controls.values()] == ["a", 3, 0.25]

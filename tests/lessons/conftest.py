@@ -1,8 +1,9 @@
-"""Parameters of the tests that every lesson passes, a screen for widgets, and a cache apart from the user's."""
+"""Parameters of the tests that every lesson passes, a screen for widgets, no network, and a cache of their own."""
 
 import os
 
 import pytest
+from no_network import NetworkLog
 
 pytest.register_assert_rewrite("lesson")
 
@@ -36,6 +37,20 @@ def own_cache(tmp_path_factory):
         yield
 
 
+@pytest.fixture(autouse=True)
+def network_log(tmp_path_factory, monkeypatch):
+    """Whatever a test starts, kernels above all, has no network, and the test fails if it asks for something."""
+    log = NetworkLog(tmp_path_factory.mktemp("network") / "asked.txt")
+    environment = log.environment()
+    for name in set(os.environ) - set(environment):
+        monkeypatch.delenv(name)
+    for name, value in environment.items():
+        if os.environ.get(name) != value:
+            monkeypatch.setenv(name, value)
+    yield log
+    assert log.take() == [], "the network was asked for something"
+
+
 @pytest.fixture
 def screen(monkeypatch):
     """Everything a widget shows: the boxes of controls, the figures' alt texts, the newest last, and the text now."""
@@ -56,6 +71,6 @@ def screen(monkeypatch):
 
     screen = Screen()
     screen.boxes, screen.alts = [], []
-    monkeypatch.setattr(widgets, "display", screen.boxes.append)
+    monkeypatch.setattr(widgets, "_show", lambda box, instead: screen.boxes.append(box))
     monkeypatch.setattr(plots, "image", lambda figure, alt: screen.alts.append(alt) or "<img>")
     return screen

@@ -22,6 +22,7 @@ from fedlearn_helpers.experiments import ReferenceLines, basic_client
 from fedlearn_helpers.lessons.federated_averaging import figures
 from fedlearn_helpers.metrics import weighted_average
 
+DATA = os.environ.get("FEDLEARN_DATA", "")  # no test of a lesson sees it unless it says so
 SETTINGS = pd.DataFrame({"accuracy": [0.70, 0.79, 0.80, 0.80], "megabytes": [1.0, 4.0, 8.0, 16.0]})
 
 
@@ -247,11 +248,10 @@ def test_notebooks_01_and_02_give_the_same_reference_lines(tmp_path):
 
 
 @pytest.mark.notebook
-@pytest.mark.skipif(
-    not (Path(os.environ.get("FEDLEARN_DATA", "")) / "cifar10").is_dir(), reason="needs CIFAR-10 in FEDLEARN_DATA"
-)
-def test_cifar10_reaches_all_three_lines(tmp_path):
+@pytest.mark.skipif(not (Path(DATA) / "cifar10").is_dir(), reason="needs CIFAR-10 in FEDLEARN_DATA")
+def test_cifar10_reaches_all_three_lines(tmp_path, monkeypatch):
     """A short run: the federation must lie above local only, and below centralized."""
+    monkeypatch.setenv("FEDLEARN_DATA", DATA)
     metrics = execute(LESSON, tmp_path, dataset="cifar10", num_rounds=3, local_epochs=2)["metrics"]
     assert 0.30 < metrics["local_only_test_accuracy"] < metrics["fedavg_test_accuracy"]
     assert metrics["fedavg_test_accuracy"] < metrics["centralized_test_accuracy"] < 0.70

@@ -10,6 +10,7 @@ import make_site
 import nbformat
 import pytest
 import typer.main
+from formulas_in import formulas_in
 from links import anchor_of, broken_links
 from notebook_facts import bibliography, read_facts
 from prepare import as_on_the_site, prepare
@@ -96,9 +97,7 @@ def test_names_no_folder_of_the_machine_that_built_it(site):
 
 @every_notebook
 def test_every_formula_is_mathml(site, path):
-    text = "\n\n".join(cell.source for cell in cells_of(path) if cell.cell_type == "markdown")
-    formulas = re.findall(r"\$\$.+?\$\$|\$[^$\n]+\$", re.sub(r"`[^`]*`", "", text), re.DOTALL)
-    assert page_of(site, path).count("<math ") == len(formulas)
+    assert page_of(site, path).count("<math ") == len(formulas_in(path))
 
 
 @every_notebook
@@ -158,6 +157,8 @@ def test_what_sphinx_cannot_resolve_ends_the_build_and_leaves_the_old_site(tmp_p
     notebook.cells[
         0
     ].source += "\n\n[nowhere](99_nowhere.ipynb), [no term](glossary.ipynb#no-such-term), $\\nosuchcommand$"
+    notebook.cells[0].source += "\n\n<details>\n$\\inafold$\n</details>"
+    notebook.cells.append(output_cell({"text/html": "<p>$\\inanoutput$</p>"}))
     nbformat.write(notebook, tmp_path / "changed.ipynb")
     sources = {path.name: path for path in NOTEBOOKS} | {NOTEBOOKS[0].name: tmp_path / "changed.ipynb"}
     output = tmp_path / "build" / "site"
@@ -165,7 +166,7 @@ def test_what_sphinx_cannot_resolve_ends_the_build_and_leaves_the_old_site(tmp_p
     (output / "index.html").write_text("the old one")
     with pytest.raises(make_site.SiteError) as caught:
         make_site.build_site(sources, output)
-    for problem in ("99_nowhere.ipynb", "no-such-term", "nosuchcommand"):
+    for problem in ("99_nowhere.ipynb", "no-such-term", "nosuchcommand", "inafold", "inanoutput"):
         assert problem in str(caught.value)
     assert [path.name for path in output.parent.iterdir()] == ["site"]
     assert (output / "index.html").read_text() == "the old one"
@@ -191,20 +192,38 @@ def test_anchors_are_those_of_jupyterlab():
     assert anchor_of("2. If the data stay, what moves?") == "2.-If-the-data-stay,-what-moves?"
 
 
-def test_a_widget_becomes_a_sentence(tmp_path):
-    widget = nbformat.v4.new_output(
-        "display_data", {"application/vnd.jupyter.widget-view+json": {}, "text/plain": "VBox()"}
+def output_cell(*outputs):
+    return nbformat.v4.new_code_cell("show()", outputs=[nbformat.v4.new_output("display_data", out) for out in outputs])
+
+
+def test_formulas_in_folds_tables_and_outputs_are_mathml(tmp_path):
+    notebook = nbformat.read(NOTEBOOKS[0], as_version=4)
+    there = len(formulas_in(NOTEBOOKS[0]))
+    notebook.cells[0].source += (
+        "\n\n<details><summary>Why $a$?</summary>\n\n$b$\n\n</details>\n\n| $c$ |\n|---|\n| $d$ |"
+        "\n\n<div>\n$e$ and $$f$$\n</div>"
     )
-    figure = nbformat.v4.new_output("display_data", {"text/html": '<img alt="A figure."/>'})
-    notebook = nbformat.v4.new_notebook(
-        cells=[nbformat.v4.new_code_cell("explore()", outputs=[figure, widget])], metadata={"widgets": {"state": {}}}
-    )
+    outputs = {"text/html": "<p>$g$</p>"}, {"text/markdown": "$h$"}, {"text/latex": "$\\displaystyle i$"}
+    notebook.cells.append(output_cell(*outputs))
+    nbformat.write(notebook, tmp_path / "changed.ipynb")
+    sources = {path.name: path for path in NOTEBOOKS} | {NOTEBOOKS[0].name: tmp_path / "changed.ipynb"}
+    make_site.build_site(sources, tmp_path / "site")
+    page = page_of(tmp_path / "site", NOTEBOOKS[0])
+    assert page.count("<math ") == there + 9
+    assert not [letter for letter in "abcdefghi" if f"${letter}$" in page]
+
+
+def test_a_widget_becomes_its_figures_or_a_sentence(tmp_path):
+    widget = {"application/vnd.jupyter.widget-view+json": {}, "text/plain": "VBox()"}
+    figure = {"text/html": '<img alt="A figure."/>'}
+    cell = output_cell(figure, widget | figure, widget)
+    notebook = nbformat.v4.new_notebook(cells=[cell], metadata={"widgets": {"state": {}}})
     nbformat.write(notebook, tmp_path / "a.ipynb")
     prepare(tmp_path / "a.ipynb", tmp_path / "b.ipynb")
     prepared = nbformat.read(tmp_path / "b.ipynb", as_version=4)
-    outputs = prepared.cells[0].outputs
-    assert outputs[0] == figure
-    assert "in JupyterLab" in outputs[1].data["text/html"] and len(outputs[1].data) == 1
+    first, second, third = (output.data for output in prepared.cells[0].outputs)
+    assert first == figure and second == figure | {"text/plain": "VBox()"}
+    assert "where the notebook runs" in third["text/html"] and set(third) == {"text/plain", "text/html"}
     assert "widgets" not in prepared.metadata
 
 

@@ -7,7 +7,7 @@ import sys
 import nbformat
 import pytest
 import typer
-from nbformat.v4 import new_code_cell, new_notebook
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 from typer.testing import CliRunner
 
 from fedlearn_helpers.errors import InputError
@@ -15,6 +15,7 @@ from fedlearn_helpers.lessons.common import contents
 from workbook_tools import flower
 from workbook_tools.cli import app
 from workbook_tools.commands.arguments import parse_value
+from workbook_tools.execution import pages
 
 PARAMETERS = 'number: int = 1  # any number\noutput_dir: str = "out"  # folder'
 KERNEL = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
@@ -51,6 +52,18 @@ def test_runs_all_notebooks_and_writes_an_index(folder):
     assert 'href="00_first.html"' in index and (folder / "build" / "00_first.html").exists()
 
 
+def test_the_index_shows_a_few_numbers_and_folds_the_rest(folder):
+    many = json.dumps({"metrics": {f"number_{place}": place for place in range(8)}})
+    source = f"import pathlib\npathlib.Path(output_dir, 'results.json').write_text({many!r})"
+    notebook = nbformat.read(folder / "notebooks" / "00_first.ipynb", as_version=4)
+    notebook.cells.append(new_code_cell(source))
+    nbformat.write(notebook, folder / "notebooks" / "00_first.ipynb")
+    assert run("0").exit_code == 0
+    index = (folder / "build" / "index.html").read_text()
+    assert "number 5: 5<details><summary>2 more</summary>number 6: 6<br>number 7: 7</details></td>" in index
+    assert pages.folded(["a", "b"], shown=2) == "a<br>b" and pages.folded([""]) == ""
+
+
 def test_runs_the_chosen_one_only(folder):
     result = run("1")
     assert result.exit_code == 0
@@ -73,6 +86,22 @@ def test_a_notebook_of_somebody_else_among_the_results_is_left_alone(folder):
     assert run("1").exit_code == 0
     index = (folder / "build" / "index.html").read_text()
     assert "01_second" in index and "00_mine" not in index
+
+
+def test_a_formula_that_no_page_can_show_is_a_failure_like_others(folder):
+    notebook = nbformat.read(folder / "notebooks" / "00_first.ipynb", as_version=4)
+    notebook.cells.append(new_markdown_cell(r"$w_t$ and $\nosuch$"))
+    (folder / "build").mkdir()
+    (folder / "build" / "00_first.html").write_text("of an earlier run")
+    nbformat.write(notebook, folder / "notebooks" / "00_first.ipynb")
+    result = run("-p", "number=4")
+    assert result.exit_code == 1
+    assert r"00_first.ipynb: a formula must be LaTeX that MathML has, got '\\nosuch'" in result.output
+    assert "1 of 2 notebooks ran" in result.output
+    assert not (folder / "build" / "00_first.html").exists()
+    index = (folder / "build" / "index.html").read_text()
+    assert 'href="01_second.html"' in index and "00 00_first" in index and 'href="00_first.html"' not in index
+    assert (folder / "build" / "results" / "00_first" / "results.json").exists()
 
 
 def test_a_kernel_that_dies_is_a_failure_like_others(folder):

@@ -32,7 +32,8 @@ def run(
 
     Example: fedlearn run 01 02 -p dataset=cifar10 -p seed=1
     """
-    from workbook_tools.execution.notebooks import GLOSSARY, choose, default_parameters, execute, refuse_unknown, render
+    from workbook_tools.execution.notebooks import GLOSSARY, choose, default_parameters, execute, refuse_unknown
+    from workbook_tools.execution.rendering import render
 
     with errors_in_one_line():
         paths = choose(folder, notebooks or [])
@@ -51,7 +52,10 @@ def run(
         (results / "results.json").unlink(missing_ok=True)  # never show an earlier run's numbers
         own = {name: value for name, value in parameters.items() if name in default_parameters(path)}
         problem = execute(path, executed, {"output_dir": str(results)} | own)
-        render(executed, executed.with_suffix(".html"))
+        try:
+            render(executed, executed.with_suffix(".html"))
+        except InputError as error:
+            problem = problem or str(error)
         seconds[path.stem] = time.perf_counter() - start
         print(f"{seconds[path.stem]:6.1f} s  {'ok' if problem is None else 'FAILED'}", flush=True)
         if problem is not None:
@@ -60,7 +64,8 @@ def run(
             if not keep_going:
                 break
     if (glossary := folder / GLOSSARY).exists():
-        render(glossary, (output / GLOSSARY).with_suffix(".html"))
+        with errors_in_one_line():
+            render(glossary, (output / GLOSSARY).with_suffix(".html"))
     index = _write_index(output)
     print(f"{len(seconds) - failed} of {len(paths)} notebooks ran; see {index}")
     if failed:
@@ -82,9 +87,11 @@ def _write_index(output: Path) -> Path:
         if ran is None:  # somebody else's
             continue
         seconds, problem = ran
-        link = f'<a href="{name}.html">{name[:2]} {html.escape(titles.get(name, name))}</a>'
+        link = f"{name[:2]} {html.escape(titles.get(name, name))}"
+        if (output / f"{name}.html").exists():
+            link = f'<a href="{name}.html">{link}</a>'
         if problem is None:
-            summary = _headline(output / "results" / name / "results.json")
+            summary = pages.folded(_headline(output / "results" / name / "results.json").split("<br>"))
         else:
             summary = f"failed: {html.escape(problem)}"
         rows.append((link, f"{seconds:.0f} s", summary))

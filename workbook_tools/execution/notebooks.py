@@ -1,4 +1,4 @@
-"""Notebook files: which there are, which parameters they take, how they are executed and rendered.
+"""Notebook files: which there are, which parameters they take, how they are executed.
 
 As a program, `python -m workbook_tools.execution.notebooks NOTEBOOK EXECUTED PARAMETERS`, it executes one notebook,
 prints what went wrong, if anything did, and exits with 1 then.
@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 from fedlearn_helpers.errors import InputError
-from fedlearn_helpers.files import write_whole
 
 GLOSSARY = "glossary.ipynb"  # text only, nothing to execute
 _DIED = "the kernel died; perhaps there was too little memory"
@@ -151,22 +150,6 @@ def _problem(name: str, value: str) -> str:
     said = next((line.strip() for line in value.splitlines() if line.strip()), "")
     return f"{name}: {said}" if said else f"{name} without a message"
 
-
-def render(notebook: Path, page: Path) -> None:
-    """Write a notebook as HTML, with links to the other pages."""
-    from nbconvert import HTMLExporter
-
-    text, _ = HTMLExporter(embed_images=True).from_filename(str(notebook))
-    write_whole(page, text.replace(".ipynb", ".html").replace("</head>", f"{_READABLE}</head>", 1))
-
-
-# What nbconvert's pages lack for weak eyes: links that are not told by colour alone, dark prompts, code on white.
-_READABLE = """<style>
-:root { --jp-cell-editor-background: #ffffff; }
-.jp-RenderedHTMLCommon a:link, .jp-RenderedHTMLCommon a:visited { text-decoration: underline; }
-.jp-InputPrompt, .jp-OutputPrompt { color: #1b1b1b !important; opacity: 1 !important; }
-</style>
-"""
 
 if __name__ == "__main__":
     sys.exit(execute(Path(sys.argv[1]), Path(sys.argv[2]), json.loads(sys.argv[3])))

@@ -28,6 +28,12 @@ def page(title: str, body: str) -> str:
     return _PAGE.format(title=html.escape(title), body=body)
 
 
+def folded(lines: Sequence[str], shown: int = 6) -> str:
+    """Return lines of HTML, one below the other, with all but the first ones in a fold."""
+    first, others = "<br>".join(lines[:shown]), "<br>".join(lines[shown:])
+    return f"{first}<details><summary>{len(lines) - shown} more</summary>{others}</details>" if others else first
+
+
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Return a table; `head` is text, the cells of `rows` are HTML."""
     titles = "".join(f'<th scope="col">{html.escape(title)}</th>' for title in head)

@@ -162,4 +162,5 @@ def browse_predictions(data: ImageDataset, test: Evaluation) -> None:
                 0.0, min=0.0, max=1.0, step=0.05, description="surer than", continuous_update=False
             ),
         },
+        examples=[{"true_class": name, "surer_than": 0.9} for name in (data.class_names[0], data.class_names[-1])],
     )

@@ -279,4 +279,5 @@ def explore_one_round(
                 style=WIDE,
             ),
         },
+        examples=[{"rule": rule} for rule in _RULES],
     )

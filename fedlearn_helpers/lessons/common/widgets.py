@@ -1,16 +1,19 @@
 """Controls to play with, in notebooks that run: each redraws one figure, with its alt text.
 
-A saved notebook shows nothing of a widget, so every notebook has a static figure in the cell before it.
+Where nothing runs, as on a page, the figure is shown with some of its settings instead.
 """
 
 import html
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import ipywidgets
 from IPython.display import display
 
 
-def explore(draw: Callable[..., str], controls: Mapping[str, ipywidgets.Widget]) -> None:
+def explore(
+    draw: Callable[..., str], controls: Mapping[str, ipywidgets.Widget], *, examples: Sequence[Mapping[str, Any]]
+) -> None:
     """Show controls, and below them what `draw` returns for their values.
 
     The picture is the value of an HTML widget. An Output widget, which catches what is displayed, would make
@@ -19,8 +22,12 @@ def explore(draw: Callable[..., str], controls: Mapping[str, ipywidgets.Widget])
     Args:
         draw: called with the controls' values by name, at first and after every change; returns HTML.
         controls: by the names of `draw`'s arguments.
+        examples: two or three settings that a page shows: values by the names of controls; those that are not named
+            stay as they are at first.
     """
     picture = ipywidgets.HTML()
+    at_first = {name: control.value for name, control in controls.items()}
+    pictures = [_captioned(draw(**{**at_first, **example}), controls, example) for example in examples]
 
     def redraw(change: object = None) -> None:
         picture.value = draw(**{name: control.value for name, control in controls.items()})
@@ -28,7 +35,26 @@ def explore(draw: Callable[..., str], controls: Mapping[str, ipywidgets.Widget])
     for control in controls.values():
         control.observe(redraw, names="value")
     redraw()
-    display(ipywidgets.VBox([*controls.values(), picture]))
+    _show(ipywidgets.VBox([*controls.values(), picture]), _INSTEAD + "".join(pictures))
+
+
+_INSTEAD = '<p class="only-live">The figure with some settings of the controls:</p>'
+
+
+_SIDE_BY_SIDE = "display:inline-block;vertical-align:top;max-width:100%;margin:0 1em 1em 0"  # where they fit
+
+
+def _captioned(picture: str, controls: Mapping[str, ipywidgets.Widget], example: Mapping[str, Any]) -> str:
+    values = {name: f"{value:g}" if isinstance(value, float) else str(value) for name, value in example.items()}
+    caption = ", ".join(f"{controls[name].description}: {value}" for name, value in values.items())
+    return f'<figure style="{_SIDE_BY_SIDE}"><figcaption>{html.escape(caption)}</figcaption>{picture}</figure>'
+
+
+def _show(box: ipywidgets.VBox, instead: str) -> None:
+    """Display a widget, and with it what is shown in its place where no widget can be: one output in two forms."""
+    view = {"version_major": 2, "version_minor": 0, "model_id": box.model_id}
+    forms = {"application/vnd.jupyter.widget-view+json": view, "text/html": instead, "text/plain": "Controls"}
+    display(forms, raw=True)
 
 
 def line(text: str) -> str:

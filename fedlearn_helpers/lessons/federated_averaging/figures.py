@@ -180,14 +180,14 @@ def compare_settings(settings: pd.DataFrame) -> None:
         same = np.logical_and.reduce([settings[name] == value for name, value in choice.items()])
         return tradeoff(settings, chosen=settings.index[same][0]).html()
 
+    values = {name: sorted(settings[name].unique().tolist()) for name in _chosen_by(settings)}
     explore(
         draw,
         {
-            name: ipywidgets.SelectionSlider(
-                options=sorted(settings[name].unique().tolist()), description=name, continuous_update=False, style=WIDE
-            )
-            for name in _chosen_by(settings)
+            name: ipywidgets.SelectionSlider(options=options, description=name, continuous_update=False, style=WIDE)
+            for name, options in values.items()
         },
+        examples=[{name: options[-1]} for name, options in values.items()],
     )
 
 
@@ -203,4 +203,5 @@ def browse_clients(counts: np.ndarray, class_names: Sequence[str], accuracies: M
     def draw(client: int) -> str:
         return one_client(counts, class_names, accuracies, client).html()
 
-    explore(draw, {"client": slider("client", 0, 0, len(counts) - 1)})
+    last = len(counts) - 1
+    explore(draw, {"client": slider("client", 0, 0, last)}, examples=[{"client": 0}, {"client": last}])

@@ -301,6 +301,7 @@ def explore_partitions(
             ),
             "classes": slider("classes a client", min(2, len(class_names)), 1, len(class_names)),
         },
+        examples=[{"alpha": alphas[0]}, {"alpha": alphas[-1]}, {"rule": "pathological"}],
     )
 
 

@@ -195,6 +195,7 @@ def explore_settings(
             "scenario": ipywidgets.ToggleButtons(options=list(lines), description="scenario"),
             "place": slider("setting, from low to high", 1, 1, most),
         },
+        examples=[{"place": 1}, {"place": (1 + most) // 2}, {"place": most}],
     )
 
 

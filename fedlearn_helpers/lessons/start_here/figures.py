@@ -309,4 +309,5 @@ def explore_one_round(
     }
     for client, x in enumerate(clients_x):
         controls[f"client_{client}"] = slider(f"client {client} counts", len(x), 0 if client else 1, 20)
-    explore(draw, controls)
+    only_one = {f"client_{client}": 0 for client in range(1, len(clients_x))}
+    explore(draw, controls, examples=[{"step": _STEPS[0]}, {"steps": 50}, only_one])

@@ -101,6 +101,7 @@ def explore_plane(
                 style=WIDE,
             ),
         },
+        examples=[{"rule": rule, "steps": 40} for rule in rules],
     )
 
 

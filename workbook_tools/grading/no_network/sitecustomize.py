@@ -43,7 +43,7 @@ def _refuse(event: str, arguments: tuple) -> None:
     assert _LOG is not None, "nothing is watched without a log"
     with open(_LOG, "a", encoding="utf-8") as log:
         log.write(target + "\n")
-    raise PermissionError(f"there is no network while notebooks are graded, and this asked for {target}")
+    raise PermissionError(f"there is no network here, and this asked for {target}")
 
 
 if _LOG:

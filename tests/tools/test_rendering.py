@@ -1,0 +1,110 @@
+"""Pages of notebooks: without a network, without a kernel, with formulas, widgets' figures and links."""
+
+import re
+
+import nbformat
+import pytest
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+
+from fedlearn_helpers.errors import InputError
+from workbook_tools.execution.rendering import render
+
+WIDGET = {"version_major": 2, "version_minor": 0, "model_id": "abc"}
+
+
+@pytest.fixture
+def page_of(tmp_path):
+    """A function: the HTML of a notebook's page, without what nbconvert puts into its head."""
+
+    def make(*cells):
+        notebook = new_notebook(cells=cells, metadata={"widgets": {"application/vnd.jupyter.widget-state+json": {}}})
+        nbformat.write(notebook, tmp_path / "a.ipynb")
+        render(tmp_path / "a.ipynb", tmp_path / "a.html")
+        return (tmp_path / "a.html").read_text()
+
+    return make
+
+
+def body_of(page: str) -> str:
+    return page.partition("<main>")[2].partition("</main>")[0]
+
+
+def shows(**data):
+    """A cell with one output, by media type with _ for /."""
+    output = new_output("display_data", {kind.replace("_", "/"): value for kind, value in data.items()})
+    return new_code_cell("show()", outputs=[output])
+
+
+def test_nothing_is_fetched(page_of):
+    page = page_of(new_markdown_cell("# Title\n\n$x$\n\n```mermaid\ngraph TD;\n```"), shows(text_html="<b>1</b>"))
+    assert re.findall(r"""(?:src|href)=["']https?:[^"']*|url\(["']?https?:[^)]*|@import|<script""", page) == []
+    assert "graph TD;" in body_of(page)
+
+
+@pytest.mark.parametrize(
+    ("cell", "count"),
+    [
+        (new_markdown_cell("A $w_t$, and\n\n$$\\sum_k w_k .$$\n\n- $x$ in a list"), 3),
+        (new_markdown_cell("| a | b |\n|---|---|\n| $x_1$ | $y_1$ and $z$ |"), 3),
+        (new_markdown_cell("<details><summary>Why $x$?</summary>\n\nBecause $y$.\n\n</details>"), 2),
+        (new_markdown_cell("<div>\n$x$ and $$y$$\n</div>"), 2),
+        (new_markdown_cell("\\begin{align}a &= b\\end{align}"), 1),
+        (shows(text_markdown="| $x$ |\n|---|\n| $y$ |"), 2),
+        (shows(text_html="<div style='white-space:pre-wrap'>✗ Not yet. $x$</div>"), 1),
+        (shows(text_html="<table><tr><td>$x$</td></tr></table>", text_plain="$x$"), 1),
+        (shows(text_latex="$\\displaystyle x$", text_plain="x"), 1),
+        (shows(text_latex="\\begin{equation}a < b\\end{equation}"), 1),
+    ],
+)
+def test_formulas_are_mathml_wherever_they_stand(page_of, cell, count):
+    body = body_of(page_of(cell))
+    assert body.count("<math ") == count
+    text = re.sub(r"<(math|pre)\b.*?</\1>|<[^>]*>", "", body, flags=re.DOTALL)
+    assert "$" not in text and "\\" not in text
+
+
+def test_code_and_what_it_prints_keep_their_dollars(page_of):
+    printed = new_output("stream", text="costs $x$")
+    body = body_of(page_of(new_markdown_cell("`$x$`"), new_code_cell('f("$x$")', outputs=[printed])))
+    assert "<math" not in body and body.count("$x$") == 3
+
+
+def test_a_fold_stays_one_until_it_is_closed(page_of):
+    body = body_of(page_of(new_markdown_cell("<details><summary>More</summary>\n\n*Inside*\n\n</details>\n\nOutside")))
+    assert re.search(r"<details>.*<em>Inside</em>.*</details>.*Outside", body, re.DOTALL)
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        new_markdown_cell("first $x$, then $\\nosuch$"),
+        new_markdown_cell("<details>\n$\\nosuch$\n</details>"),
+        shows(text_html="<p>$\\nosuch$</p>"),
+        shows(text_markdown="$\\nosuch$"),
+    ],
+)
+def test_a_formula_that_cannot_be_converted_ends_it_by_name_and_leaves_no_page(page_of, tmp_path, cell):
+    page_of(new_markdown_cell("An earlier page"))
+    with pytest.raises(InputError, match=r"^a\.ipynb: a formula must be LaTeX that MathML has, got '\\\\nosuch'"):
+        page_of(cell)
+    assert not (tmp_path / "a.html").exists()
+
+
+def test_a_widget_is_replaced_by_its_figures(page_of):
+    figures = '<figure><figcaption>steps: 50</figcaption><img alt="Fifty steps."/></figure>'
+    widget = {"application_vnd.jupyter.widget-view+json": WIDGET, "text_plain": "VBox()"}
+    body = body_of(page_of(shows(**widget, text_html=figures)))
+    assert body.count('<img alt="Fifty steps."/>') == 1 and "widget-view" not in body and "VBox" not in body
+
+
+def test_a_widget_without_figures_is_replaced_by_a_sentence(page_of):
+    body = body_of(page_of(shows(**{"application_vnd.jupyter.widget-view+json": WIDGET, "text_plain": "VBox()"})))
+    assert "Here are controls that work where the notebook runs." in body
+    assert "widget-view" not in body and "VBox" not in body
+
+
+def test_pictures_are_embedded_and_links_lead_to_pages(page_of, tmp_path):
+    (tmp_path / "dot.png").write_bytes(b"png")
+    text = '![A dot.](dot.png) [next](b.ipynb)\n\n<p>\n<img src="dot.png" alt="A dot."/>\n</p>'
+    body = body_of(page_of(new_markdown_cell(text)))
+    assert body.count("data:image/png;base64,cG5n") == 2 and 'href="b.html"' in body
