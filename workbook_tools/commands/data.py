@@ -32,8 +32,8 @@ def data(
         for name in fetch or []:
             print(load_dataset(name))
         local = {name: local_folder(name) for name in KNOWN_DATASETS}
-    print(f"Cache: {cache_folder()}")
-    kept = entries()
+        print(f"Cache: {cache_folder()}")
+        kept = entries()
     for entry in kept:
         state = (
             f"verified. {entry.origin}" if entry.intact else f"DAMAGED; it is made anew when it is needed: {entry.path}"

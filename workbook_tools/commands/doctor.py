@@ -24,11 +24,15 @@ def doctor() -> None:
     Example: fedlearn doctor
     """
     problems: list[str] = []
+    try:
+        Path.home()
+    except RuntimeError:
+        problems.append("this user has no home folder, where Jupyter keeps its files: set HOME to a folder")
     print(f"Python {platform.python_version()} on {platform.platform()}: {sys.executable}")
     for line in _packages(problems):
         print(line)
     print(_machine())
-    if not problems:  # what follows needs the packages
+    if not problems:  # what follows needs the packages and a home
         for line in (*_abilities(problems), *_folders()):
             print(line)
     print()
@@ -179,8 +183,13 @@ def _folders() -> Iterator[str]:
     else:
         yield f"FEDLEARN_DATA: {data}, which is NO FOLDER: only the data set 'fashion' works."
     from fedlearn_helpers.data.cache import cache_folder
+    from fedlearn_helpers.errors import InputError
 
-    cache = cache_folder()
+    try:
+        cache = cache_folder()
+    except (InputError, RuntimeError) as error:
+        yield f"FEDLEARN_CACHE: not set, and no folder to take instead ({error}): only 'fashion' works."
+        return
     existing = next(path for path in (cache, *cache.parents) if path.exists())
     writable = existing.is_dir() and os.access(existing, os.W_OK)
     yield f"FEDLEARN_CACHE: {cache}" + ("." if writable else ", which CANNOT BE WRITTEN: only 'fashion' works.")
