@@ -1,6 +1,7 @@
 """Mistakes a user can fix: a single sentence, no traceback in a notebook."""
 
 from collections.abc import Iterable
+from numbers import Integral
 
 
 class InputError(ValueError):
@@ -31,3 +32,14 @@ def check_one_of(argument: str, value: object, known: Iterable[object]) -> None:
     """
     if value not in (known := list(known)):
         raise InputError(f"{argument} must be {', '.join(map(repr, known))}, got {value!r}")
+
+
+def check_whole_number(argument: str, value: object, least: int) -> int:
+    """Return a whole number, which may be one of NumPy's, as Python's own.
+
+    Raises:
+        InputError: it is no whole number, or below the least.
+    """
+    if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
+        raise InputError(f"{argument} must be a whole number >= {least}, got {value!r}")
+    return int(value)
