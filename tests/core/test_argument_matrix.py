@@ -348,7 +348,7 @@ def untrained(tmp_path, monkeypatch):
     return SimpleNamespace(left=lambda: sorted(path.name for path in tmp_path.rglob("*")))
 
 
-@pytest.mark.parametrize(("function", "argument", "value"), cases())
+@pytest.mark.parametrize(("function", "argument", "value"), list(cases()))
 def test_a_wrong_value_is_an_error_that_names_the_argument(untrained, function, argument, value):
     begun = time.perf_counter()
     with pytest.raises((ValueError, TypeError)) as caught:
