@@ -155,7 +155,7 @@ def test_the_sentence_names_every_parameter_that_cannot_work(tmp_path, monkeypat
             "num_rounds: null\nlearning_rate: 1e-3",
             "learning_rate must be a number (YAML wants 1.0e-3)",
         ),
-        ("03_clients_that_come_and_go", "deadline: .nan", "deadline must be > 0"),
+        ("03_clients_that_come_and_go", "deadline: .nan", "deadline must be a finite number, got nan"),
         ("01_centralized_cnn", "dataset: /nowhere/at/all", "or the path of a folder of images, got '/nowhere/at/all'"),
     ],
 )
