@@ -17,6 +17,8 @@ from sphinx.util.docutils import docutils_namespace, patch_docutils
 from fedlearn_helpers.errors import InputError
 from fedlearn_helpers.lessons.common import contents
 from workbook_tools import cli
+from workbook_tools.commands.arguments import say_what_is_left_out
+from workbook_tools.execution.notebooks import of_the_workbook
 
 DOCS = Path(__file__).parent
 ROOT = DOCS.parent
@@ -30,7 +32,8 @@ class SiteError(Exception):
 
 def main() -> None:
     """Run the notebooks that changed since they ran, and build the site."""
-    sources = sorted(NOTEBOOKS.glob("[0-9][0-9]_*.ipynb"))
+    sources = of_the_workbook(NOTEBOOKS)
+    say_what_is_left_out(NOTEBOOKS)
     if stale := [path.name[:2] for path in sources if executed(path) is None]:
         print(f"Notebooks {', '.join(stale)} have not run since the last change.", flush=True)
         with contextlib.chdir(ROOT):  # the notebooks print the folder they write to: a relative one

@@ -15,6 +15,7 @@ import typer.main
 from fedlearn_helpers.errors import InputError
 from fedlearn_helpers.lessons.common import contents
 from workbook_tools import cli
+from workbook_tools.execution.notebooks import of_the_workbook
 
 _REFERENCE = re.compile(r"- (?P<authors>.+?) \((?P<year>\d{4})\): \*(?P<title>[^*]+)\*(?P<rest>.*)")
 _LINK = re.compile(r"\[[^\]]+\]\(https?://[^)]+\)")
@@ -65,13 +66,11 @@ def read_facts(folder: Path) -> list[Facts]:
     """Return the facts of all notebooks in a folder, in reading order.
 
     Raises:
-        InputError: a notebook does not say what the site needs, or is missing in the contents.
+        InputError: there are none, or one does not say what the site needs.
     """
     entries = {entry.name: entry for entry in contents.entries()}
     facts = []
-    for path in sorted(folder.glob("[0-9][0-9]_*.ipynb")):
-        if path.stem not in entries:
-            raise InputError(f"{path.name} must be in the workbook's contents, which has {', '.join(entries)}")
+    for path in of_the_workbook(folder):
         cells = nbformat.read(path, as_version=4).cells
         text = "\n\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
         facts.append(_facts_of(entries[path.stem], text))

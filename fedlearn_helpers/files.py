@@ -1,12 +1,16 @@
-"""Files that are there completely or not at all."""
+"""Files that are there completely or not at all, and whether any can be written."""
 
 import json
 import math
 import os
 import tempfile
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
+
+_PROBE_BYTES = 8192  # as much as results take: a full disk may still have a place for one byte
 
 
 def write_whole(path: Path, content: str | bytes) -> None:
@@ -26,6 +30,25 @@ def write_whole(path: Path, content: str | bytes) -> None:
     except BaseException:
         Path(file.name).unlink(missing_ok=True)  # an interrupt may come when it has its name already
         raise
+
+
+def try_writing(folder: Path) -> None:
+    """Write a file of a few kilobytes into a folder, and remove it again with all folders that were made for it.
+
+    Raises:
+        OSError: this is not possible.
+        ValueError: no path has such characters.
+    """
+    made = [path for path in (folder, *folder.parents) if not os.path.lexists(path)]
+    probe = folder / f".unfinished-probe-{uuid4().hex}"
+    try:
+        write_whole(probe, bytes(_PROBE_BYTES))
+    finally:
+        with suppress(OSError, ValueError):
+            probe.unlink()
+        for path in made:
+            with suppress(OSError, ValueError):  # by now others may have put something there
+                path.rmdir()
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from fedlearn_helpers.errors import InputError
+from fedlearn_helpers.errors import InputError, check_whole_number
 from fedlearn_helpers.seeds import seeded
 
 _HIDDEN_UNITS = 64
@@ -51,6 +51,7 @@ class TutorialCNN(nn.Module):
 
 def new_cnn(image_shape: tuple[int, int, int], num_classes: int, seed: int) -> TutorialCNN:
     """Return a TutorialCNN for images of shape (channels, height, width); its weights depend on the seed alone."""
+    _check_sizes(image_shape, num_classes)
     with seeded(seed):
         return TutorialCNN(*image_shape, num_classes)
 
@@ -65,6 +66,7 @@ def new_mlp(image_shape: tuple[int, int, int], num_classes: int, seed: int) -> n
         num_classes: number of classes.
         seed: decides the weights.
     """
+    _check_sizes(image_shape, num_classes)
     with seeded(seed):
         return nn.Sequential(
             nn.Flatten(),
@@ -72,6 +74,14 @@ def new_mlp(image_shape: tuple[int, int, int], num_classes: int, seed: int) -> n
             nn.ReLU(),
             nn.Linear(_HIDDEN_UNITS, num_classes),
         )
+
+
+def _check_sizes(image_shape: tuple[int, int, int], num_classes: int) -> None:
+    """Raise an InputError unless there can be such images and so many classes."""
+    whole = isinstance(image_shape, tuple | list) and all(isinstance(size, int) for size in image_shape)
+    if not whole or len(image_shape) != 3 or min(image_shape) < 1:
+        raise InputError(f"image_shape must be channels, height and width, whole numbers >= 1, got {image_shape!r}")
+    check_whole_number("num_classes", num_classes, 1)
 
 
 class _BatchNorm(nn.BatchNorm1d):

@@ -5,13 +5,14 @@ Nothing waits here: a device's time is computed from its speed. A seed decides a
 
 import math
 import operator
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any, Literal, get_args
 
 import numpy as np
 
-from fedlearn_helpers.errors import InputError
+from fedlearn_helpers.errors import InputError, check_whole_number
 from fedlearn_helpers.seeds import derive_seed
 
 Late = Literal["drop", "partial"]
@@ -57,13 +58,13 @@ class Devices:
         lengths = {len(self.seconds_per_step), len(self.seconds_per_transfer), len(self.availability)}
         if len(lengths) != 1:
             raise InputError(f"devices must have one value per client, got arrays of lengths {sorted(lengths)}")
-        if not (np.asarray(self.seconds_per_step) > 0).all():
-            raise InputError(f"seconds_per_step must be > 0, got {np.min(self.seconds_per_step)}")
-        if not (np.asarray(self.seconds_per_transfer) >= 0).all():
-            raise InputError(f"seconds_per_transfer must be >= 0, got {np.min(self.seconds_per_transfer)}")
-        outside = [value for value in np.asarray(self.availability).tolist() if not 0 <= value <= 1]
-        if outside:
-            raise InputError(f"availability must be between 0 and 1, got {outside[0]}")
+        for value in np.asarray(self.seconds_per_step).tolist():
+            _check_number("seconds_per_step", value, "> 0", lambda seconds: seconds > 0)
+        for value in np.asarray(self.seconds_per_transfer).tolist():
+            _check_number("seconds_per_transfer", value, ">= 0", lambda seconds: seconds >= 0)
+        for value in np.asarray(self.availability).tolist():
+            _check_number("availability", value, "between 0 and 1", lambda share: 0 <= share <= 1)
+        check_whole_number("seed", self.seed, 0)
 
     def __len__(self) -> int:
         return len(self.seconds_per_step)
@@ -131,8 +132,8 @@ def check_deadline(deadline: float | None, late: str) -> None:
     Raises:
         InputError: a deadline not above 0, or an unknown `late`.
     """
-    if deadline is not None and not deadline > 0:
-        raise InputError(f"deadline must be > 0 seconds, or None to wait for all, got {deadline}")
+    if deadline is not None and not (isinstance(deadline, Real) and deadline > 0):
+        raise InputError(f"deadline must be > 0 seconds, or None to wait for all, got {deadline!r}")
     if late not in get_args(Late):
         raise InputError(f"late must be 'drop' or 'partial', got {late!r}")
 
@@ -161,12 +162,13 @@ def draw_devices(
     Raises:
         InputError: an argument out of range.
     """
-    if num_clients < 1:
-        raise InputError(f"num_clients must be >= 1, got {num_clients}")
-    if not 0 <= slow_share <= 1:
-        raise InputError(f"slow_share must be between 0 and 1, got {slow_share}")
-    if not slow_factor >= 1:
-        raise InputError(f"slow_factor must be >= 1, got {slow_factor}")
+    check_whole_number("num_clients", num_clients, 1)
+    check_whole_number("seed", seed, 0)
+    _check_number("slow_share", slow_share, "between 0 and 1", lambda share: 0 <= share <= 1)
+    _check_number("slow_factor", slow_factor, ">= 1", lambda factor: factor >= 1)
+    _check_number("availability", availability, "between 0 and 1", lambda share: 0 <= share <= 1)
+    _check_number("seconds_per_step", seconds_per_step, "> 0", lambda seconds: seconds > 0)
+    _check_number("seconds_per_transfer", seconds_per_transfer, ">= 0", lambda seconds: seconds >= 0)
     rng = np.random.default_rng(derive_seed(seed, "devices"))
     slow = rng.permutation(num_clients) < round(slow_share * num_clients)
     spread = np.exp(rng.normal(0.0, math.log(1.2), num_clients))
@@ -176,6 +178,12 @@ def draw_devices(
         availability=np.full(num_clients, availability),
         seed=seed,
     )
+
+
+def _check_number(argument: str, value: object, limits: str, holds: Callable[[float], bool]) -> None:
+    """Raise an InputError unless a value is a finite number within limits, which are given in words and as a test."""
+    if not (isinstance(value, Real) and math.isfinite(value) and holds(float(value))):
+        raise InputError(f"{argument} must be {limits}, got {value!r}")
 
 
 def round_seconds(answers: Sequence[Answer], deadline: float | None) -> float:

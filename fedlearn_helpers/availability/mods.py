@@ -70,6 +70,7 @@ def timeline(
     """
     import pandas as pd  # takes a third of a second
 
+    check_deadline(deadline, late)
     asked = history.clients.query("phase == 'train'")
     rows: list[dict[str, Any]] = []
     clock = 0.0
@@ -91,4 +92,5 @@ def timeline(
                 "note": "" if answered else "nobody answered: the model stays as it was",
             }
         )
-    return pd.DataFrame(rows).set_index("round")
+    columns = ("round", "asked", "in time", "partial", "late", "away", "seconds", "clock", "note")
+    return pd.DataFrame(rows, columns=columns).set_index("round")

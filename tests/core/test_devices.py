@@ -10,7 +10,7 @@ from flwr.serverapp.strategy import FedAvg
 from fedlearn_helpers.availability.devices import Answer, Devices, draw_devices, round_seconds, steps_in_time
 from fedlearn_helpers.availability.mods import device_mod, timeline
 from fedlearn_helpers.errors import InputError
-from fedlearn_helpers.simulation import keep_result, simulate
+from fedlearn_helpers.simulation import History, keep_result, simulate
 
 FAST_AND_SLOW = Devices(
     seconds_per_step=np.array([0.1, 1.0]), seconds_per_transfer=np.array([2.0, 2.0]), availability=np.ones(2), seed=0
@@ -72,12 +72,18 @@ def test_drawn_devices():
             lambda: Devices(np.ones(2), np.ones(1), np.ones(2), 0),
             r"one value per client, got arrays of lengths \[1, 2\]",
         ),
-        (lambda: draw_devices(0, slow_share=0, slow_factor=1, seed=0), "num_clients must be >= 1, got 0"),
+        (
+            lambda: draw_devices(0, slow_share=0, slow_factor=1, seed=0),
+            "num_clients must be a whole number >= 1, got 0",
+        ),
         (lambda: draw_devices(3, slow_share=2, slow_factor=1, seed=0), "slow_share must be between 0 and 1, got 2"),
         (lambda: draw_devices(3, slow_share=0, slow_factor=0.5, seed=0), "slow_factor must be >= 1, got 0.5"),
         (lambda: draw_devices(3, slow_share=0, slow_factor=1, availability=-1, seed=0), "availability must be between"),
         (lambda: device_mod(FAST_AND_SLOW, [1]), r"steps must have one entry per device \(2\), got 1"),
         (lambda: device_mod(FAST_AND_SLOW, [1, 1], deadline=-3), "deadline must be > 0"),
+        (lambda: timeline(History(), FAST_AND_SLOW, [1, 1], deadline="1"), "deadline must be > 0 .*, got '1'$"),
+        (lambda: draw_devices(3, slow_share=0, slow_factor="2", seed=0), "slow_factor must be >= 1, got '2'$"),
+        (lambda: draw_devices(3, slow_share=0, slow_factor=1, seed=0.5), "seed must be a whole number >= 0, got 0.5"),
     ],
 )
 def test_bad_input(call, sentence):

@@ -1,8 +1,12 @@
 """Parameters of notebooks: one sentence for every mistake. Each lesson's own are tested with the lesson."""
 
+import errno
 import math
+import os
 
+import numpy as np
 import pytest
+import yaml
 
 from fedlearn_helpers.errors import DataUnavailableError, InputError
 from fedlearn_helpers.lessons.common.parameters import (
@@ -104,6 +108,70 @@ def test_output_dir_that_is_a_file_or_below_one(tmp_path):
     for path in (str(file), str(file / "below" / "deeper")):
         message = message_of(VALID | {"output_dir": path})
         assert message == f"output_dir must be a folder, or a path where one can be made, got {path!r}"
+
+
+@pytest.mark.parametrize("path", ["/proc/results", "/proc/results/deeper", "nul\0", "x" * 5000])
+def test_output_dir_where_nothing_can_be_made(path):
+    message = message_of(VALID | {"output_dir": path})
+    assert message.startswith("output_dir must be a folder that can be made and written into (")
+    assert message.endswith(f"), got {path!r}")
+
+
+@pytest.mark.parametrize(
+    ("function", "code", "reason"),
+    [
+        ("mkdir", errno.EACCES, "Permission denied"),
+        ("replace", errno.EROFS, "Read-only file system"),
+        ("replace", errno.ENOSPC, "No space left on device"),
+        ("chmod", errno.EDQUOT, "Disk quota exceeded"),
+    ],
+)
+def test_output_dir_on_a_system_that_refuses(tmp_path, monkeypatch, function, code, reason):
+    def refuse(*_, **__):
+        raise OSError(code, os.strerror(code))
+
+    path = str(tmp_path / "a" / "b")
+    monkeypatch.setattr(os, function, refuse)
+    message = message_of(VALID | {"output_dir": path})
+    assert message == f"output_dir must be a folder that can be made and written into ({reason}), got {path!r}"
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "written", "rule"),
+    [
+        ("learning_rate", "1e-3", "must be a number (YAML wants 1.0e-3)"),
+        ("learning_rate", "-1E-3", "must be a number (YAML wants -1.0e-3)"),
+        ("learning_rate", "2.5e3", "must be a number (YAML wants 2.5e+3)"),
+        ("learning_rate", "'0.1'", "must be a number (a number has no quotation marks)"),
+        ("learning_rate", "1.e3", "must be a number (YAML wants 1.e+3)"),
+        ("learning_rate", "yes", "must be a number (in YAML yes, no, on and off are no texts but True and False)"),
+        ("learning_rate", "0,1", "must be a number"),
+        ("learning_rate", "null", "must be a number"),
+        ("learning_rate", "", "must be a number"),
+        ("learning_rate", "1e-3 # rate", "must be a number (YAML wants 1.0e-3)"),
+        ("num_rounds", "'4'", "must be a whole number (a number has no quotation marks)"),
+        ("num_rounds", "1e1", "must be a whole number"),
+        ("num_rounds", "~", "must be a whole number"),
+        ("workers", "'2'", "must be 'auto' or a whole number >= 1 (a number has no quotation marks)"),
+        ("device", "off", "must be 'auto', 'cpu' or 'cuda' (in YAML yes, no, on and off are no texts but True and F"),
+        ("output_dir", "no", "must be text (in YAML yes, no, on and off are no texts but True and False)"),
+        ("output_dir", "2026", "must be text"),
+        ("output_dir", "2026-01-01", "must be text"),
+    ],
+)
+def test_what_yaml_takes_for_something_else(name, written, rule):
+    (value,) = yaml.safe_load(f"{name}: {written}").values()
+    message = message_of(VALID | {name: value})
+    assert message.startswith(f"{name} {rule}") and message.endswith(f", got {value!r}")
+    if "wants" in rule:  # what it says does work
+        assert isinstance(yaml.safe_load(rule.partition("wants ")[2].rstrip(")")), float)
+
+
+def test_a_value_is_shown_on_one_line_whatever_it_is():
+    for value in (np.zeros((3, 3)), 10**5000, {"a": [1] * 100}):
+        assert message_of(VALID | {"output_dir": value}).startswith("output_dir must be text, got ")
+    assert message_of(VALID | {"seed": 10**5000}) == "seed must be < 4294967296, got a number that is too long to print"
 
 
 def test_output_dir_that_exists_or_can_be_made(tmp_path):

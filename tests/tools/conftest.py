@@ -22,5 +22,5 @@ def workbook(tmp_path, monkeypatch):
     """Write the notebook into a folder `notebooks`, and go there."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "notebooks").mkdir()
-    nbformat.write(quick_notebook(), tmp_path / "notebooks" / "00_quick.ipynb")
+    nbformat.write(quick_notebook(), tmp_path / "notebooks" / "00_start_here.ipynb")
     return tmp_path

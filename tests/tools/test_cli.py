@@ -1,5 +1,6 @@
 """The `fedlearn` command, on two notebooks of three cells."""
 
+import errno
 import json
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from fedlearn_helpers.lessons.common import contents
 from workbook_tools import flower
 from workbook_tools.cli import app
 from workbook_tools.commands.arguments import parse_value
+from workbook_tools.commands.run import _headline
 from workbook_tools.execution import pages
 
 PARAMETERS = 'number: int = 1  # any number\noutput_dir: str = "out"  # folder'
@@ -29,7 +31,7 @@ pathlib.Path(output_dir, "results.json").write_text(json.dumps({"metrics": {"dou
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    for name in ("00_first", "01_second"):
+    for name in ("00_start_here", "01_centralized_cnn"):
         cells = [new_code_cell(PARAMETERS, metadata={"tags": ["parameters"]}), new_code_cell("assert number < 10")]
         notebook = new_notebook(cells=[*cells, new_code_cell(RESULTS)], metadata=KERNEL)
         (tmp_path / "notebooks").mkdir(exist_ok=True)
@@ -45,19 +47,19 @@ def test_runs_all_notebooks_and_writes_an_index(folder):
     result = run("-p", "number=4")
     assert result.exit_code == 0, result.output
     lines = result.output.splitlines()
-    assert lines[0].startswith("00_first") and lines[0].endswith("ok")
-    assert lines[1].startswith("01_second")
+    assert lines[0].startswith("00_start_here") and lines[0].endswith("ok")
+    assert lines[1].startswith("01_centralized_cnn")
     index = (folder / "build" / "index.html").read_text()
     assert "doubled: 8" in index and "curve" not in index
-    assert 'href="00_first.html"' in index and (folder / "build" / "00_first.html").exists()
+    assert 'href="00_start_here.html"' in index and (folder / "build" / "00_start_here.html").exists()
 
 
 def test_the_index_shows_a_few_numbers_and_folds_the_rest(folder):
     many = json.dumps({"metrics": {f"number_{place}": place for place in range(8)}})
     source = f"import pathlib\npathlib.Path(output_dir, 'results.json').write_text({many!r})"
-    notebook = nbformat.read(folder / "notebooks" / "00_first.ipynb", as_version=4)
+    notebook = nbformat.read(folder / "notebooks" / "00_start_here.ipynb", as_version=4)
     notebook.cells.append(new_code_cell(source))
-    nbformat.write(notebook, folder / "notebooks" / "00_first.ipynb")
+    nbformat.write(notebook, folder / "notebooks" / "00_start_here.ipynb")
     assert run("0").exit_code == 0
     index = (folder / "build" / "index.html").read_text()
     assert "number 5: 5<details><summary>2 more</summary>number 6: 6<br>number 7: 7</details></td>" in index
@@ -67,7 +69,9 @@ def test_the_index_shows_a_few_numbers_and_folds_the_rest(folder):
 def test_runs_the_chosen_one_only(folder):
     result = run("1")
     assert result.exit_code == 0
-    assert (folder / "build" / "01_second.ipynb").exists() and not (folder / "build" / "00_first.ipynb").exists()
+    assert (folder / "build" / "01_centralized_cnn.ipynb").exists() and not (
+        folder / "build" / "00_start_here.ipynb"
+    ).exists()
 
 
 def test_the_index_keeps_what_ran_earlier(folder):
@@ -80,34 +84,110 @@ def test_the_index_keeps_what_ran_earlier(folder):
     assert "failed" not in index and "doubled: 6" in index and "doubled: 8" in index
 
 
-def test_a_notebook_of_somebody_else_among_the_results_is_left_alone(folder):
+@pytest.mark.parametrize("name", ["00_mine", "00_start_here"])
+def test_a_notebook_of_somebody_else_among_the_results_is_left_alone(folder, name):
     (folder / "build").mkdir()
-    (folder / "build" / "00_mine.ipynb").write_bytes((folder / "notebooks" / "00_first.ipynb").read_bytes())
+    (folder / "build" / f"{name}.ipynb").write_bytes((folder / "notebooks" / "00_start_here.ipynb").read_bytes())
     assert run("1").exit_code == 0
     index = (folder / "build" / "index.html").read_text()
-    assert "01_second" in index and "00_mine" not in index
+    assert "01_centralized_cnn" in index and name not in index
+
+
+def unfinished(notebook):
+    notebook.metadata.papermill = {"duration": None, "start_time": "2026-01-01"}
+    return nbformat.writes(notebook)
+
+
+@pytest.mark.parametrize(
+    ("broken", "said"),
+    [
+        (lambda notebook: nbformat.writes(notebook)[:200], "NotJSONError"),
+        (lambda notebook: "", "NotJSONError"),
+        (lambda notebook: "[]", "must be a Jupyter notebook"),
+        (unfinished, "it has not come to its end"),
+    ],
+    ids=["half", "empty", "foreign", "unfinished"],
+)
+def test_a_broken_notebook_among_the_results_is_one_row_of_the_index(folder, broken, said):
+    (folder / "build" / "results" / "01_centralized_cnn").mkdir(parents=True)
+    notebook = nbformat.read(folder / "notebooks" / "00_start_here.ipynb", as_version=4)
+    (folder / "build" / "00_start_here.ipynb").write_text(broken(notebook))
+    result = run("1", "-p", "number=4")
+    assert result.exit_code == 0, result.output
+    index = (folder / "build" / "index.html").read_text()
+    assert "<td>00 Start here</td>" in index and said in index, "there is no page to link to"
+    assert 'href="01_centralized_cnn.html"' in index and "doubled: 8" in index
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"metrics": 3}', "{}"])
+def test_results_that_cannot_be_read_are_named_in_the_index(tmp_path, content):
+    (tmp_path / "results.json").write_text(content)
+    assert _headline(tmp_path / "results.json") == "results.json cannot be read"
+
+
+def test_copies_and_drafts_are_left_out_and_named(folder):
+    for name in ("00_start_here-Copy1", "00_start_here (1)", "01_my_homework", "Untitled"):
+        (folder / "notebooks" / f"{name}.ipynb").write_text("")
+    result = run()
+    assert result.exit_code == 0, result.output
+    left = "00_start_here (1).ipynb, 00_start_here-Copy1.ipynb, 01_my_homework.ipynb, Untitled.ipynb"
+    assert f"Left out, as the workbook's contents do not name them: {left}\n" in result.output
+    assert "2 of 2 notebooks ran" in result.output
+
+
+def test_a_disk_that_is_full_is_one_line(folder, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("workbook_tools.execution.notebooks.execute", full)
+    result = run("0")
+    assert result.exit_code == 1
+    assert "OSError: [Errno 28] No space left on device" in result.output and "Traceback" not in result.output
+
+
+def test_a_user_without_a_home_is_told_so_in_one_line(folder, monkeypatch):
+    def homeless(*_):
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr("workbook_tools.execution.notebooks.execute", homeless)
+    result = run("0")
+    assert result.exit_code == 1
+    assert "InputError: HOME must be set to a folder, got nothing" in result.output
+
+
+def test_a_default_that_is_an_expression_needs_no_value_to_run(folder):
+    notebook = nbformat.read(folder / "notebooks" / "00_start_here.ipynb", as_version=4)
+    notebook.cells[0].source = notebook.cells[0].source.replace("= 1 ", "= 2 * max(1, 2) ")
+    nbformat.write(notebook, folder / "notebooks" / "00_start_here.ipynb")
+    result = run("0")
+    assert result.exit_code == 0, result.output
+    assert "doubled: 8" in (folder / "build" / "index.html").read_text()
 
 
 def test_a_formula_that_no_page_can_show_is_a_failure_like_others(folder):
-    notebook = nbformat.read(folder / "notebooks" / "00_first.ipynb", as_version=4)
+    notebook = nbformat.read(folder / "notebooks" / "00_start_here.ipynb", as_version=4)
     notebook.cells.append(new_markdown_cell(r"$w_t$ and $\nosuch$"))
     (folder / "build").mkdir()
-    (folder / "build" / "00_first.html").write_text("of an earlier run")
-    nbformat.write(notebook, folder / "notebooks" / "00_first.ipynb")
+    (folder / "build" / "00_start_here.html").write_text("of an earlier run")
+    nbformat.write(notebook, folder / "notebooks" / "00_start_here.ipynb")
     result = run("-p", "number=4")
     assert result.exit_code == 1
-    assert r"00_first.ipynb: a formula must be LaTeX that MathML has, got '\\nosuch'" in result.output
+    assert r"00_start_here.ipynb: a formula must be LaTeX that MathML has, got '\\nosuch'" in result.output
     assert "1 of 2 notebooks ran" in result.output
-    assert not (folder / "build" / "00_first.html").exists()
+    assert not (folder / "build" / "00_start_here.html").exists()
     index = (folder / "build" / "index.html").read_text()
-    assert 'href="01_second.html"' in index and "00 00_first" in index and 'href="00_first.html"' not in index
-    assert (folder / "build" / "results" / "00_first" / "results.json").exists()
+    assert (
+        'href="01_centralized_cnn.html"' in index
+        and "00 Start here" in index
+        and 'href="00_start_here.html"' not in index
+    )
+    assert (folder / "build" / "results" / "00_start_here" / "results.json").exists()
 
 
 def test_a_kernel_that_dies_is_a_failure_like_others(folder):
-    notebook = nbformat.read(folder / "notebooks" / "00_first.ipynb", as_version=4)
+    notebook = nbformat.read(folder / "notebooks" / "00_start_here.ipynb", as_version=4)
     notebook.cells.append(new_code_cell("import os; os._exit(9)"))
-    nbformat.write(notebook, folder / "notebooks" / "00_first.ipynb")
+    nbformat.write(notebook, folder / "notebooks" / "00_start_here.ipynb")
     result = run()
     assert result.exit_code == 1
     assert "the kernel died; perhaps there was too little memory" in result.output and "1 of 2" in result.output
@@ -143,16 +223,16 @@ def test_values_are_read_as_papermill_reads_them(text, value):
 
 @pytest.mark.parametrize("command", ["run", "colab"])
 def test_no_notebook_is_written_over(folder, command):
-    before = (folder / "notebooks" / "00_first.ipynb").read_bytes()
+    before = (folder / "notebooks" / "00_start_here.ipynb").read_bytes()
     result = CliRunner().invoke(app, [command, "--output", str(folder / "notebooks")])
     assert result.exit_code == 1
     assert "output must be another folder than that of the notebooks, got" in result.output
-    assert (folder / "notebooks" / "00_first.ipynb").read_bytes() == before
+    assert (folder / "notebooks" / "00_start_here.ipynb").read_bytes() == before
 
 
 def test_a_failing_notebook_is_reported_and_the_rest_goes_on(folder):
-    (folder / "build" / "results" / "00_first").mkdir(parents=True)
-    old = folder / "build" / "results" / "00_first" / "results.json"
+    (folder / "build" / "results" / "00_start_here").mkdir(parents=True)
+    old = folder / "build" / "results" / "00_start_here" / "results.json"
     old.write_text(json.dumps({"metrics": {"stale": 1}}))
     result = run("-p", "number=11")
     assert result.exit_code == 1
@@ -165,7 +245,7 @@ def test_on_request_the_first_failure_ends_the_run(folder):
     result = run("-p", "number=11", "--stop")
     assert result.exit_code == 1
     assert result.output.count("FAILED") == 1 and "0 of 2 notebooks ran" in result.output
-    assert "01_second" not in (folder / "build" / "index.html").read_text()
+    assert "01_centralized_cnn" not in (folder / "build" / "index.html").read_text()
 
 
 @pytest.mark.parametrize(
@@ -175,12 +255,28 @@ def test_on_request_the_first_failure_ends_the_run(folder):
         (("-p", "nubmer=1"), "parameter must be one of number, output_dir, got 'nubmer'"),
         (("-p", "number"), "a parameter must look like name=value, got 'number'"),
         (("-p", "output_dir=x"), "parameter must not be 'output_dir' in fedlearn run, use --output"),
-        (("--output", "notebooks/00_first.ipynb"), "FileExistsError: "),
+        (
+            ("--output", "notebooks/00_start_here.ipynb"),
+            "output must be a folder that can be made and written into (File",
+        ),
+        (("--output", "/proc/results"), "output must be a folder that can be made and written into (No such file"),
         (("07",), "notebooks must be among 00, 01, got 07"),
         (("--folder", "nowhere"), "folder must hold the notebooks, got 'nowhere' with none"),
+        (("--folder", "drafts"), "got 'drafts' with none of the workbook's, but 00_mine.ipynb, Untitled.ipynb"),
+        (("--folder", "broken"), "00_start_here.ipynb must be a Jupyter notebook, got NotJSONError: "),
+        (("--folder", "empty"), "00_start_here.ipynb must be a Jupyter notebook, got NotJSONError: "),
     ],
 )
 def test_mistakes_end_with_one_sentence_before_anything_runs(folder, arguments, sentence):
+    whole = (folder / "notebooks" / "00_start_here.ipynb").read_text()
+    for path, text in {
+        "drafts/00_mine.ipynb": whole,
+        "drafts/Untitled.ipynb": "",
+        "broken/00_start_here.ipynb": whole[:300],
+        "empty/00_start_here.ipynb": "",
+    }.items():
+        (folder / path).parent.mkdir(exist_ok=True)
+        (folder / path).write_text(text)
     result = run(*arguments)
     assert result.exit_code == 1
     assert sentence in result.output and len(result.output.splitlines()) == 1
@@ -189,7 +285,7 @@ def test_mistakes_end_with_one_sentence_before_anything_runs(folder, arguments, 
 
 def test_measured_times_are_stored_on_request(folder, monkeypatch, tmp_path):
     file = tmp_path / "contents.json"
-    entry = {"name": "00_first", "title": "First", "teaches": "nothing", "seconds": 999.0}
+    entry = {"name": "00_start_here", "title": "First", "teaches": "nothing", "seconds": 999.0}
     file.write_text(json.dumps([entry]))
     monkeypatch.setattr(contents, "_FILE", file)
     assert run("00").exit_code == 0

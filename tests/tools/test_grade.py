@@ -4,6 +4,7 @@ import importlib
 import json
 import re
 import time
+import zipfile
 from pathlib import Path
 
 import nbformat
@@ -175,8 +176,8 @@ def test_graded_once_it_is_not_executed_again(workbook, monkeypatch):
     assert (folder / "grades" / "grades.csv").read_text() == whole
     hand_in(folder, "b", {})
     assert grade() == 1
-    (workbook / "notebooks" / "00_quick.ipynb").write_text(
-        (workbook / "notebooks" / "00_quick.ipynb").read_text().replace("any text", "a text")
+    (workbook / "notebooks" / "00_start_here.ipynb").write_text(
+        (workbook / "notebooks" / "00_start_here.ipynb").read_text().replace("any text", "a text")
     )
     assert grade() == 3
     assert grade() == 0
@@ -230,6 +231,26 @@ def solved_in_colab(notebook, module):
             stub.source = getattr(exercises, name).solution_source
         cell.metadata["id"] = cell.pop("id")
     return notebook | {"nbformat_minor": 0}
+
+
+def test_a_zip_file_with_a_changed_notebook_beside_a_pdf_is_graded(workbook):
+    folder = workbook / "submissions"
+    hand_in(folder, "right", RIGHT, added=OWN_CELL, drop=("imports",))
+    text = (folder / "right.ipynb").read_text(encoding="utf-8")
+    (folder / "right.ipynb").unlink()
+    with zipfile.ZipFile(folder / "ada.zip", "w") as archive:
+        archive.writestr("../outside.ipynb", text)
+        archive.writestr("work/right.IPYNB.txt", text.encode("utf-16"))
+    (folder / "ben.pdf").write_text("%PDF")
+    result = CliRunner().invoke(app, ["grade", str(folder), "--time-limit", str(LIMIT), "--output", "out"])
+    assert result.exit_code == 0, result.output
+    assert "ada.zip/work/right.IPYNB.txt: 00.1 correct, 00.2 correct, 00.3 correct" in result.output
+    assert "1 submissions, " in result.output and "2 not collected:" in result.output
+    assert (workbook / "out" / "executed" / "ada.zip" / "work" / "right.IPYNB.txt.ipynb").exists()
+    overview = pd.read_csv("out/overview.csv", dtype=str, keep_default_na=False).set_index("submission")
+    assert overview.loc["ada.zip/work/right.IPYNB.txt", "correct"] == "3"
+    assert overview.loc["ben.pdf"].tolist() == ["not collected", "", "", "", "0"]
+    assert list(workbook.parent.rglob("outside.ipynb")) == []
 
 
 def test_without_namespaces_the_guard_is_in_force_and_nothing_is_left_behind(workbook, monkeypatch):

@@ -11,10 +11,10 @@ import pytest
 from fedlearn_helpers import algorithms, training
 from fedlearn_helpers.errors import InputError
 from workbook_tools.editions.colab import build_edition
-from workbook_tools.editions.graded.cells import binds, checked_exercise, exercises_module, find_exercises
+from workbook_tools.editions.graded.cells import binds, checked_exercise, find_exercises
 from workbook_tools.editions.graded.edition import _without_solutions, write_edition
 from workbook_tools.grading import version_0_1
-from workbook_tools.grading.grade import find_submissions, originals
+from workbook_tools.grading.grade import originals
 from workbook_tools.grading.judgement import Execution, judge
 from workbook_tools.grading.submission import Merged, merge
 from workbook_tools.grading.verdict import _check
@@ -48,22 +48,6 @@ def test_the_exercises_of_a_notebook_are_found():
 @pytest.mark.parametrize("source", ["exercises.x.hint()", "other.x.check(1)", "def (", "x = 1", "%pip install y"])
 def test_other_cells_are_no_checks(source):
     assert checked_exercise(source) is None
-
-
-@pytest.mark.parametrize(
-    ("source", "lesson"),
-    [
-        ("from fedlearn_helpers.lessons.non_iid_data import exercises", "non_iid_data"),
-        ("import math\nfrom fedlearn_helpers.lessons.strategies import (\n    check,\n    exercises,\n)", "strategies"),
-        ("from fedlearn_helpers.exercises import start_here as exercises", "start_here"),  # of version 0.1
-        ("from fedlearn_helpers.lessons.non_iid_data import figures", None),
-        ("from fedlearn_helpers.lessons.non_iid_data import figures as exercises", None),
-        ("from elsewhere.lessons.non_iid_data import exercises", None),
-        ("%pip install x", None),
-    ],
-)
-def test_a_notebook_is_told_by_where_its_exercises_come_from(source, lesson):
-    assert exercises_module([new_cell("x = 1"), new_cell(source)]) == lesson
 
 
 def test_a_notebook_handed_out_by_version_0_1_is_graded(tmp_path):
@@ -353,13 +337,3 @@ def verdict(status):
 def test_what_happened_decides_the_status(events, more, status, message):
     found = judged(*events, **more)
     assert found[0] == status and found[1].startswith(message)
-
-
-def test_grading_may_write_into_or_above_the_folder_of_submissions(tmp_path):
-    folder = tmp_path / "submissions"
-    for name in ("submissions/one.ipynb", "submissions/executed/one.ipynb", "submissions/__MACOSX/._one.ipynb"):
-        (tmp_path / name).parent.mkdir(exist_ok=True, parents=True)
-        (tmp_path / name).write_text("")
-    one, executed = folder / "one.ipynb", folder / "executed" / "one.ipynb"
-    assert find_submissions(folder, folder) == [one]
-    assert find_submissions(folder, tmp_path) == find_submissions(folder, folder / "x") == [executed, one]

@@ -73,7 +73,7 @@ def test_a_failed_run_is_reported_and_the_others_go_on(workbook):
     printed, complaints = asked.communicate(timeout=300)
     assert "metrics must be among test_accuracy, got tset_accuracy" in complaints and asked.returncode == 1
     assert ", ok" not in printed, "the run was kept"
-    assert "1 runs of 00_quick.ipynb, 0 of which failed" in (workbook / "out" / "sweep.html").read_text()
+    assert "1 runs of 00_start_here.ipynb, 0 of which failed" in (workbook / "out" / "sweep.html").read_text()
     (workbook / "out" / "sweep.html").unlink()
     run = sweep("-p", "rate=7,2", "--seeds", "0", "--output", "out")
     printed, complaints = run.communicate(timeout=300)

@@ -8,7 +8,8 @@ from typing import Any
 
 import yaml
 
-from fedlearn_helpers.errors import InputError
+from fedlearn_helpers.errors import InputError, one_line
+from fedlearn_helpers.files import try_writing
 
 _CONSTANTS = {"true": True, "false": False, "none": None, "null": None}
 
@@ -19,7 +20,34 @@ def errors_in_one_line() -> Iterator[None]:
     try:
         yield
     except (InputError, OSError) as error:
-        sys.exit(f"{type(error).__name__}: {error}")
+        sys.exit(one_line(error))
+    except RuntimeError as error:
+        if "home directory" not in str(error):  # what Path.home() says, in whatever asked for it
+            raise
+        sys.exit("InputError: HOME must be set to a folder, got nothing, and this user has no home of its own")
+
+
+def check_output(output: Path) -> None:
+    """Try to write into the folder for what a command makes; it is left as it was.
+
+    Raises:
+        InputError: nothing can be written there.
+    """
+    try:
+        try_writing(output)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(
+            f"output must be a folder that can be made and written into ({reason}), got {str(output)!r}"
+        ) from None
+
+
+def say_what_is_left_out(folder: Path) -> None:
+    """Print one line about the notebooks in a folder that are not the workbook's, if there are any."""
+    from workbook_tools.execution.notebooks import left_out
+
+    if names := left_out(folder):
+        print(f"Left out, as the workbook's contents do not name them: {', '.join(names)}", file=sys.stderr)
 
 
 def refuse_same(output: Path, folder: Path) -> None:

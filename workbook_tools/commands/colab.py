@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from workbook_tools.commands.arguments import errors_in_one_line, refuse_same
+from workbook_tools.commands.arguments import check_output, errors_in_one_line, refuse_same, say_what_is_left_out
 
 
 def colab(
@@ -19,12 +19,14 @@ def colab(
 
     Example: fedlearn colab 00 02
     """
-    from workbook_tools.editions.colab import write_edition
-    from workbook_tools.execution.notebooks import choose
-
     with errors_in_one_line():
+        from workbook_tools.editions.colab import write_edition
+        from workbook_tools.execution.notebooks import choose
+
         paths = choose(folder, notebooks or [])
+        check_output(output)
         refuse_same(output, folder)
-    for path in paths:
-        edition = write_edition(path, output)
-        print(f"{edition}: {edition.stat().st_size / 1000:,.0f} kB")
+        say_what_is_left_out(folder)
+        for path in paths:
+            edition = write_edition(path, output)
+            print(f"{edition}: {edition.stat().st_size / 1000:,.0f} kB")

@@ -8,7 +8,13 @@ import typer
 from typer.core import TyperCommand
 
 from fedlearn_helpers.errors import InputError, check_one_of
-from workbook_tools.commands.arguments import errors_in_one_line, runs_in_parallel, split_pair, whole_numbers
+from workbook_tools.commands.arguments import (
+    check_output,
+    errors_in_one_line,
+    runs_in_parallel,
+    split_pair,
+    whole_numbers,
+)
 
 _FIGURE, _TABLE, _RUNS = "comparison.png", "comparison.csv", "runs"
 
@@ -82,6 +88,7 @@ def compare(
             validation_fraction=validation_fraction,
             with_references=references,
         )
+        check_output(output)
         count: Workers = "auto" if workers == "auto" else runs_in_parallel(workers)
         tables = run_comparison(comparison, load_dataset(dataset), folder=output / _RUNS, workers=count)
         _write(tables.runs, output)

@@ -24,11 +24,15 @@ def doctor() -> None:
     Example: fedlearn doctor
     """
     problems: list[str] = []
+    try:
+        Path.home()
+    except RuntimeError:
+        problems.append("this user has no home folder, where Jupyter keeps its files: set HOME to a folder")
     print(f"Python {platform.python_version()} on {platform.platform()}: {sys.executable}")
     for line in _packages(problems):
         print(line)
     print(_machine())
-    if not problems:  # what follows needs the packages
+    if not problems:  # what follows needs the packages and a home
         for line in (*_abilities(problems), *_folders()):
             print(line)
     print()

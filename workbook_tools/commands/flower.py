@@ -8,7 +8,7 @@ import typer
 
 from fedlearn_helpers.errors import InputError
 from fedlearn_helpers.files import without_nan, write_json
-from workbook_tools.commands.arguments import parse_parameters
+from workbook_tools.commands.arguments import check_output, parse_parameters
 
 
 def flower(
@@ -34,6 +34,7 @@ def flower(
 
     print(f"Running {folder} with {clients} clients; Flower and Ray take half a minute to start …", flush=True)
     try:
+        check_output(output.parent)
         results = run_app(
             folder,
             run_config=parse_parameters(parameter or []),

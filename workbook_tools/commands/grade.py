@@ -7,18 +7,26 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from workbook_tools.commands.arguments import errors_in_one_line, runs_in_parallel
+from workbook_tools.commands.arguments import (
+    check_output,
+    errors_in_one_line,
+    runs_in_parallel,
+    say_what_is_left_out,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from workbook_tools.grading.handed_in import NotCollected
     from workbook_tools.grading.judgement import Grade
 
 _TABLE, _OVERVIEW, _REPORT = "grades.csv", "overview.csv", "grades.html"
 
 
 def grade(
-    submissions: Annotated[Path, typer.Argument(help="A folder with submitted notebooks, in sub-folders if you like.")],
+    submissions: Annotated[
+        Path, typer.Argument(help="A folder with submitted notebooks, in sub-folders or zip files if you like.")
+    ],
     time_limit: Annotated[float, typer.Option(help="Seconds after which a submission is ended.")] = 900,
     workers: Annotated[str, typer.Option(help='Submissions in parallel: "auto" (one per core) or a number.')] = "auto",
     folder: Annotated[Path, typer.Option(help="Where the workbook's notebooks are.")] = Path("notebooks"),
@@ -34,6 +42,8 @@ def grade(
     It is not kept from reading your files: grade strangers' work under an
     account of its own.
 
+    What lies in the folder and cannot be graded is named with the reason.
+
     Stop it and start it again, or add submissions, and only what is new is
     executed, and what had crashed or run out of time.
 
@@ -42,23 +52,26 @@ def grade(
     with errors_in_one_line():
         from fedlearn_helpers.errors import InputError
         from workbook_tools.grading import grade as grading
+        from workbook_tools.grading.collect import collect
 
         if not time_limit > 0:
             raise InputError(f"time_limit must be > 0 seconds, got {time_limit:g}")
-        paths = grading.find_submissions(submissions, output)
-        notebooks = grading.originals(folder)
-        count = runs_in_parallel(workers)
-        output.mkdir(parents=True, exist_ok=True)
-        grades = grading.grade_all(
-            paths,
-            submissions,
-            notebooks,
-            output=output,
-            seconds=time_limit,
-            in_parallel=count,
-            on_graded=_tell,
-        )
-        _write(grades, output)
+        check_output(output)
+        own = (grading.EXECUTED, grading.KEPT, _TABLE, _OVERVIEW, _REPORT)
+        with collect(submissions, leave={(output / name).resolve() for name in own}) as found:
+            notebooks = grading.originals(folder)
+            count = runs_in_parallel(workers)
+            say_what_is_left_out(folder)
+            output.mkdir(parents=True, exist_ok=True)
+            grades = grading.grade_all(
+                found.notebooks,
+                notebooks,
+                output=output,
+                seconds=time_limit,
+                in_parallel=count,
+                on_graded=_tell,
+            )
+        _write(grades, found.others, output)
 
 
 def _tell(grades: Sequence["Grade"]) -> None:
@@ -67,15 +80,17 @@ def _tell(grades: Sequence["Grade"]) -> None:
         print(f"  {grades[0].remarks}")
 
 
-def _write(grades: Sequence["Grade"], output: Path) -> None:
+def _write(grades: Sequence["Grade"], others: Sequence["NotCollected"], output: Path) -> None:
     from dataclasses import asdict
 
     import pandas as pd
 
     from fedlearn_helpers.files import write_whole
     from workbook_tools.execution import pages
+    from workbook_tools.grading.judgement import Grade
 
-    table = pd.DataFrame([asdict(one) for one in grades])
+    not_collected = [Grade(one.name, "", "", "not collected", one.reason) for one in others]
+    table = pd.DataFrame([asdict(one) for one in (*grades, *not_collected)])
     write_whole(output / _TABLE, table.to_csv(index=False))
     write_whole(output / _OVERVIEW, _overview(table).to_csv(index=False))
     body = "".join(_section(number, of_notebook) for number, of_notebook in table.groupby(table["exercise"].str[:2]))
@@ -83,8 +98,12 @@ def _write(grades: Sequence["Grade"], output: Path) -> None:
     body += f"<p>Kept from the network by {isolation}.</p>" if isolation else ""
     write_whole(output / _REPORT, pages.page("Grades", body))
     kept = f"kept from the network by {isolation}" if isolation else "none of which could be executed"
-    print(f"{table['submission'].nunique()} submissions, {kept}.")
+    print(f"{table['submission'].nunique() - len(others)} submissions, {kept}.")
     print(f"Written to {output / _TABLE}, {output / _OVERVIEW} and {output / _REPORT}.")
+    if others:
+        print(f"{len(others)} not collected:")
+        for one in others:
+            print(f"  {one.name}: {one.reason}")
 
 
 def _overview(table: "pd.DataFrame") -> "pd.DataFrame":

@@ -4,14 +4,21 @@ import html
 import json
 import sys
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from fedlearn_helpers.errors import InputError
 from fedlearn_helpers.lessons.common import contents
-from workbook_tools.commands.arguments import errors_in_one_line, parse_parameters, refuse_same
+from workbook_tools.commands.arguments import (
+    check_output,
+    errors_in_one_line,
+    parse_parameters,
+    refuse_same,
+    say_what_is_left_out,
+)
 
 
 def run(
@@ -32,17 +39,40 @@ def run(
 
     Example: fedlearn run 01 02 -p dataset=cifar10 -p seed=1
     """
-    from workbook_tools.execution.notebooks import GLOSSARY, choose, default_parameters, execute, refuse_unknown
-    from workbook_tools.execution.rendering import render
-
     with errors_in_one_line():
+        from workbook_tools.execution.notebooks import GLOSSARY, choose, refuse_unknown
+        from workbook_tools.execution.reading import read_notebook
+        from workbook_tools.execution.rendering import render
+
         paths = choose(folder, notebooks or [])
         parameters = parse_parameters(parameter or [])
         refuse_unknown(paths, list(parameters))
-        refuse_same(output, folder)
+        if (glossary := folder / GLOSSARY).exists():
+            read_notebook(glossary)
         if "output_dir" in parameters:
             raise InputError("parameter must not be 'output_dir' in fedlearn run, use --output")
-        output.mkdir(parents=True, exist_ok=True)
+        check_output(output)
+        refuse_same(output, folder)
+        say_what_is_left_out(folder)
+        seconds, failed = _execute(paths, parameters, output, keep_going)
+        if glossary.exists():
+            render(glossary, (output / GLOSSARY).with_suffix(".html"))
+        index = _write_index(output)
+    print(f"{len(seconds) - failed} of {len(paths)} notebooks ran; see {index}")
+    if failed:
+        sys.exit(1)
+    if save_times:
+        contents.save_seconds(seconds)
+
+
+def _execute(
+    paths: Sequence[Path], parameters: Mapping[str, Any], output: Path, keep_going: bool
+) -> tuple[dict[str, float], int]:
+    """Execute and render notebooks; return the seconds that each took, by name, and how many failed."""
+    from workbook_tools.execution.notebooks import execute, parameter_names
+    from workbook_tools.execution.rendering import render
+
+    output.mkdir(parents=True, exist_ok=True)
     seconds: dict[str, float] = {}
     failed = 0
     for path in paths:
@@ -50,7 +80,7 @@ def run(
         start = time.perf_counter()
         results, executed = output / "results" / path.stem, output / path.name
         (results / "results.json").unlink(missing_ok=True)  # never show an earlier run's numbers
-        own = {name: value for name, value in parameters.items() if name in default_parameters(path)}
+        own = {name: value for name, value in parameters.items() if name in parameter_names(path)}
         problem = execute(path, executed, {"output_dir": str(results)} | own)
         try:
             render(executed, executed.with_suffix(".html"))
@@ -63,38 +93,30 @@ def run(
             print(f"  {problem}", file=sys.stderr)
             if not keep_going:
                 break
-    if (glossary := folder / GLOSSARY).exists():
-        with errors_in_one_line():
-            render(glossary, (output / GLOSSARY).with_suffix(".html"))
-    index = _write_index(output)
-    print(f"{len(seconds) - failed} of {len(paths)} notebooks ran; see {index}")
-    if failed:
-        sys.exit(1)
-    if save_times:
-        contents.save_seconds(seconds)
+    return seconds, failed
 
 
 def _write_index(output: Path) -> Path:
     """Write a page about all executed notebooks in `output`, those of earlier runs too."""
     from fedlearn_helpers.files import write_whole
     from workbook_tools.execution import pages
-    from workbook_tools.execution.notebooks import how_it_ran, numbered
+    from workbook_tools.execution.notebooks import how_it_ran, of_the_workbook
 
     titles = {entry.name: entry.title for entry in contents.entries()}
     rows = []
-    for path in numbered(output):
+    for path in of_the_workbook(output):
         name, ran = path.stem, how_it_ran(path)
         if ran is None:  # somebody else's
             continue
         seconds, problem = ran
-        link = f"{name[:2]} {html.escape(titles.get(name, name))}"
+        link = f"{name[:2]} {html.escape(titles[name])}"
         if (output / f"{name}.html").exists():
             link = f'<a href="{name}.html">{link}</a>'
         if problem is None:
             summary = pages.folded(_headline(output / "results" / name / "results.json").split("<br>"))
         else:
             summary = f"failed: {html.escape(problem)}"
-        rows.append((link, f"{seconds:.0f} s", summary))
+        rows.append((link, "" if seconds is None else f"{seconds:.0f} s", summary))
     body = "<p>Notebooks as they ran on this machine, and what they measured.</p>\n"
     body += pages.table(("Notebook", "Time", "Measured"), rows)
     index = output / "index.html"
@@ -104,8 +126,13 @@ def _write_index(output: Path) -> Path:
 
 def _headline(results: Path) -> str:
     """Return the single numbers among a notebook's metrics, as HTML."""
-    metrics = json.loads(results.read_text())["metrics"] if results.exists() else {}
-    numbers = {name: value for name, value in metrics.items() if isinstance(value, int | float)}
+    if not results.exists():
+        return ""
+    try:
+        metrics = json.loads(results.read_text(encoding="utf-8"))["metrics"]
+        numbers = {name: value for name, value in metrics.items() if isinstance(value, int | float)}
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):  # somebody else's, or a part of ours
+        return f"{results.name} cannot be read"
     return "<br>".join(
         f"{html.escape(name.replace('_', ' '))}: {value:,.4g}"
         if isinstance(value, float)

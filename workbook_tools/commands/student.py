@@ -1,11 +1,12 @@
 """`fedlearn student`: an edition of the workbook for graded work."""
 
+import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from workbook_tools.commands.arguments import errors_in_one_line
+from workbook_tools.commands.arguments import check_output, errors_in_one_line, say_what_is_left_out
 
 
 def student(
@@ -23,5 +24,8 @@ def student(
     with errors_in_one_line():
         from workbook_tools.editions.graded.edition import write_edition
 
+        if not os.path.lexists(output):  # one that exists is refused for that
+            check_output(output)
         count = write_edition(folder, output)
+        say_what_is_left_out(folder)
     print(f"Written to {output}: {count} exercises, without solutions.")

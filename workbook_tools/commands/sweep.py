@@ -10,9 +10,11 @@ import typer
 
 from fedlearn_helpers.errors import InputError
 from workbook_tools.commands.arguments import (
+    check_output,
     errors_in_one_line,
     parse_value,
     runs_in_parallel,
+    say_what_is_left_out,
     split_pair,
     whole_numbers,
 )
@@ -63,6 +65,8 @@ def sweep(
         plan = sweeps.Sweep(path, _values(parameter or []), whole_numbers("seeds", seeds))
         plan.check()
         count = runs_in_parallel(workers)
+        check_output(output)
+        say_what_is_left_out(folder)
         output.mkdir(parents=True, exist_ok=True)
         finished = sweeps.perform(plan, output / _RUNS, count, _tell)
         table = sweeps.tabulate(plan, finished)

@@ -4,16 +4,18 @@ As a program, `python -m workbook_tools.execution.notebooks NOTEBOOK EXECUTED PA
 prints what went wrong, if anything did, and exits with 1 then.
 """
 
-import ast
 import importlib
 import json
 import re
 import sys
+import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from fedlearn_helpers.errors import InputError
+from fedlearn_helpers.errors import InputError, one_line
+from fedlearn_helpers.lessons.common import contents
+from workbook_tools.execution.defaults import value_of
 
 GLOSSARY = "glossary.ipynb"  # text only, nothing to execute
 _DIED = "the kernel died; perhaps there was too little memory"
@@ -21,16 +23,23 @@ LESSONS = "fedlearn_helpers.lessons"
 _CHECKED = re.compile(rf"from {re.escape(LESSONS)}\.(\w+) import [^#]*?\bcheck_parameters\b")
 
 
-def numbered(folder: Path) -> list[Path]:
-    """Return the notebooks with a number, in reading order.
+def of_the_workbook(folder: Path) -> list[Path]:
+    """Return the workbook's notebooks in a folder, in reading order: those that its contents name.
 
     Raises:
         InputError: there is none.
     """
-    paths = sorted(folder.glob("[0-9][0-9]_*.ipynb"))
+    paths = [path for entry in contents.entries() if (path := folder / f"{entry.name}.ipynb").is_file()]
     if not paths:
-        raise InputError(f"folder must hold the notebooks, got {str(folder)!r} with none")
+        others = f" of the workbook's, but {', '.join(left)}" if (left := left_out(folder)) else ""
+        raise InputError(f"folder must hold the notebooks, got {str(folder)!r} with none{others}")
     return paths
+
+
+def left_out(folder: Path) -> list[str]:
+    """Return the names of the notebooks in a folder that are not the workbook's: copies, drafts and the like."""
+    known = {GLOSSARY, *(f"{entry.name}.ipynb" for entry in contents.entries())}
+    return sorted(path.name for path in folder.glob("*.ipynb") if path.name not in known)
 
 
 def choose(folder: Path, numbers: Sequence[str]) -> list[Path]:
@@ -39,19 +48,45 @@ def choose(folder: Path, numbers: Sequence[str]) -> list[Path]:
     Raises:
         InputError: a number that no notebook has.
     """
-    paths = numbered(folder)
+    paths = of_the_workbook(folder)
     if unknown := [number for number in numbers if number.zfill(2) not in {path.name[:2] for path in paths}]:
         known = ", ".join(path.name[:2] for path in paths)
         raise InputError(f"notebooks must be among {known}, got {', '.join(unknown)}")
     return [path for number in numbers for path in paths if path.name[:2] == number.zfill(2)] or paths
 
 
+def parameter_names(path: Path) -> list[str]:
+    """Return the names of a notebook's parameters.
+
+    Raises:
+        InputError: it is no notebook.
+    """
+    return list(_declared(path))
+
+
 def default_parameters(path: Path) -> dict[str, Any]:
-    """Return the parameters of a notebook, with the values that they have in it."""
+    """Return the parameters of a notebook, with the values that they have in it.
+
+    Raises:
+        InputError: it is no notebook, or a value is neither a literal nor arithmetic.
+    """
+    return {name: value_of(name, text) for name, text in _declared(path).items()}
+
+
+def _declared(path: Path) -> dict[str, str]:
+    """Return the code of the value of each parameter."""
     import papermill
 
-    declared = papermill.inspect_notebook(str(path))
-    return {name: ast.literal_eval(facts["default"]) for name, facts in declared.items()}
+    from workbook_tools.execution.reading import read_notebook
+
+    read_notebook(path)
+    try:
+        declared = papermill.inspect_notebook(str(path))
+    except Exception as error:  # it reads less than we do
+        raise InputError(
+            f"{path.name} must be a notebook that papermill can run, got {one_line(error)[:200]}"
+        ) from None
+    return {name: facts["default"] for name, facts in declared.items()}
 
 
 def refuse_unknown(paths: Sequence[Path], names: Sequence[str]) -> None:
@@ -60,7 +95,7 @@ def refuse_unknown(paths: Sequence[Path], names: Sequence[str]) -> None:
     Raises:
         InputError: a name that is in none of the notebooks.
     """
-    known = {name for path in paths for name in default_parameters(path)}
+    known = {name for path in paths for name in parameter_names(path)}
     for name in names:
         if name not in known:
             raise InputError(f"parameter must be one of {', '.join(sorted(known))}, got {name!r}")
@@ -69,18 +104,20 @@ def refuse_unknown(paths: Sequence[Path], names: Sequence[str]) -> None:
 def check_values(path: Path, values: Mapping[str, Any]) -> None:
     """Check parameters as the notebook itself does first of all, without running it.
 
+    Where results go is left to those who say it: the notebook's own folder is not looked at.
+
     Raises:
         InputError: a value that cannot work.
     """
     if found := _CHECKED.search("\n".join(_code(path))):
         rules = importlib.import_module(f"{LESSONS}.{found[1]}.parameters")
-        rules.check_parameters(default_parameters(path) | dict(values))
+        rules.check_parameters(default_parameters(path) | {"output_dir": tempfile.gettempdir()} | dict(values))
 
 
 def _code(path: Path) -> list[str]:
-    import nbformat
+    from workbook_tools.execution.reading import read_notebook
 
-    return [cell.source for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"]
+    return [cell.source for cell in read_notebook(path).cells if cell.cell_type == "code"]
 
 
 def execute(path: Path, executed: Path, values: Mapping[str, Any]) -> str | None:
@@ -121,19 +158,28 @@ def execute(path: Path, executed: Path, values: Mapping[str, Any]) -> str | None
     return problem
 
 
-def how_it_ran(executed: Path) -> tuple[float, str | None] | None:
+def how_it_ran(executed: Path) -> tuple[float | None, str | None] | None:
     """Return how many seconds an executed notebook took, and one line that says what went wrong, or None.
 
-    None is returned for a notebook that `execute` has not written.
+    The seconds are None for one that has not come to its end, or cannot be read. None alone is returned for a notebook
+    that papermill has not written.
     """
-    import nbformat
+    from workbook_tools.execution.reading import read_notebook
 
-    notebook = nbformat.read(executed, as_version=4)
-    if "papermill" not in notebook.metadata:
+    try:
+        notebook = read_notebook(executed)
+    except (InputError, OSError) as error:
+        return None, one_line(error)
+    facts = notebook.metadata.get("papermill")
+    if not isinstance(facts, Mapping):
         return None
+    seconds = facts.get("duration")
+    if not isinstance(seconds, int | float):
+        return None, "it has not come to its end"
     outputs = (output for cell in notebook.cells for output in cell.get("outputs", []))
-    problems = (_problem(output.ename, output.evalue) for output in outputs if output.output_type == "error")
-    return notebook.metadata.papermill.duration, next(problems, None)
+    errors = (output for output in outputs if output.get("output_type") == "error")
+    problems = (_problem(str(error.get("ename")), str(error.get("evalue"))) for error in errors)
+    return seconds, next(problems, None)
 
 
 def _note_death(executed: Path) -> None:

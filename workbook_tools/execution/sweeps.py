@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from fedlearn_helpers.errors import InputError
 from fedlearn_helpers.experiments.run_key import code_key
 from workbook_tools.execution.content import content_of, data_sets
-from workbook_tools.execution.notebooks import check_values, default_parameters, refuse_unknown
+from workbook_tools.execution.notebooks import check_values, parameter_names, refuse_unknown
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -150,7 +150,7 @@ class _Runner:
         from workbook_tools.execution.processes import OwnProcesses
 
         self._notebook, self._stopped = notebook, False
-        self._workers = {"workers": workers} if "workers" in default_parameters(notebook) else {}
+        self._workers = {"workers": workers} if "workers" in parameter_names(notebook) else {}
         self._processes, self._sockets = OwnProcesses(), folder_for_sockets()
 
     def __enter__(self) -> _Runner:

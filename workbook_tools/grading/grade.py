@@ -21,11 +21,12 @@ import fedlearn_helpers
 from fedlearn_helpers.data.cache import cache_folder
 from fedlearn_helpers.errors import InputError, one_line
 from fedlearn_helpers.simulation.workers import cores
-from workbook_tools.editions.graded.cells import exercises_module, read_unused
+from workbook_tools.editions.graded.cells import find_exercises, read_unused
 from workbook_tools.execution.content import content_of, data_sets
 from workbook_tools.execution.kernels import folder_for_sockets
-from workbook_tools.execution.notebooks import numbered
+from workbook_tools.execution.notebooks import of_the_workbook
 from workbook_tools.execution.processes import OwnProcesses
+from workbook_tools.grading.handed_in import HandIn
 from workbook_tools.grading.isolation import GUARD, NAMESPACE, grants_namespaces
 from workbook_tools.grading.judgement import Execution, Grade, judge
 from workbook_tools.grading.kept import KeptGrades
@@ -33,32 +34,11 @@ from workbook_tools.grading.submission import Merged, merge
 
 _PACKAGE = Path(fedlearn_helpers.__file__).parent
 _GUARD = Path(__file__).with_name("no_network")
-_EXECUTED, _KEPT = "executed", "kept"
-
-
-def find_submissions(folder: Path, output: Path) -> list[Path]:
-    """Return the notebooks below a folder, without hidden ones and without those that grading itself has written.
-
-    Args:
-        folder: of the submissions.
-        output: of the grades; it may lie in `folder`.
-
-    Raises:
-        InputError: no such folder, or no notebook in it.
-    """
-    if not folder.is_dir():
-        raise InputError(f"submissions must be a folder with notebooks, got {str(folder)!r}, which is no folder")
-    executed = (output / _EXECUTED).resolve()
-    found = [path for path in folder.rglob("*.ipynb") if executed not in path.resolve().parents]
-    hidden = (".", "__MACOSX")  # such as .ipynb_checkpoints, and what Macs put into archives
-    found = [path for path in found if not any(part.startswith(hidden) for part in path.relative_to(folder).parts)]
-    if not found:
-        raise InputError(f"submissions must be a folder with notebooks, got {str(folder)!r} with none")
-    return sorted(found)
+EXECUTED, KEPT = "executed", "kept"
 
 
 def originals(folder: Path) -> dict[str, Path]:
-    """Return the workbook's notebooks by the name of their exercises' module.
+    """Return the workbook's notebooks with exercises, by lesson.
 
     Raises:
         InputError: no notebooks, one with an answer in it, or the package here is an edition without solutions.
@@ -69,16 +49,11 @@ def originals(folder: Path) -> dict[str, Path]:
     for exercises in exercise_modules():
         if any(isinstance(value, Exercise) and value.test is None for value in vars(exercises).values()):
             raise InputError("fedlearn grade needs the workbook itself, got its edition for graded work, without tests")
-    by_module = {}
-    for path in numbered(folder):
-        if (module := exercises_module(read_unused(path).cells)) is not None:
-            by_module[module] = path
-    return by_module
+    return {path.stem[3:]: path for path in of_the_workbook(folder) if find_exercises(read_unused(path))}
 
 
 def grade_all(
-    submissions: Sequence[Path],
-    root: Path,
+    submissions: Sequence[HandIn],
     notebooks: Mapping[str, Path],
     *,
     output: Path,
@@ -89,8 +64,7 @@ def grade_all(
     """Grade submissions, several at a time.
 
     Args:
-        submissions: the notebooks.
-        root: the folder they are in.
+        submissions: what was handed in.
         notebooks: from `originals`.
         output: a folder for the notebooks as they ran (`executed`) and for the grades (`kept`): what is graded in there
             already is not executed again.
@@ -101,17 +75,16 @@ def grade_all(
     grades: list[Grade] = []
     running = _Running(namespaces=grants_namespaces())
     grading = _Grading(
-        notebooks, output / _EXECUTED, KeptGrades(output / _KEPT), seconds, max(1, cores() // in_parallel), running
+        notebooks, output / EXECUTED, KeptGrades(output / KEPT), seconds, max(1, cores() // in_parallel), running
     )
 
-    def one(path: Path) -> list[Grade]:
-        name = os.fsencode(path.relative_to(root)).decode(errors="backslashreplace")
+    def one(submission: HandIn) -> list[Grade]:
         try:
-            return grading.grade(path, name)
+            return grading.grade(submission.path, submission.name)
         except InterruptedError:
             raise
         except Exception as error:  # one submission must not take the others' grades with it
-            return [Grade(name, "", "", "not executed", one_line(error))]
+            return [Grade(submission.name, "", "", "not executed", one_line(error))]
 
     with ThreadPoolExecutor(in_parallel) as pool:
         try:
@@ -175,14 +148,14 @@ class _Grading:
         """Return the grades of a submission, kept or new."""
         token = secrets.token_hex(16)
         try:
-            merged = merge(path, dict(self.notebooks), token, self.workers)
+            merged = merge(path, self.notebooks, token, self.workers)
         except InputError as error:
             return [Grade(name, "", "", "unreadable", str(error))]
         isolation = NAMESPACE if self.running.namespaces else GUARD
         decisive = (path.read_bytes(), merged.original.read_bytes(), isolation, self._content(merged.original))
         if (known := self.kept.read(name, decisive)) is not None:
             return known
-        target = self.executed / name
+        target = self.executed / (name if name.lower().endswith(".ipynb") else f"{name}.ipynb")
         target.unlink(missing_ok=True)
         home = Path(tempfile.mkdtemp(prefix="fedlearn-grade-"))
         try:

@@ -8,7 +8,15 @@ from workbook_tools.editions.graded.cells import ExerciseCells
 from workbook_tools.grading.submission import Merged, is_answer
 
 Status = Literal[
-    "correct", "wrong", "not attempted", "timed out", "crashed", "used the network", "unreadable", "not executed"
+    "correct",
+    "wrong",
+    "not attempted",
+    "timed out",
+    "crashed",
+    "used the network",
+    "unreadable",
+    "not executed",
+    "not collected",
 ]
 _SAID: Mapping[str, Status] = {"not yet": "wrong"}  # verdicts that are called otherwise here
 Event = Mapping[str, Any]
@@ -20,7 +28,7 @@ class Grade:
 
     Attributes:
         submission: its path below the folder of submissions.
-        exercise: such as "04.2"; empty if the submission cannot be read or executed at all.
+        exercise: such as "04.2"; empty if the submission cannot be read or executed, or was not collected.
         name: of the exercise.
         status: what came of it.
         message: what the check said, or what went wrong.
@@ -118,7 +126,7 @@ def _remarks(merged: Merged, execution: Execution, number: str) -> str:
     own = {cell for exercise in merged.exercises for cell in (exercise.stub, exercise.check)}
     graded = {verdict["name"] for verdict in execution.all("verdict")}
     tolerated = {exercise.stub for exercise in merged.exercises if exercise.name in graded}
-    remarks = []
+    remarks = [merged.doubt] if merged.doubt else []
     if merged.changed:
         remarks.append(f"cells of the workbook were changed, and executed unchanged: {', '.join(merged.changed)}")
     remarks += [

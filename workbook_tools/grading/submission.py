@@ -10,22 +10,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import nbformat
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell
 
 import fedlearn_helpers
-from fedlearn_helpers.errors import InputError, one_line
-from workbook_tools.editions.graded.cells import (
-    ExerciseCells,
-    binds,
-    checked_exercise,
-    exercises_module,
-    find_exercises,
-    has_tag,
-    imports_exercises_of_0_1,
-)
+from workbook_tools.editions.graded.cells import ExerciseCells, binds, find_exercises, has_tag
+from workbook_tools.execution.reading import read_notebook
 from workbook_tools.grading import verdict, version_0_1
+from workbook_tools.grading.recognition import checked_names, recognize
 
 _ROOT = Path(fedlearn_helpers.__file__).parents[1]
 _WORKERS = re.compile(r"^workers\b", re.MULTILINE)
@@ -41,6 +33,7 @@ class Merged:
         exercises: which exercises it has.
         missing: names of the exercises whose cell the submission lacks.
         changed: ids of our other cells that read otherwise in the submission; they are executed as they are here.
+        doubt: why it might be a copy of another notebook; empty if it cannot.
     """
 
     original: Path
@@ -48,31 +41,15 @@ class Merged:
     exercises: list[ExerciseCells]
     missing: set[str]
     changed: list[str]
+    doubt: str = ""
 
 
-def read_notebook(path: Path) -> NotebookNode:
-    """Read a notebook, whatever somebody handed in: editors open much that breaks the format's rules.
-
-    Raises:
-        InputError: it is none.
-    """
-    try:
-        notebook = nbformat.convert(nbformat.reader.reads(path.read_text(encoding="utf-8")), 4)
-        for cell in notebook.cells:
-            cell.setdefault("metadata", NotebookNode())
-            if not (isinstance(cell.cell_type, str) and isinstance(cell.source, str)):
-                raise TypeError("a cell without text")
-    except Exception as error:  # not JSON, no notebook, a notebook of the future …
-        raise InputError(f"{path.name} must be a Jupyter notebook, got {one_line(error)[:200]}") from None
-    return notebook
-
-
-def merge(path: Path, originals: dict[str, Path], token: str, workers: int = 1) -> Merged:
+def merge(path: Path, originals: Mapping[str, Path], token: str, workers: int = 1) -> Merged:
     """Put a submission's answers into the notebook that it is a copy of.
 
     Args:
         path: the submission.
-        originals: the workbook's notebooks by the name of their exercises' module.
+        originals: the workbook's notebooks by lesson.
         token: goes into the verdicts, so that nothing else is taken for one.
         workers: how many the notebook may use, if it uses any.
 
@@ -80,10 +57,8 @@ def merge(path: Path, originals: dict[str, Path], token: str, workers: int = 1) 
         InputError: no notebook, or not one of the workbook's.
     """
     submitted = [cell for cell in read_notebook(path).cells if cell.cell_type == "code"]
-    module = exercises_module(submitted)
-    if module not in originals:
-        raise InputError(f"{path.name} must be one of the workbook's notebooks, with the cell that imports exercises")
-    original = originals[module]
+    recognized = recognize(path.name, submitted, originals)
+    original = originals[recognized.lesson]
     merged = read_notebook(original)
     exercises = find_exercises(merged)
     stubs = {exercise.stub: exercise for exercise in exercises}
@@ -91,7 +66,7 @@ def merge(path: Path, originals: dict[str, Path], token: str, workers: int = 1) 
     places = _find_ours(submitted, merged.cells, exercises)
     theirs = {name: submitted[place].source for place, name in places.items()}
     added = _added_cells(submitted, places)
-    of_version_0_1 = any(imports_exercises_of_0_1(cell.source) for cell in submitted)
+    of_version_0_1 = any(version_0_1.speaks(cell.source) for cell in submitted)
     cells = []
     changed = []
     for cell in merged.cells:
@@ -102,16 +77,16 @@ def merge(path: Path, originals: dict[str, Path], token: str, workers: int = 1) 
         elif cell.cell_type == "code" and theirs.get(cell.id, cell.source).strip() != cell.source.strip():
             changed.append(cell.id)
         if cell.id in checks:
-            cell.source = _verdict_code(module, checks[cell.id], token)
+            cell.source = _verdict_code(recognized.lesson, checks[cell.id], token)
         cells.append(cell)
-        if of_version_0_1 and cell.cell_type == "code" and exercises_module([cell]) is not None:
+        if of_version_0_1 and cell.cell_type == "code" and binds(cell.source, "exercises"):
             cells.append(new_code_cell(version_0_1.code()))
         cells += added[cell.id]
         if has_tag(cell, "parameters") and _WORKERS.search(cell.source):
             cells.append(new_code_cell(f"workers = {workers}"))
     merged.cells = cells
     missing = {exercise.name for exercise in exercises if exercise.stub not in theirs}
-    return Merged(original, merged, exercises, missing, changed)
+    return Merged(original, merged, exercises, missing, changed, recognized.doubt)
 
 
 def _find_ours(
@@ -136,8 +111,8 @@ def _find_ours(
     for place, cell in enumerate(submitted):
         note(place, next((name for name, source in left.items() if source == cell.source.strip()), None))
     for place, cell in enumerate(submitted):
-        if call := checked_exercise(cell.source):
-            note(place, next((exercise.check for exercise in exercises if exercise.name == call[0]), None))
+        names = checked_names(cell.source)
+        note(place, next((exercise.check for exercise in exercises if exercise.name in names), None))
     for exercise in exercises:
         if exercise.stub in left and (end := _place_of(exercise.check, found)) is not None:
             start = max((place for place in found if place < end), default=-1) + 1
@@ -177,9 +152,9 @@ def _as_dict(exercise: ExerciseCells) -> str:
     return f"(lambda **given: given)({exercise.given})"
 
 
-def _verdict_code(module: str, exercise: ExerciseCells, token: str) -> str:
+def _verdict_code(lesson: str, exercise: ExerciseCells, token: str) -> str:
     code = Path(verdict.__file__).read_text(encoding="utf-8")
-    facts = json.dumps([str(_ROOT), module, exercise.name, token])
+    facts = json.dumps([str(_ROOT), lesson, exercise.name, token])
     given = f"_given_{exercise.name}"
     return (
         f"exec({code!r}, (_fresh := {{}}))\n"

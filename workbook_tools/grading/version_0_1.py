@@ -4,7 +4,8 @@ Such an answer is executed in the workbook's own notebook, which imports less, a
 whose arguments have changed since are not among them.
 """
 
-PACKAGE = "fedlearn_helpers.exercises"  # where exercises were
+import re
+
 _NAMES = {  # by module, as they are called now: as they were called then
     "fedlearn_helpers.algorithms": {"LocalConfig": "Recipe", "weighted_mean": "average_models"},
     "fedlearn_helpers.availability": {"device_mod": "", "draw_devices": "", "timeline": ""},
@@ -28,6 +29,13 @@ _NAMES = {  # by module, as they are called now: as they were called then
     "fedlearn_helpers.training": {"evaluate": "", "normalize": "", "pick_device": "", "train": ""},
 }
 _MODULES = ("partition", "plots")  # of the package
+_GONE = "devices|diagrams|exercises|federation|heterogeneity|landscapes|parameters|personalization|results|strategies"
+_SIGN = re.compile(rf"\bfedlearn_helpers\.({_GONE})\b|\b(Recipe|average_models|side_by_side)\b")
+
+
+def speaks(source: str) -> bool:
+    """Return whether code uses a module of version 0.1 that is no longer there, or a name that is another now."""
+    return _SIGN.search(source) is not None
 
 
 def names() -> dict[str, tuple[str, str]]:

@@ -1,6 +1,7 @@
 """The parameters of the notebooks: what each may be, checked before anything else runs."""
 
 import os
+import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -9,6 +10,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from fedlearn_helpers.data import KNOWN_DATASETS
 from fedlearn_helpers.errors import InputError
+from fedlearn_helpers.files import try_writing
 
 
 def _known_dataset(value: str) -> str:
@@ -19,10 +21,13 @@ def _known_dataset(value: str) -> str:
 
 
 def _folder_or_new(value: str) -> str:
-    folder = Path(os.path.expanduser(value))
-    for path in (folder, *folder.parents):
-        if os.path.exists(path) and not os.path.isdir(path):  # unlike Path's, they never raise
-            raise ValueError("must be a folder, or a path where one can be made")
+    try:
+        try_writing(Path(os.path.expanduser(value)))
+    except (FileExistsError, NotADirectoryError):
+        raise ValueError("must be a folder, or a path where one can be made") from None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise ValueError(f"must be a folder that can be made and written into ({reason})") from None
     return value
 
 
@@ -98,6 +103,8 @@ def _name(problem: Mapping[str, Any]) -> str:
     return str(problem["loc"][0]) if problem["loc"] else ""
 
 
+_EXPONENT = re.compile(r"([-+]?\d+\.?\d*)e([-+]?\d+)", re.IGNORECASE)
+_NUMBER = re.compile(r"[-+]?\d+\.?\d*")
 _RULES = {
     "missing": "must be set",
     "int_type": "must be a whole number",
@@ -105,6 +112,7 @@ _RULES = {
     "float_type": "must be a number",
     "finite_number": "must be a finite number",
     "string_type": "must be text",
+    "string_unicode": "must be text of Unicode characters",
     "string_too_short": "must not be empty",
     "greater_than": "must be > {gt}",
     "greater_than_equal": "must be >= {ge}",
@@ -126,8 +134,29 @@ def _sentence(problem: Mapping[str, Any]) -> str:
     else:
         limits = {key: _plain(value) for key, value in context.items()}
         rule = _RULES.get(problem["type"], problem["msg"]).format(**limits)
-    got = "nothing" if problem["type"] == "missing" else repr(problem["input"])
-    return f"{name} {rule}, got {got}"
+    got = "nothing" if problem["type"] == "missing" else _shown(problem["input"])
+    return f"{name} {rule}{_about_yaml(problem)}, got {got}"
+
+
+def _shown(value: Any) -> str:
+    """Return a value on one line."""
+    try:
+        return repr(value).replace("\n", " ")
+    except ValueError:  # a whole number with thousands of digits
+        return "a number that is too long to print"
+
+
+def _about_yaml(problem: Mapping[str, Any]) -> str:
+    """Return how to write what YAML, in a file of papermill's or behind its `-y`, took for something else."""
+    value = problem["input"]
+    if isinstance(value, bool):
+        return " (in YAML yes, no, on and off are no texts but True and False)"
+    if not isinstance(value, str) or problem["type"] not in ("int_type", "float_type"):
+        return ""
+    if problem["type"] == "float_type" and (found := _EXPONENT.fullmatch(value)):
+        mantissa, point, power = found[1], "" if "." in found[1] else ".0", int(found[2])
+        return f" (YAML wants {mantissa}{point}e{power:+})"
+    return " (a number has no quotation marks)" if _NUMBER.fullmatch(value) else ""
 
 
 def _plain(limit: Any) -> Any:

@@ -1,17 +1,13 @@
 """The exercises of a notebook: which cells they are, and how their check is called."""
 
 import ast
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import nbformat
 from nbformat import NotebookNode
 
 from fedlearn_helpers.errors import InputError
-from workbook_tools.grading import version_0_1
-
-_LESSONS = "fedlearn_helpers.lessons"
+from workbook_tools.execution.reading import read_notebook
 
 
 @dataclass(frozen=True)
@@ -40,40 +36,10 @@ def has_tag(cell: NotebookNode, tag: str) -> bool:
     return tag in cell.metadata.get("tags", [])
 
 
-def exercises_module(cells: Sequence[NotebookNode]) -> str | None:
-    """Return the name of the module that a notebook's exercises come from, or None."""
-    found = (_lesson_of(cell.source) for cell in cells if cell.cell_type == "code")
-    return next((name for name in found if name is not None), None)
-
-
-def _lesson_of(source: str) -> str | None:
-    """Return the lesson from which code imports `exercises`, or None; code that is no Python imports nothing."""
-    for module, names in _imports(source):
-        if module == version_0_1.PACKAGE and "exercises" in names:
-            return names["exercises"]
-        package, _, lesson = module.rpartition(".")
-        if package == _LESSONS and names.get("exercises") == "exercises":
-            return lesson
-    return None
-
-
-def imports_exercises_of_0_1(source: str) -> bool:
-    """Return whether code imports exercises from where they were in version 0.1."""
-    return any(module == version_0_1.PACKAGE and "exercises" in names for module, names in _imports(source))
-
-
-def _imports(source: str) -> Iterator[tuple[str, dict[str, str]]]:
-    """Yield the modules that code imports names from, and by the name that it gives them, those names."""
-    tree = _parsed(source)
-    for node in [] if tree is None else ast.walk(tree):
-        if isinstance(node, ast.ImportFrom) and node.module is not None:
-            yield node.module, {alias.asname or alias.name: alias.name for alias in node.names}
-
-
 def _parsed(source: str) -> ast.Module | None:
     try:
         return ast.parse(source)
-    except (SyntaxError, ValueError):
+    except (SyntaxError, ValueError, RecursionError, MemoryError):  # the last two: of very deep nesting
         return None
 
 
@@ -99,7 +65,7 @@ def read_unused(path: Path) -> NotebookNode:
     Raises:
         InputError: somebody has tried an exercise, and a cell for an answer has no `...` in it.
     """
-    notebook = nbformat.read(path, as_version=4)
+    notebook = read_notebook(path)
     notebook.metadata.pop("widgets", None)
     for cell in notebook.cells:
         if has_tag(cell, "exercise") and not _is_open(cell.source):

@@ -10,6 +10,7 @@ What becomes of an exercise:
 
 import ast
 import importlib
+import os
 import re
 import shutil
 import tempfile
@@ -23,9 +24,9 @@ import fedlearn_helpers
 import workbook_tools
 from fedlearn_helpers.errors import InputError
 from fedlearn_helpers.lessons.common.exercise import Exercise
-from workbook_tools.editions.graded.cells import exercises_module, read_unused
+from workbook_tools.editions.graded.cells import read_unused
 from workbook_tools.editions.graded.sealed import seal
-from workbook_tools.execution.notebooks import GLOSSARY, numbered
+from workbook_tools.execution.notebooks import GLOSSARY, of_the_workbook
 
 _PACKAGE = Path(fedlearn_helpers.__file__).parent
 _BESIDE = ("pyproject.toml", "requirements.txt", "LICENSE")
@@ -59,8 +60,8 @@ def write_edition(notebooks: Path, output: Path) -> int:
         InputError: no notebooks, one with an answer in it, `output` exists, or the package is not used from the
             project's folder.
     """
-    paths = numbered(notebooks)
-    if output.exists():
+    paths = of_the_workbook(notebooks)
+    if os.path.lexists(output):
         raise InputError(f"output must be a new folder, got {str(output)!r}, which exists")
     beside = [_PACKAGE.parent / name for name in _BESIDE]
     if missing := [file.name for file in beside if not file.is_file()]:
@@ -104,12 +105,6 @@ def exercise_modules() -> Iterator[ModuleType]:
     """Yield the modules of the package that hold exercises."""
     for path in sorted((_PACKAGE / "lessons").glob("*/exercises.py")):
         yield importlib.import_module(f"fedlearn_helpers.lessons.{path.parent.name}.exercises")
-
-
-def module_of(notebook: Path) -> ModuleType | None:
-    """Return the module with a notebook's exercises, or None if it has none."""
-    name = exercises_module(nbformat.read(notebook, as_version=4).cells)
-    return None if name is None else importlib.import_module(f"fedlearn_helpers.lessons.{name}.exercises")
 
 
 def _remove_solutions(package: Path) -> None:
