@@ -1,7 +1,9 @@
 """Mistakes a user can fix: a single sentence, no traceback in a notebook."""
 
-from collections.abc import Iterable
-from numbers import Integral
+import math
+from collections.abc import Callable, Iterable
+from numbers import Integral, Real
+from typing import Any
 
 
 class InputError(ValueError):
@@ -40,3 +42,9 @@ def check_whole_number(argument: str, value: object, least: int) -> int:
     if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
         raise InputError(f"{argument} must be a whole number >= {least}, got {value!r}")
     return int(value)
+
+
+def check_number(argument: str, value: Any, limits: str, holds: Callable[[Any], bool]) -> None:
+    """Raise an InputError unless a value is a finite number within limits, which are given in words and as a test."""
+    if not (isinstance(value, Real) and -math.inf < value < math.inf and holds(value)):
+        raise InputError(f"{argument} must be {limits}, got {value!r}")

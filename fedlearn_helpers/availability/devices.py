@@ -5,14 +5,14 @@ Nothing waits here: a device's time is computed from its speed. A seed decides a
 
 import math
 import operator
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from numbers import Real
 from typing import Any, Literal, get_args
 
 import numpy as np
 
-from fedlearn_helpers.errors import InputError, check_whole_number
+from fedlearn_helpers.errors import InputError, check_number, check_whole_number
 from fedlearn_helpers.seeds import derive_seed
 
 Late = Literal["drop", "partial"]
@@ -59,11 +59,11 @@ class Devices:
         if len(lengths) != 1:
             raise InputError(f"devices must have one value per client, got arrays of lengths {sorted(lengths)}")
         for value in np.asarray(self.seconds_per_step).tolist():
-            _check_number("seconds_per_step", value, "> 0", lambda seconds: seconds > 0)
+            check_number("seconds_per_step", value, "> 0", lambda seconds: seconds > 0)
         for value in np.asarray(self.seconds_per_transfer).tolist():
-            _check_number("seconds_per_transfer", value, ">= 0", lambda seconds: seconds >= 0)
+            check_number("seconds_per_transfer", value, ">= 0", lambda seconds: seconds >= 0)
         for value in np.asarray(self.availability).tolist():
-            _check_number("availability", value, "between 0 and 1", lambda share: 0 <= share <= 1)
+            check_number("availability", value, "between 0 and 1", lambda share: 0 <= share <= 1)
         check_whole_number("seed", self.seed, 0)
 
     def __len__(self) -> int:
@@ -164,11 +164,11 @@ def draw_devices(
     """
     check_whole_number("num_clients", num_clients, 1)
     check_whole_number("seed", seed, 0)
-    _check_number("slow_share", slow_share, "between 0 and 1", lambda share: 0 <= share <= 1)
-    _check_number("slow_factor", slow_factor, ">= 1", lambda factor: factor >= 1)
-    _check_number("availability", availability, "between 0 and 1", lambda share: 0 <= share <= 1)
-    _check_number("seconds_per_step", seconds_per_step, "> 0", lambda seconds: seconds > 0)
-    _check_number("seconds_per_transfer", seconds_per_transfer, ">= 0", lambda seconds: seconds >= 0)
+    check_number("slow_share", slow_share, "between 0 and 1", lambda share: 0 <= share <= 1)
+    check_number("slow_factor", slow_factor, ">= 1", lambda factor: factor >= 1)
+    check_number("availability", availability, "between 0 and 1", lambda share: 0 <= share <= 1)
+    check_number("seconds_per_step", seconds_per_step, "> 0", lambda seconds: seconds > 0)
+    check_number("seconds_per_transfer", seconds_per_transfer, ">= 0", lambda seconds: seconds >= 0)
     rng = np.random.default_rng(derive_seed(seed, "devices"))
     slow = rng.permutation(num_clients) < round(slow_share * num_clients)
     spread = np.exp(rng.normal(0.0, math.log(1.2), num_clients))
@@ -178,12 +178,6 @@ def draw_devices(
         availability=np.full(num_clients, availability),
         seed=seed,
     )
-
-
-def _check_number(argument: str, value: object, limits: str, holds: Callable[[float], bool]) -> None:
-    """Raise an InputError unless a value is a finite number within limits, which are given in words and as a test."""
-    if not (isinstance(value, Real) and math.isfinite(value) and holds(float(value))):
-        raise InputError(f"{argument} must be {limits}, got {value!r}")
 
 
 def round_seconds(answers: Sequence[Answer], deadline: float | None) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations  # the table's type is imported when the first table is made
 
 from collections.abc import Sequence
+from operator import length_hint
 from typing import TYPE_CHECKING, Any
 
 from flwr.app import Context, Error, Message
@@ -37,8 +38,8 @@ def device_mod(devices: Devices, steps: Sequence[int], *, deadline: float | None
         InputError: not one whole number of steps >= 1 per device, a deadline not above 0, or an unknown `late`.
     """
     check_deadline(deadline, late)
-    if len(steps) != len(devices):
-        raise InputError(f"steps must have one entry per device ({len(devices)}), got {len(steps)}")
+    if length_hint(steps) != len(devices):  # 0 for None
+        raise InputError(f"steps must have one entry per device ({len(devices)}), got {length_hint(steps)}")
     for of_client in steps:
         check_steps(of_client)
 

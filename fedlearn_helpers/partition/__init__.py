@@ -4,9 +4,10 @@ Every rule returns one sorted int64 array of indices per client. The arrays are 
 data. The same seed always gives the same partition.
 """
 
+from fedlearn_helpers.partition.counts import class_counts
 from fedlearn_helpers.partition.dirichlet import dirichlet
 from fedlearn_helpers.partition.feature_skew import FEATURE_SKEWS, feature_skew
-from fedlearn_helpers.partition.heterogeneity import Heterogeneity, class_counts, heterogeneity
+from fedlearn_helpers.partition.heterogeneity import Heterogeneity, heterogeneity
 from fedlearn_helpers.partition.iid import iid
 from fedlearn_helpers.partition.natural import by_group
 from fedlearn_helpers.partition.pathological import classes_per_client

@@ -1,12 +1,10 @@
 """How different clients are: the distance of each client's mixture of classes to that of all clients."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from fedlearn_helpers.errors import InputError
-from fedlearn_helpers.partition.checks import check_labels
 
 
 @dataclass(frozen=True)
@@ -33,23 +31,6 @@ class Heterogeneity:
     def mean_jensen_shannon(self) -> float:
         """Average over clients, weighted by their examples."""
         return float(np.average(self.jensen_shannon, weights=self.sizes))
-
-
-def class_counts(labels: np.ndarray, parts: Sequence[np.ndarray], num_classes: int) -> np.ndarray:
-    """Count the examples of each class (column) at each client (row): (clients, classes) int64.
-
-    Args:
-        labels: (n,) integers in [0, num_classes).
-        parts: one array of indices per client.
-        num_classes: number of classes.
-
-    Raises:
-        InputError: labels that are no whole numbers in that range.
-    """
-    labels = check_labels(labels)
-    if len(labels) and not 0 <= labels.min() <= labels.max() < num_classes:
-        raise InputError(f"labels must be in [0, {num_classes}), got {labels.min()} to {labels.max()}")
-    return np.array([np.bincount(labels[part], minlength=num_classes) for part in parts])
 
 
 def heterogeneity(counts: np.ndarray) -> Heterogeneity:

@@ -5,7 +5,8 @@ import pytest
 
 from fedlearn_helpers.errors import InputError
 from fedlearn_helpers.partition import dirichlet
-from fedlearn_helpers.partition.heterogeneity import class_counts, heterogeneity
+from fedlearn_helpers.partition.counts import class_counts
+from fedlearn_helpers.partition.heterogeneity import heterogeneity
 
 
 def test_equal_mixtures_have_distance_zero():
