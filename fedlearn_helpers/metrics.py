@@ -3,10 +3,25 @@
 import functools
 import math
 from collections.abc import Callable, Mapping, Sequence
+from numbers import Real
 
 import numpy as np
 
+from fedlearn_helpers.errors import check_whole_number
+
 Average = Callable[[Sequence[Mapping[str, float]], Sequence[float]], dict[str, float]]
+Table = Callable[[np.ndarray, np.ndarray, int], np.ndarray]
+
+
+def check_weights(weights: Sequence[float]) -> list[float]:
+    """Return weights as Python's numbers; raise a ValueError if they cannot be normalized. None at all pass."""
+    numbers = np.asarray(weights).tolist()
+    are_numbers = np.ndim(weights) == 1 and all(isinstance(weight, Real) for weight in numbers)
+    if not are_numbers or not (
+        all(0 <= weight < math.inf for weight in numbers) and 0 < sum(numbers or [1]) < math.inf
+    ):
+        raise ValueError(f"weights must be finite, >= 0 and not all zero, got {numbers}")
+    return numbers
 
 
 def _with_checks(average: Average) -> Average:
@@ -16,11 +31,9 @@ def _with_checks(average: Average) -> Average:
     def checked(reports: Sequence[Mapping[str, float]], weights: Sequence[float]) -> dict[str, float]:
         if len(reports) == 0:
             raise ValueError("reports must hold at least one report, got none")
+        numbers = check_weights(weights)
         if len(weights) != len(reports):
             raise ValueError(f"weights must have one entry per report ({len(reports)}), got {len(weights)}")
-        numbers = np.asarray(weights).tolist()
-        if not (all(0 <= weight < math.inf for weight in numbers) and 0 < sum(numbers) < math.inf):
-            raise ValueError(f"weights must be finite, >= 0 and not all zero, got {numbers}")
         if any(set(report) != set(reports[0]) for report in reports):
             raise ValueError(f"reports must all have the same metrics, got {[sorted(report) for report in reports]}")
         return average(reports, numbers)
@@ -50,6 +63,32 @@ def weighted_average(reports: Sequence[Mapping[str, float]], weights: Sequence[f
     }
 
 
+def _of_classes(table: Table) -> Table:
+    """Check what is to be counted, and make int64 of it: in small integers products overflow."""
+
+    @functools.wraps(table)
+    def checked(labels: np.ndarray, predictions: np.ndarray, num_classes: int) -> np.ndarray:
+        check_whole_number("num_classes", num_classes, 1)
+        labels, predictions = _whole_numbers("labels", labels), _whole_numbers("predictions", predictions)
+        if labels.shape != predictions.shape:
+            raise ValueError(f"need one prediction per label, got {predictions.shape} and {labels.shape}")
+        if ((labels < 0) | (labels >= num_classes)).any():
+            raise ValueError(f"labels must be in [0, {num_classes}), got {labels.min()} to {labels.max()}")
+        return table(labels, predictions, num_classes)
+
+    return checked
+
+
+def _whole_numbers(name: str, classes: np.ndarray) -> np.ndarray:
+    classes = np.asarray(classes)
+    if classes.ndim != 1 or classes.dtype.kind not in "biuf":
+        raise ValueError(f"{name} must hold one whole number per example, got {classes.dtype} of shape {classes.shape}")
+    if (wrong := classes[~(np.isfinite(classes) & (classes == np.floor(classes)))]).size:
+        raise ValueError(f"{name} must hold one whole number per example, got {wrong[0]}")
+    return classes.astype(np.int64)
+
+
+@_of_classes
 def confusion_matrix(labels: np.ndarray, predictions: np.ndarray, num_classes: int) -> np.ndarray:
     """Count the examples of each true class (row) by predicted class (column).
 
@@ -64,30 +103,30 @@ def confusion_matrix(labels: np.ndarray, predictions: np.ndarray, num_classes: i
     Raises:
         ValueError: a class outside [0, num_classes), or not one prediction per label.
     """
-    labels, predictions = (np.asarray(classes).astype(np.int64) for classes in (labels, predictions))
-    if labels.shape != predictions.shape:
-        raise ValueError(f"need one prediction per label, got {predictions.shape} and {labels.shape}")
-    for name, classes in (("labels", labels), ("predictions", predictions)):
-        if ((classes < 0) | (classes >= num_classes)).any():
-            none = "; a model whose outputs are not numbers predicts nothing, which is -1"
-            raise ValueError(
-                f"{name} must be in [0, {num_classes}), got {classes.min()} to {classes.max()}"
-                + (none if classes.min() == -1 and name == "predictions" else "")
-            )
+    if ((predictions < 0) | (predictions >= num_classes)).any():
+        none = "; a model whose outputs are not numbers predicts nothing, which is -1"
+        raise ValueError(
+            f"predictions must be in [0, {num_classes}), got {predictions.min()} to {predictions.max()}"
+            + (none if predictions.min() == -1 else "")
+        )
     flat = np.bincount(labels * num_classes + predictions, minlength=num_classes**2)
     return flat.reshape(num_classes, num_classes)
 
 
+@_of_classes
 def accuracy_per_class(labels: np.ndarray, predictions: np.ndarray, num_classes: int) -> np.ndarray:
     """Return the share of each class's examples that are predicted right.
 
     Args:
         labels: (n,) integers in [0, num_classes).
-        predictions: (n,) integers in [0, num_classes).
+        predictions: (n,) integers; others than classes are wrong.
         num_classes: number of classes.
 
     Returns:
         (num_classes,) shares in [0, 1]; nan for a class without examples.
+
+    Raises:
+        ValueError: a label outside [0, num_classes), or not one prediction per label.
     """
     examples = np.bincount(labels, minlength=num_classes)
     right = np.bincount(labels[labels == predictions], minlength=num_classes)

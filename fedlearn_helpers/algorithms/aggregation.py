@@ -4,6 +4,7 @@ An aggregator is a function of the clients' models and weights. `weighted_mean` 
 form (a median, a trimmed mean) can take its place: `federate("fedavg", …, aggregator=median)`.
 """
 
+import functools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +16,7 @@ from flwr.serverapp import Grid
 from flwr.serverapp.strategy import FedAvg
 from torch import Tensor
 
+from fedlearn_helpers.metrics import check_weights
 from fedlearn_helpers.simulation.replies import NEEDED_METRICS, NEEDED_RECORDS
 from fedlearn_helpers.simulation.sampling import sample_size
 
@@ -24,6 +26,16 @@ Aggregator = Callable[[Sequence[State], Sequence[float]], dict[str, Tensor]]
 """Called with one state per client, all with the same names and shapes, and one weight per client, >= 0."""
 
 
+def _with_checks(mean: Aggregator) -> Aggregator:
+    @functools.wraps(mean)
+    def checked(states: Sequence[State], weights: Sequence[float]) -> dict[str, Tensor]:
+        check_weights(weights)
+        return mean(states, weights)
+
+    return checked
+
+
+@_with_checks
 def weighted_mean(states: Sequence[State], weights: Sequence[float]) -> dict[str, Tensor]:
     """Average models entry by entry: sum_k (n_k / n) w_k, the server's step of FedAvg.
 
@@ -34,7 +46,7 @@ def weighted_mean(states: Sequence[State], weights: Sequence[float]) -> dict[str
         weights: n_k, for FedAvg the number of training examples of each client; not all zero.
 
     Raises:
-        ValueError: no states, or a different number of weights.
+        ValueError: no states, a different number of weights, or weights that cannot be normalized.
     """
     if not states or len(states) != len(weights):
         raise ValueError(f"need one weight per model, got {len(weights)} for {len(states)} models")

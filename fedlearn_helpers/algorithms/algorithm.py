@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from numbers import Real
 from typing import Any
 
 import torch
@@ -50,8 +51,10 @@ class Setting:
             value: what was given.
 
         Raises:
-            InputError: it is out of range.
+            InputError: it is no number, or out of range.
         """
+        if not isinstance(value, Real):
+            raise InputError(f"{what} must be a number, got {value!r}")
         above = value >= self.least if self.may_be_least else value > self.least
         below = value <= self.most if self.may_be_most else value < self.most
         if not (above and below):
@@ -123,6 +126,8 @@ class Algorithm:
         Raises:
             InputError: an unknown setting, or a value out of range.
         """
+        if not isinstance(given, Mapping | None):
+            raise InputError(f"settings must be a dictionary of numbers by name, or None, got {given!r}")
         for setting, value in (given or {}).items():
             if setting not in self.settings:
                 has = f"has the settings {', '.join(self.settings)}" if self.settings else "has no settings"

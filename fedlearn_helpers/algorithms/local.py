@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from fedlearn_helpers.data import Dataset
-from fedlearn_helpers.errors import InputError
+from fedlearn_helpers.errors import InputError, check_number, check_whole_number
 from fedlearn_helpers.partition import Shard
 from fedlearn_helpers.seeds import derive_seed
 from fedlearn_helpers.simulation.position import client_of, training_round
@@ -46,14 +46,11 @@ class LocalConfig:
 
     def __post_init__(self) -> None:
         for name in ("local_epochs", "batch_size"):
-            if getattr(self, name) < 1:
-                raise InputError(f"{name} must be >= 1, got {getattr(self, name)}")
-        if not self.learning_rate > 0:
-            raise InputError(f"learning_rate must be > 0, got {self.learning_rate}")
-        if not 0 <= self.momentum < 1:
-            raise InputError(f"momentum must be in [0, 1), got {self.momentum}")
-        if not self.weight_decay >= 0:
-            raise InputError(f"weight_decay must be >= 0, got {self.weight_decay}")
+            check_number(name, getattr(self, name), ">= 1", lambda number: number >= 1)
+            check_whole_number(name, getattr(self, name), 1)
+        check_number("learning_rate", self.learning_rate, "> 0", lambda rate: rate > 0)
+        check_number("momentum", self.momentum, "in [0, 1)", lambda momentum: 0 <= momentum < 1)
+        check_number("weight_decay", self.weight_decay, ">= 0", lambda decay: decay >= 0)
 
     def new_optimizer(self, model: nn.Module) -> torch.optim.SGD:
         """Return a new SGD for this model."""

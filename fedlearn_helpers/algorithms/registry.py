@@ -95,7 +95,7 @@ def new_strategy(
     Raises:
         InputError: an unknown algorithm or setting, a value out of range, or an aggregator that would not be used.
     """
-    chosen = find_algorithm(algorithm) if isinstance(algorithm, str) else algorithm
+    chosen = algorithm if isinstance(algorithm, Algorithm) else find_algorithm(algorithm)
     strategy = chosen.new_server(local_config, chosen.complete_settings(settings), **options)
     if aggregator is not None:
         if not (chosen.takes_aggregator and isinstance(strategy, Averaging)):

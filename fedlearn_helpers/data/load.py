@@ -39,7 +39,7 @@ def load_dataset(name: str) -> ImageDataset:
         decoded = sources.read_embedded() or _cut_fashion()
     elif name in KNOWN_DATASETS:
         decoded = _load_named(name)
-    elif name and os.path.isdir(os.path.expanduser(name)):
+    elif isinstance(name, str | Path) and name and os.path.isdir(os.path.expanduser(name)):
         listing = list_images(Path(os.path.expanduser(name)))
         decoded = cached("folder", listing.key, lambda scratch: read_images(listing))
     else:

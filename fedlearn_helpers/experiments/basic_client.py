@@ -1,6 +1,8 @@
 """The client of notebook 02: trains the model it receives on its own images, and measures it on them."""
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Sequence
+from typing import ParamSpec
 
 import torch
 from flwr.app import ArrayRecord, Context, Message, MetricRecord, RecordDict
@@ -8,11 +10,27 @@ from flwr.clientapp import ClientApp
 from torch import nn
 
 from fedlearn_helpers.data import ImageDataset
+from fedlearn_helpers.errors import check_number, check_whole_number
 from fedlearn_helpers.partition import Shard
-from fedlearn_helpers.seeds import derive_seed
+from fedlearn_helpers.seeds import check_seed, derive_seed
 from fedlearn_helpers.training import evaluate, train
 
+Given = ParamSpec("Given")
 
+
+def _with_checks(make: Callable[Given, ClientApp]) -> Callable[Given, ClientApp]:
+    @functools.wraps(make)
+    def checked(*arguments: Given.args, **options: Given.kwargs) -> ClientApp:
+        check_whole_number("local_epochs", options.get("local_epochs"), 1)
+        check_whole_number("batch_size", options.get("batch_size"), 1)
+        check_number("learning_rate", options.get("learning_rate"), "> 0", lambda rate: rate > 0)
+        check_seed(options.get("seed"))
+        return make(*arguments, **options)
+
+    return checked
+
+
+@_with_checks
 def make_client_app(
     dataset: ImageDataset,
     shards: Sequence[Shard],
@@ -33,6 +51,9 @@ def make_client_app(
         batch_size: images a step, >= 1.
         learning_rate: Adam's rate, > 0. A new Adam starts in every round.
         seed: seed of the run.
+
+    Raises:
+        InputError: a number out of range.
     """
     client_app = ClientApp()
 

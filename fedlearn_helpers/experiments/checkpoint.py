@@ -4,6 +4,7 @@ import hashlib
 import os
 import random
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,8 @@ from flwr.serverapp.strategy import Strategy
 from fedlearn_helpers.errors import InputError
 from fedlearn_helpers.experiments.run_key import refuse_others
 from fedlearn_helpers.experiments.value_key import is_function, value_key
-from fedlearn_helpers.files import write_whole
+from fedlearn_helpers.files import try_writing, write_whole
+from fedlearn_helpers.simulation.arguments import check_kind
 from fedlearn_helpers.simulation.encoding import decode, encode
 from fedlearn_helpers.simulation.packing import PackedRecords, pack, unpack
 
@@ -48,6 +50,7 @@ class Checkpoint:
     """
 
     def __init__(self, path: Path | str | None, key: Mapping[str, Any]) -> None:
+        check_kind("checkpoint", path, (str, Path, type(None)), "a path or None")
         self._path, self._key = None if path is None else Path(path), dict(key)
         self.arrays: ArrayRecord | None = None
         self.states: dict[int, PackedRecords] = {}
@@ -138,9 +141,12 @@ def _unsealed(file: bytes) -> bytes:
 
 def _check_place(path: Path) -> None:
     """Check that a file can be written, before hours of training have gone into it."""
-    folder = next(folder for folder in path.absolute().parents if os.path.exists(folder))
-    if not os.path.isdir(folder) or not os.access(folder, os.W_OK):
-        raise InputError(f"checkpoint must be a file that can be written, got {str(path)!r}")
+    try:
+        with suppress(FileNotFoundError):
+            path.lstat()  # whether its name is a possible one
+        try_writing(path.parent)
+    except (OSError, ValueError):
+        raise InputError(f"checkpoint must be a file that can be written, got {str(path)!r}") from None
 
 
 def _attributes_of(strategy: Strategy) -> tuple[dict[str, Any], dict[str, str]]:

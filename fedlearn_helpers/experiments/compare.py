@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from itertools import product
+from operator import length_hint
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,7 @@ from torch import nn
 from fedlearn_helpers.algorithms.local import LocalConfig
 from fedlearn_helpers.algorithms.registry import find_algorithm
 from fedlearn_helpers.data import ImageDataset
-from fedlearn_helpers.errors import InputError, check_one_of
+from fedlearn_helpers.errors import InputError, check_number, check_one_of, check_whole_number
 from fedlearn_helpers.experiments.federate import federate
 from fedlearn_helpers.experiments.parallel import Numbers
 from fedlearn_helpers.experiments.reference_lines import reference_lines
@@ -25,7 +26,8 @@ from fedlearn_helpers.experiments.run_key import dataset_key
 from fedlearn_helpers.experiments.runs import run_all
 from fedlearn_helpers.experiments.scenarios import Scenario, check_scenario, make_scenario
 from fedlearn_helpers.models import MODELS, NORMALIZED_MODELS
-from fedlearn_helpers.partition.heterogeneity import class_counts, heterogeneity
+from fedlearn_helpers.partition.counts import class_counts
+from fedlearn_helpers.partition.heterogeneity import heterogeneity
 from fedlearn_helpers.seeds import check_seed
 from fedlearn_helpers.simulation.replies import FaultyReply
 from fedlearn_helpers.simulation.workers import Workers
@@ -75,17 +77,16 @@ class Comparison:
 
     def __post_init__(self) -> None:
         for name in ("algorithms", "scenarios", "seeds"):
-            if len(getattr(self, name)) == 0:
-                raise InputError(f"{name} must name at least one, got none")
+            if length_hint(getattr(self, name)) == 0:
+                given = getattr(self, name)
+                raise InputError(f"{name} must name at least one, got {given if isinstance(given, int) else 'none'}")
         for name, limit in {"num_clients": 1, "num_unseen": 0, "num_rounds": 1, "adaptation_epochs": 1}.items():
-            if getattr(self, name) < limit:
-                raise InputError(f"{name} must be >= {limit}, got {getattr(self, name)}")
-        if self.max_images is not None and self.max_images < 1:
-            raise InputError(f"max_images must be >= 1, got {self.max_images}")
-        if not 0 < self.fraction_train <= 1:
-            raise InputError(f"fraction_train must be > 0 and <= 1, got {self.fraction_train}")
-        if not 0 < self.validation_fraction < 1:
-            raise InputError(f"validation_fraction must be > 0 and < 1, got {self.validation_fraction}")
+            check_number(name, getattr(self, name), f">= {limit}", lambda number, least=limit: number >= least)
+            check_whole_number(name, getattr(self, name), limit)
+        if self.max_images is not None:
+            check_whole_number("max_images", self.max_images, 1)
+        check_number("fraction_train", self.fraction_train, "> 0 and <= 1", lambda share: 0 < share <= 1)
+        check_number("validation_fraction", self.validation_fraction, "> 0 and < 1", lambda share: 0 < share < 1)
         check_one_of("model", self.model, MODELS)
         object.__setattr__(self, "seeds", tuple(check_seed(seed, "seeds") for seed in self.seeds))
         for algorithm in (*self.algorithms, *self.settings):
@@ -101,7 +102,8 @@ class Comparison:
         Raises:
             InputError: an unknown algorithm or setting, or a value out of range.
         """
-        return find_algorithm(algorithm.removesuffix(NORMALIZED)).complete_settings(self.settings.get(algorithm))
+        name = algorithm.removesuffix(NORMALIZED) if isinstance(algorithm, str) else algorithm
+        return find_algorithm(name).complete_settings(self.settings.get(algorithm))
 
     def scenario(self, text: str, dataset: ImageDataset, seed: int) -> Scenario:
         """Return who has what in the runs of one scenario with one seed.

@@ -18,7 +18,7 @@ from fedlearn_helpers.algorithms.local import LocalConfig, LocalTraining
 from fedlearn_helpers.algorithms.own_parts import ADAPTATION_EPOCHS
 from fedlearn_helpers.algorithms.registry import find_algorithm, new_strategy
 from fedlearn_helpers.data import Dataset
-from fedlearn_helpers.errors import InputError
+from fedlearn_helpers.errors import InputError, check_number, check_whole_number
 from fedlearn_helpers.experiments.checkpoint import Checkpoint, Continued
 from fedlearn_helpers.experiments.client_app import new_client_app
 from fedlearn_helpers.experiments.measures import ClientMeasures, accuracy_of_each, of_one_model, of_replies
@@ -107,10 +107,9 @@ def federate(
     """
     seed = check_seed(seed)
     for name, value in (("num_rounds", num_rounds), ("adaptation_epochs", adaptation_epochs)):
-        if value < 1:
-            raise InputError(f"{name} must be >= 1, got {value}")
-    if not 0 < fraction_train <= 1:
-        raise InputError(f"fraction_train must be > 0 and <= 1, got {fraction_train}")
+        check_number(name, value, ">= 1", lambda number: number >= 1)
+        check_whole_number(name, value, 1)
+    check_number("fraction_train", fraction_train, "> 0 and <= 1", lambda share: 0 < share <= 1)
     chosen = _find(algorithm)
     complete = chosen.complete_settings(settings)
     adapt = _adaptation(chosen, adapt)
@@ -245,7 +244,7 @@ def _find(algorithm: str | Algorithm | Callable[[], Strategy]) -> Algorithm:
     """Return the algorithm whose client half is used."""
     if isinstance(algorithm, Algorithm):
         return algorithm
-    return find_algorithm(algorithm if isinstance(algorithm, str) else "fedavg")
+    return find_algorithm("fedavg" if callable(algorithm) else algorithm)
 
 
 def _adaptation(algorithm: Algorithm, given: Adapt | None) -> Adapt | None:

@@ -7,6 +7,7 @@ from flwr.app import Context, Message, MetricRecord, RecordDict
 from flwr.clientapp import ClientApp
 from flwr.serverapp import Grid, ServerApp
 
+from fedlearn_helpers.errors import check_whole_number
 from fedlearn_helpers.simulation.position import client_of
 from fedlearn_helpers.simulation.simulate import simulate
 from fedlearn_helpers.simulation.workers import Workers
@@ -29,7 +30,11 @@ def run_in_parallel(
         seed: seeds the global random generators before each task.
         workers: as in `simulate`.
         label: what the progress line counts; None for no such line.
+
+    Raises:
+        InputError: an argument out of range.
     """
+    check_whole_number("count", count, 1)
     client_app, server_app = ClientApp(), ServerApp()
     replies: list[Message] = []
 

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from fedlearn_helpers.data import Dataset, ImageDataset
-from fedlearn_helpers.errors import InputError, one_line
+from fedlearn_helpers.errors import InputError, check_number, check_whole_number, one_line
 from fedlearn_helpers.experiments.parallel import Numbers, run_in_parallel
 from fedlearn_helpers.models import new_cnn
 from fedlearn_helpers.partition import Shard
@@ -76,8 +76,11 @@ def reference_lines(
         label: what the progress line counts; None for no such line.
 
     Raises:
-        InputError: no model, and the data are no images.
+        InputError: a number out of range; or no model, and the data are no images.
     """
+    check_whole_number("epochs", epochs, 1)
+    check_whole_number("batch_size", batch_size, 1)
+    check_number("learning_rate", learning_rate, "> 0", lambda rate: rate > 0)
     begin = time.perf_counter()
     pooled = np.concatenate([shard.train for shard in shards])
     clients = [*shards, *unseen]

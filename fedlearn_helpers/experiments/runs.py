@@ -8,10 +8,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeVar
 
-from fedlearn_helpers.errors import InputError
+from fedlearn_helpers.errors import InputError, one_line
 from fedlearn_helpers.experiments.parallel import Numbers, run_in_parallel
 from fedlearn_helpers.experiments.run_key import code_key, refuse_others
-from fedlearn_helpers.files import without_nan, write_json
+from fedlearn_helpers.files import try_writing, without_nan, write_json
+from fedlearn_helpers.simulation.arguments import check_kind
 from fedlearn_helpers.simulation.workers import Workers
 
 Run = TypeVar("Run", bound=Hashable)
@@ -37,8 +38,9 @@ def run_all(
         workers, label: as in `simulate`.
 
     Raises:
-        InputError: a folder with other runs, or with a damaged file.
+        InputError: a folder with other runs or a damaged file, or one that cannot be written.
     """
+    check_kind("folder", folder, (str, Path, type(None)), "a path or None")
     store = _Store(None if folder is None else Path(folder), key)
     done = {run: numbers for run in runs if (numbers := store.read(run)) is not None}
     missing = [run for run in runs if run not in done]
@@ -49,6 +51,7 @@ def run_all(
         return numbers
 
     if missing:
+        store.check_place()
         finished = run_in_parallel(do_missing, len(missing), seed=0, workers=workers, label=label)
         done |= dict(zip(missing, finished, strict=True))
     return done
@@ -84,6 +87,20 @@ class _Store:
             raise InputError(f"folder must hold finished runs only, and {path} is damaged; delete it") from None
         refuse_others("folder must be empty or hold runs of the same comparison", path, key, self._key(run))
         return numbers
+
+    def check_place(self) -> None:
+        """Check that runs can be kept, before hours of training have gone into them.
+
+        Raises:
+            InputError: the folder cannot be made, or nothing can be written to it.
+        """
+        try:
+            if self._folder is not None:
+                try_writing(self._folder)
+        except (OSError, ValueError) as error:
+            raise InputError(
+                f"folder must be one that can be made and written, got {str(self._folder)!r}: {one_line(error)}"
+            ) from None
 
     def write(self, run: Any, numbers: Numbers) -> None:
         """Keep what a finished run gave."""

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from fedlearn_helpers.data import ImageDataset
-from fedlearn_helpers.errors import InputError
+from fedlearn_helpers.errors import InputError, check_number, check_whole_number
 from fedlearn_helpers.partition.feature_skew import feature_skew
 from fedlearn_helpers.partition.registry import PARTITIONS, PATTERNS, parse_partition
 from fedlearn_helpers.partition.split import Shard, split_train_validation
@@ -41,7 +41,7 @@ def check_scenario(text: str) -> None:
     Raises:
         InputError: an unknown one, or a number out of range.
     """
-    name, _, number = text.partition(":")
+    name, _, number = text.partition(":") if isinstance(text, str) else ("", "", "")
     if name == "turned":
         if number not in ("2", "4"):
             raise InputError(f"scenario turned must be turned:2 or turned:4, got {text!r}")
@@ -84,6 +84,11 @@ def make_scenario(
         InputError: an unknown scenario, or one that cannot be made.
     """
     check_scenario(text)
+    check_whole_number("num_clients", num_clients, 1)
+    check_whole_number("num_unseen", num_unseen, 0)
+    if max_images is not None:
+        check_whole_number("max_images", max_images, 1)
+    check_number("validation_fraction", validation_fraction, "> 0 and < 1", lambda share: 0 < share < 1)
     name, _, number = text.partition(":")
     changes_images = name in ("turned", "darker")
     chosen = np.arange(len(dataset.train_labels))

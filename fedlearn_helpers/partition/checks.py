@@ -1,11 +1,10 @@
 """Checks of arguments that several partition rules take."""
 
-import math
 from numbers import Integral
 
 import numpy as np
 
-from fedlearn_helpers.errors import InputError
+from fedlearn_helpers.errors import InputError, check_number
 from fedlearn_helpers.seeds import check_seed
 
 
@@ -70,5 +69,4 @@ def check_alpha(alpha: float) -> None:
     Raises:
         InputError: it is not a finite number above 0.
     """
-    if not (alpha > 0 and math.isfinite(alpha)):
-        raise InputError(f"alpha must be > 0 and finite, got {alpha}")
+    check_number("alpha", alpha, "> 0 and finite", lambda value: value > 0)

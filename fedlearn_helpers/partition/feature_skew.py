@@ -1,13 +1,12 @@
 """Feature skew: all clients have the same classes, but their images look different, as if from other cameras."""
 
-import math
 from collections.abc import Sequence
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from fedlearn_helpers.errors import InputError, check_one_of
+from fedlearn_helpers.errors import check_number, check_one_of
 from fedlearn_helpers.partition.checks import new_generator
 from fedlearn_helpers.seeds import derive_seed
 
@@ -38,9 +37,10 @@ def feature_skew(images: Tensor, parts: Sequence[np.ndarray], *, kind: str, stre
         InputError: an unknown kind, or a strength out of range.
     """
     check_one_of("kind", kind, FEATURE_SKEWS)
-    if not (strength >= 0 and math.isfinite(strength)) or (kind == "brightness" and strength > 1):
-        limit = "between 0 and 1" if kind == "brightness" else ">= 0 and finite"
-        raise InputError(f"strength must be {limit}, got {strength}")
+    if kind == "brightness":
+        check_number("strength", strength, "between 0 and 1", lambda share: 0 <= share <= 1)
+    else:
+        check_number("strength", strength, ">= 0 and finite", lambda amount: amount >= 0)
     new_generator(seed)  # refuses one that cannot work
     changed = images.clone()
     for client, part in enumerate(parts):

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from fedlearn_helpers.errors import check_whole_number
 from fedlearn_helpers.partition.checks import check_clients, new_generator
 from fedlearn_helpers.partition.rule import PartitionRule
 
@@ -20,8 +21,9 @@ def iid(num_examples: int, num_clients: int, *, seed: int) -> list[np.ndarray]:
         One sorted int64 array of indices per client; their sizes differ by at most one.
 
     Raises:
-        InputError: num_clients below 1 or above num_examples.
+        InputError: no whole number of examples >= 1, or num_clients below 1 or above it.
     """
+    check_whole_number("num_examples", num_examples, 1)
     check_clients(num_clients, num_examples)
     order = new_generator(seed).permutation(num_examples)
     return [np.sort(part) for part in np.array_split(order, num_clients)]

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from fedlearn_helpers.errors import check_whole_number
 from fedlearn_helpers.partition.checks import check_alpha, check_clients, new_generator
 from fedlearn_helpers.partition.rule import PartitionRule
 from fedlearn_helpers.partition.sizes import cut, draw_until_large_enough, whole_sizes
@@ -25,6 +26,7 @@ def quantity_skew(
         InputError: an argument out of range, or no sizes with min_size in 200 draws.
     """
     check_alpha(alpha)
+    check_whole_number("num_examples", num_examples, 1)
     check_clients(num_clients, num_examples, min_size)
     rng = new_generator(seed)
     sizes = draw_until_large_enough(

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fedlearn_helpers.errors import InputError
+from fedlearn_helpers.errors import InputError, check_one_of
 from fedlearn_helpers.partition.checks import check_labels
 from fedlearn_helpers.partition.dirichlet import RULE as DIRICHLET
 from fedlearn_helpers.partition.iid import RULE as IID
@@ -53,7 +53,7 @@ def parse_partition(text: str) -> Partition:
     Raises:
         InputError: an unknown name, or a number that is missing, wrong or not wanted.
     """
-    name = text.partition(":")[0]
+    name = text.partition(":")[0] if isinstance(text, str) else ""
     if name not in PARTITIONS:
         raise InputError(f"partition must be one of {', '.join(PARTITIONS)}, got {text!r}")
     rule = PARTITIONS[name]
@@ -74,8 +74,7 @@ def make_partition(
     Raises:
         InputError: an unknown name, a number that no rule takes, or a partition that cannot be made.
     """
-    if name not in PARTITIONS:
-        raise InputError(f"partition must be {', '.join(map(repr, PARTITIONS))}, got {name!r}")
+    check_one_of("partition", name, PARTITIONS)
     known = {rule.argument for rule in PARTITIONS.values()}
     if unknown := [argument for argument in numbers if argument not in known]:
         raise InputError(f"numbers must be among {', '.join(sorted(filter(None, known)))}, got {unknown[0]!r}")

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fedlearn_helpers.errors import InputError
+from fedlearn_helpers.errors import InputError, check_number
 from fedlearn_helpers.partition.checks import check_labels, new_generator
 
 
@@ -39,8 +39,7 @@ def split_train_validation(
         InputError: no clients, a client with fewer than two examples, a fraction outside (0, 1), or labels that are
             not one whole number per example.
     """
-    if not 0 < validation_fraction < 1:
-        raise InputError(f"validation_fraction must be > 0 and < 1, got {validation_fraction}")
+    check_number("validation_fraction", validation_fraction, "> 0 and < 1", lambda share: 0 < share < 1)
     if len(parts) == 0:
         raise InputError("parts must hold the examples of at least one client, got none")
     smallest = min(len(part) for part in parts)

@@ -24,7 +24,7 @@ class StatesOnDisk(MutableMapping[int, PackedRecords]):
         try:
             folder.mkdir(parents=True, exist_ok=True)
             first = next(folder.iterdir(), None)
-        except OSError as error:
+        except (OSError, ValueError) as error:  # a ValueError: no path has such characters
             raise InputError(f"state_folder must be a folder that can be made, got {str(folder)!r}: {error}") from error
         if first is not None:
             raise InputError(f"state_folder must be empty, got {str(folder)!r} with {first.name!r} in it")

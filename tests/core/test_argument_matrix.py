@@ -104,6 +104,7 @@ DEVICES = availability.draw_devices(3, slow_share=0.5, slow_factor=2.0, seed=0)
 CALLED = {  # an argument that the message calls otherwise
     "num_classes_each": "classes_per_client",
     "text": "partition|scenario",
+    "settings": "settings|mu of fedprox",
     "steps": "steps|devices",
     "algorithms": "algorithm",
     "scenarios": "partition|scenario",
