@@ -46,5 +46,6 @@ def check_whole_number(argument: str, value: object, least: int) -> int:
 
 def check_number(argument: str, value: Any, limits: str, holds: Callable[[Any], bool]) -> None:
     """Raise an InputError unless a value is a finite number within limits, which are given in words and as a test."""
-    if not (isinstance(value, Real) and -math.inf < value < math.inf and holds(value)):
+    is_number = isinstance(value, Real)
+    if not (is_number and -math.inf < value < math.inf and holds(value)):
         raise InputError(f"{argument} must be {limits}, got {value!r}")

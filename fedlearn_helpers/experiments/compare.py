@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from itertools import product
-from operator import length_hint
+from operator import le, length_hint
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -81,7 +81,7 @@ class Comparison:
                 given = getattr(self, name)
                 raise InputError(f"{name} must name at least one, got {given if isinstance(given, int) else 'none'}")
         for name, limit in {"num_clients": 1, "num_unseen": 0, "num_rounds": 1, "adaptation_epochs": 1}.items():
-            check_number(name, getattr(self, name), f">= {limit}", lambda number, least=limit: number >= least)
+            check_number(name, getattr(self, name), f">= {limit}", partial(le, limit))
             check_whole_number(name, getattr(self, name), limit)
         if self.max_images is not None:
             check_whole_number("max_images", self.max_images, 1)

@@ -7,6 +7,7 @@ import importlib
 import math
 import re
 import time
+from fractions import Fraction
 from types import SimpleNamespace
 
 import numpy as np
@@ -380,3 +381,28 @@ def test_without_a_wrong_value_there_is_no_error(untrained, name):
         function(**required)
     except Trained:
         pass
+
+
+def test_numbers_of_other_kinds_are_right(untrained):
+    config(local_epochs=np.int64(2), batch_size=np.uint8(8), learning_rate=np.float32(0.1), momentum=0)
+    comparison(fraction_train=1, num_rounds=np.int32(1), algorithms=np.array(["fedavg"]))
+    client_app(local_epochs=np.int64(1), learning_rate=Fraction(1, 10))
+    scenario(num_clients=np.int64(2), validation_fraction=np.float64(0.5))
+    assert [len(part) for part in partition.iid(np.int64(4), 2, seed=0)] == [2, 2]
+    algorithms.new_strategy("fedprox", config(), {"mu": np.float32(0.5)})
+
+
+def test_finished_runs_are_read_where_nothing_can_be_written(tmp_path, monkeypatch):
+    def compared():
+        return experiments.compare(comparison(), images(), folder=tmp_path, workers=1, label=None).runs
+
+    before = compared()
+
+    def fail(folder):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("fedlearn_helpers.experiments.runs.try_writing", fail)
+    assert compared().equals(before)
+    next(tmp_path.glob("*.json")).unlink()
+    with pytest.raises(ValueError, match="^folder must be one that can be made and written, got .*denied$"):
+        compared()

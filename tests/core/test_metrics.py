@@ -107,3 +107,15 @@ def test_confusion_matrix_of_no_examples_is_zero():
 def test_impossible_confusion_matrix(labels, predictions, message):
     with pytest.raises(ValueError, match=message):
         confusion_matrix(np.array(labels), np.array(predictions), 3)
+
+
+def test_predictions_of_nothing_are_wrong_in_every_class():
+    labels, predictions = np.array([0, 0, 1], dtype=np.uint8), np.array([0, -1, -1], dtype=np.int8)
+    assert accuracy_per_class(labels, predictions, 2).tolist() == [0.5, 0.0]
+
+
+@pytest.mark.parametrize("table", [accuracy_per_class, confusion_matrix])
+def test_tables_of_what_are_no_classes(table):
+    for labels in ([0.5, 1.0], [[0, 1]], ["0", "1"]):
+        with pytest.raises(ValueError, match="^labels must hold one whole number per example, got "):
+            table(labels, [0, 1], 2)

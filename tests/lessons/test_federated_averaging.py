@@ -16,11 +16,10 @@ from lesson import Lesson, LessonTests, Typed, all_lessons, code_of, execute
 from nbformat.v4 import new_code_cell
 from shown_code import definition
 
-from fedlearn_helpers import metrics
 from fedlearn_helpers.algorithms import weighted_mean
 from fedlearn_helpers.experiments import ReferenceLines, basic_client
 from fedlearn_helpers.lessons.federated_averaging import figures
-from fedlearn_helpers.metrics import weighted_average
+from fedlearn_helpers.metrics import averages, weighted_average
 
 DATA = os.environ.get("FEDLEARN_DATA", "")  # no test of a lesson sees it unless it says so
 SETTINGS = pd.DataFrame({"accuracy": [0.70, 0.79, 0.80, 0.80], "megabytes": [1.0, 4.0, 8.0, 16.0]})
@@ -125,7 +124,7 @@ class TestFederatedAveraging(LessonTests):
         },
         given={"cheapest_setting": {"settings": SETTINGS}},
         names={"np": np, "RecordDict": RecordDict, "MetricRecord": MetricRecord, "weighted_average": weighted_average},
-        shown={"weighted_average": metrics, "train_client": basic_client},
+        shown={"weighted_average": averages, "train_client": basic_client},
         in_browser=Typed("models_sent", wrong="30", sentence="Here half of them train", right="20"),
     )
 
