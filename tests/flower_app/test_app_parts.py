@@ -187,7 +187,7 @@ def test_clients_that_do_not_fit_together_are_an_error(answers, sentence):
         ({"partition": "xyz"}, f"partition {RULE}, got 'xyz'"),
         ({"partition": "dirichlet"}, f"partition {RULE}, got 'dirichlet'"),
         ({"learning-rate": -1}, "learning-rate must be > 0, got -1"),
-        ({"batch-size": "32"}, "batch-size must be a whole number, got '32'"),
+        ({"batch-size": "32"}, "batch-size must be a whole number (a number has no quotation marks), got '32'"),
         ({"local-epochs": 0}, "local-epochs must be >= 1, got 0"),
         ({"num-server-rounds": 1.5}, "num-server-rounds must be a whole number, got 1.5"),
         ({"fraction-train": 1.1}, "fraction-train must be <= 1, got 1.1"),
