@@ -6,7 +6,7 @@ from flwr.app import ArrayRecord, Context, MetricRecord
 from flwr.serverapp import Grid, ServerApp
 
 from fedlearn_helpers.errors import InputError, one_line
-from fedlearn_helpers.files import write_json
+from fedlearn_helpers.files import without_nan, write_json
 from fedlearn_helpers.simulation import keep_result
 from fedlearn_helpers.training import evaluate
 from workbook_app.clients import find_clients
@@ -75,7 +75,7 @@ def _write(
         "rounds": [{"round": number, **entry} for number, entry in sorted(rounds.items())],
     }
     try:
-        write_json(Path(config.results_path), content)
+        write_json(Path(config.results_path), without_nan(content))
     except OSError as problem:
         raise InputError(
             f"results-path must be a file that can be written, got {config.results_path!r}: {one_line(problem)}"

@@ -219,7 +219,7 @@ def test_the_summary_has_mean_and_spread_over_seeds(noise):
         ({"num_clients": 0}, "num_clients must be >= 1, got 0"),
         ({"fraction_train": 2}, "fraction_train must be > 0 and <= 1, got 2"),
         ({"model": "resnet"}, "model must be 'cnn', 'mlp', got 'resnet'"),
-        ({"max_images": 0}, "max_images must be >= 1, got 0"),
+        ({"max_images": 0}, "max_images must be a whole number >= 1, got 0"),
         ({"settings": {"fedprox": {"mu": -1}}}, "mu of fedprox must be >= 0, got -1"),
     ],
 )

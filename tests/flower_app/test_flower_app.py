@@ -312,10 +312,10 @@ def of_flower_or_ray():
 @pytest.fixture(scope="module")
 def nothing_left():
     """Check that no process stays that was not there before, and no file."""
-    processes, folders = set(of_flower_or_ray()), set(Path("/tmp").glob("fedlearn-*"))
+    processes, folders = set(of_flower_or_ray()), set(Path("/tmp").glob("fedflwr-*"))
     yield
     assert {pid: command for pid, command in of_flower_or_ray().items() if pid not in processes} == {}
-    assert set(Path("/tmp").glob("fedlearn-*")) == folders
+    assert set(Path("/tmp").glob("fedflwr-*")) == folders
 
 
 @needs_ray

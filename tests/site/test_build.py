@@ -300,7 +300,7 @@ def test_a_paper_that_two_notebooks_cite_differently(first_notebook, tmp_path):
 @pytest.fixture
 def project(tmp_path, monkeypatch):
     """A project of two notebooks that ran, and a package; all files are of one time."""
-    for name in ("00_a", "01_b"):
+    for name in ("00_start_here", "01_centralized_cnn"):
         for path in (f"notebooks/{name}.ipynb", f"build/{name}.ipynb", f"build/results/{name}/results.json"):
             (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
             (tmp_path / path).touch()
@@ -318,7 +318,7 @@ def project(tmp_path, monkeypatch):
     ("changed", "stale"),
     [
         (None, []),
-        ("notebooks/01_b.ipynb", ["01"]),
+        ("notebooks/01_centralized_cnn.ipynb", ["01"]),
         ("fedlearn_helpers/a.py", ["00", "01"]),
     ],
 )
@@ -330,13 +330,17 @@ def test_notebooks_older_than_what_they_were_made_of_are_run(project, monkeypatc
         os.utime(project / changed, (2000, 2000))
     make_site.main()
     assert ran == [(number, project) for number in stale]
-    assert built == [(["00_a.ipynb", "01_b.ipynb"], project / "build" / "site")]
+    assert built == [(["00_start_here.ipynb", "01_centralized_cnn.ipynb"], project / "build" / "site")]
 
 
 def test_a_notebook_whose_last_run_failed_is_run_again(project):
-    (project / "build" / "results" / "01_b" / "results.json").unlink()  # as fedlearn run does before it starts
-    assert make_site.executed(project / "notebooks" / "00_a.ipynb") == project / "build" / "00_a.ipynb"
-    assert make_site.executed(project / "notebooks" / "01_b.ipynb") is None
+    (
+        project / "build" / "results" / "01_centralized_cnn" / "results.json"
+    ).unlink()  # as fedlearn run does before it starts
+    assert (
+        make_site.executed(project / "notebooks" / "00_start_here.ipynb") == project / "build" / "00_start_here.ipynb"
+    )
+    assert make_site.executed(project / "notebooks" / "01_centralized_cnn.ipynb") is None
 
 
 def test_problems_are_printed_without_a_traceback(project, monkeypatch):

@@ -70,7 +70,7 @@ def run_app(
     deadline = time.monotonic() + timeout
     short = "/tmp" if os.path.isdir("/tmp") else None  # see `start_ray_node`
     with (
-        tempfile.TemporaryDirectory(prefix="fedlearn-", dir=short, ignore_cleanup_errors=True) as name,
+        tempfile.TemporaryDirectory(prefix="fedflwr-", dir=short, ignore_cleanup_errors=True) as name,
         OwnProcesses() as processes,
     ):
         folder = Path(name)
