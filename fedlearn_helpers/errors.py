@@ -1,6 +1,7 @@
 """Mistakes a user can fix: a single sentence, no traceback in a notebook."""
 
 import math
+import operator
 from collections.abc import Callable, Iterable
 from numbers import Integral, Real
 from typing import Any
@@ -35,6 +36,14 @@ def check_one_of(argument: str, value: object, known: Iterable[object]) -> None:
     """
     if value not in (known := list(known)):
         raise InputError(f"{argument} must be {', '.join(map(repr, known))}, got {value!r}")
+
+
+def as_whole_number(value: Any) -> int | None:
+    """Return an integer of any kind, such as NumPy's, as Python's own; None for all else, True and False included."""
+    try:
+        return None if isinstance(value, bool) else operator.index(value)
+    except TypeError:
+        return None
 
 
 def check_whole_number(argument: str, value: object, least: int) -> int:

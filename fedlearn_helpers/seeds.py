@@ -1,6 +1,5 @@
 """Seeds as values: one number per run, from which every other seed is derived."""
 
-import operator
 import random
 import zlib
 from collections.abc import Iterator
@@ -9,7 +8,7 @@ from contextlib import contextmanager
 import numpy as np
 import torch
 
-from fedlearn_helpers.errors import InputError
+from fedlearn_helpers.errors import InputError, as_whole_number
 
 _LIMIT = 2**63  # what PyTorch's generators take, and what `derive_seed` stays below
 
@@ -24,11 +23,8 @@ def check_seed(seed: object, name: str = "seed") -> int:
     Raises:
         InputError: no whole number, or one outside [0, 2**63).
     """
-    try:
-        value = operator.index(seed)  # type: ignore[arg-type]  # asks exactly this
-    except TypeError:
-        raise InputError(f"{name} must be a whole number, got {seed!r}") from None
-    if isinstance(seed, bool | np.bool_):
+    value = as_whole_number(seed)
+    if value is None:
         raise InputError(f"{name} must be a whole number, got {seed!r}")
     if not 0 <= value < _LIMIT:
         raise InputError(f"{name} must be {'>= 0' if value < 0 else '< 2**63'}, got {value}")

@@ -4,7 +4,6 @@ Nothing waits here: a device's time is computed from its speed. A seed decides a
 """
 
 import math
-import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
 from numbers import Real
@@ -12,7 +11,7 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
-from fedlearn_helpers.errors import InputError, check_number, check_whole_number
+from fedlearn_helpers.errors import InputError, as_whole_number, check_number, check_whole_number
 from fedlearn_helpers.seeds import derive_seed
 
 Late = Literal["drop", "partial"]
@@ -117,11 +116,8 @@ def check_steps(steps: Any) -> int:
     Raises:
         InputError: no whole number >= 1.
     """
-    try:
-        count = 0 if isinstance(steps, bool) else operator.index(steps)
-    except TypeError:
-        count = 0
-    if count < 1:
+    count = as_whole_number(steps)
+    if count is None or count < 1:
         raise InputError(f"steps must be a whole number >= 1, got {steps!r}")
     return count
 
