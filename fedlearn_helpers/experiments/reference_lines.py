@@ -1,12 +1,16 @@
 """The two lines that every federated result is measured against: local only, and centralized.
 
-Both train the same model from the same start for the same number of epochs.
+Both train the same model from the same start, for as many epochs as the federation has, and on request until they stop
+improving: who learns alone need not wait for others, and may train on.
 """
 
 import copy
+import dataclasses
+import itertools
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -32,6 +36,8 @@ class ReferenceLines:
         local_test: each client's own model, trained on its examples alone, on the test set.
         local_validation: the same models, each on its own client's validation examples.
         seconds: wall time of all of it.
+        centralized_epochs, local_epochs: passes over the examples after which these models were taken.
+        early_stopping: the same lines of models that trained until they stopped improving; None if not asked for.
     """
 
     centralized_test: float
@@ -39,6 +45,9 @@ class ReferenceLines:
     local_test: tuple[float, ...]
     local_validation: tuple[float, ...]
     seconds: float
+    centralized_epochs: int = 0
+    local_epochs: tuple[int, ...] = ()
+    early_stopping: "ReferenceLines | None" = None
 
     @property
     def local_test_mean(self) -> float:
@@ -58,9 +67,13 @@ def reference_lines(
     optimizer: Callable[..., torch.optim.Optimizer] = torch.optim.Adam,
     model: nn.Module | None = None,
     unseen: Sequence[Shard] = (),
+    patience: int | None = None,
     label: str | None = "Learning alone",
 ) -> ReferenceLines:
     """Train one model on all clients' training examples together, and one on each client's alone.
+
+    With `patience` each goes on until its accuracy on its validation examples (of the pooled model: those of all
+    clients) has not risen for so many epochs, and the model of the best epoch is taken: `early_stopping`.
 
     Args:
         dataset: all examples, on the device to compute on.
@@ -73,43 +86,78 @@ def reference_lines(
         optimizer: called with the parameters, `lr` and `fused`.
         model: with the weights to start from, stays as it is; None means the workbook's CNN, for images.
         unseen: further clients, last in the results. They learn alone, too, but their examples are not pooled.
+        patience: epochs without improvement, >= 1, after which early stopping ends; None for no early stopping.
         label: what the progress line counts; None for no such line.
 
     Raises:
-        InputError: a number out of range; or no model, and the data are no images.
+        InputError: a number out of range; or no model, and the data are no images; or early stopping for a client
+            that has no validation examples.
     """
     check_whole_number("epochs", epochs, 1)
     check_whole_number("batch_size", batch_size, 1)
     check_number("learning_rate", learning_rate, "> 0", lambda rate: rate > 0)
+    clients = [*shards, *unseen]
+    if patience is not None:
+        check_whole_number("patience", patience, 1)
+        if without := [client for client, shard in enumerate(clients) if not len(shard.validation)]:
+            raise InputError(f"patience must be None where a client has no validation examples, as client {without[0]}")
     begin = time.perf_counter()
     pooled = np.concatenate([shard.train for shard in shards])
-    clients = [*shards, *unseen]
     learners = [pooled, *(shard.train for shard in clients)]  # the longest first, so that no worker ends alone
     model = own_copy(model, dataset, seed)
     start = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+
+    def measure(learner: int, epoch: int) -> Numbers:
+        own = shards if learner == 0 else [clients[learner - 1]]
+        task = dataset.task
+        return {
+            "epochs": epoch,
+            "test": evaluate(model, dataset.test_inputs, dataset.test_targets, task=task).accuracy,
+            "validation": [
+                evaluate(model, dataset.train_inputs, dataset.train_targets, shard.validation, task=task).accuracy
+                for shard in own
+            ],
+        }
 
     def learn_alone(learner: int) -> Numbers:
         model.load_state_dict(start)
         steps = optimizer(model.parameters(), lr=learning_rate, fused=True)
         inputs, targets, task = dataset.train_inputs, dataset.train_targets, dataset.task
-        for epoch in range(epochs):
-            order = derive_seed(seed, "alone", learner, epoch)
+        watched = np.concatenate([s.validation for s in shards]) if learner == 0 else clients[learner - 1].validation
+        found: dict[str, Any] = {}
+        best, best_epoch = -1.0, 0
+        for epoch in itertools.count(1):
+            order = derive_seed(seed, "alone", learner, epoch - 1)
             train(
                 model, inputs, targets, learners[learner], steps, epochs=1, batch_size=batch_size, seed=order, task=task
             )
-        own = clients if learner == 0 else [clients[learner - 1]]
-        return {
-            "test": evaluate(model, dataset.test_inputs, dataset.test_targets, task=task).accuracy,
-            "validation": [evaluate(model, inputs, targets, shard.validation, task=task).accuracy for shard in own],
-        }
+            if epoch == epochs:
+                found |= measure(learner, epoch)
+            if patience is not None and epoch - best_epoch <= patience:
+                accuracy = evaluate(model, inputs, targets, watched, task=task).accuracy
+                if accuracy > best or epoch == 1:
+                    best, best_epoch = accuracy, epoch
+                    found |= {f"stopped {name}": value for name, value in measure(learner, epoch).items()}
+            if epoch >= epochs and (patience is None or epoch - best_epoch >= patience):
+                return found
+        raise AssertionError("epochs have no end")
 
-    central, *alone = run_in_parallel(learn_alone, len(learners), seed=seed, workers=workers, label=label)
+    learned = run_in_parallel(learn_alone, len(learners), seed=seed, workers=workers, label=label)
+    seconds = time.perf_counter() - begin
+    stopped = None if patience is None else _lines(learned, seconds, "stopped ")
+    return dataclasses.replace(_lines(learned, seconds), early_stopping=stopped)
+
+
+def _lines(learned: Sequence[Numbers], seconds: float, prefix: str = "") -> ReferenceLines:
+    central, *alone = learned
     return ReferenceLines(
-        centralized_test=central["test"],
-        centralized_validation=tuple(central["validation"]),
-        local_test=tuple(client["test"] for client in alone),
-        local_validation=tuple(client["validation"][0] for client in alone),
-        seconds=time.perf_counter() - begin,
+        centralized_test=central[f"{prefix}test"],
+        centralized_validation=tuple(central[f"{prefix}validation"]),
+        local_test=tuple(client[f"{prefix}test"] for client in alone),
+        local_validation=tuple(client[f"{prefix}validation"][0] for client in alone),
+        seconds=seconds,
+        centralized_epochs=central[f"{prefix}epochs"],
+        local_epochs=tuple(client[f"{prefix}epochs"] for client in alone),
     )
 
 

@@ -20,7 +20,17 @@ from fedlearn_helpers.experiments.value_key import digest_of_values
 from fedlearn_helpers.partition.split import Shard
 
 PACKAGE = Path(fedlearn_helpers.__file__).parent
-_COMPUTE_NOTHING = ("plots.py", "progress.py", "figures.py", "widgets.py", "exercises.py", "exercise.py", "contents.py")
+_COMPUTE_NOTHING = (
+    "plots.py",
+    "progress.py",
+    "figures.py",
+    "widgets.py",
+    "exercises.py",
+    "exercise.py",
+    "contents.py",
+    "recall.py",
+    "claims.py",
+)
 
 
 def computing_code() -> list[Path]:

@@ -286,6 +286,40 @@ def test_reference_lines_leave_the_model_as_it_was(noise):
     assert looks_the_same(look_of(model), before)
 
 
+LINES = {"batch_size": 4, "learning_rate": 0.05, "seed": 0, "workers": 1, "label": None}
+
+
+def test_early_stopping_takes_the_best_epoch_on_validation_examples(noise):
+    """Against a search by hand: a run for every number of epochs, until `patience` of them brought nothing."""
+    patience, runs, best = 3, [], -1
+    while len(runs) - 1 - best < patience:
+        runs.append(reference_lines(noise, shards(SIZES), epochs=len(runs) + 1, **LINES))
+        reached = [run.local_validation[1] for run in runs]
+        best = reached.index(max(reached))
+    lines = reference_lines(noise, shards(SIZES), epochs=2, patience=patience, **LINES)
+    stopped = lines.early_stopping
+    assert stopped.local_epochs[1] == best + 1
+    assert stopped.local_test[1] == runs[best].local_test[1]
+    assert stopped.local_validation[1] == runs[best].local_validation[1]
+    plain = reference_lines(noise, shards(SIZES), epochs=2, **LINES)
+    assert replace(lines, early_stopping=None, seconds=0) == replace(plain, seconds=0), "the line of 2 epochs stays"
+    assert plain.early_stopping is None and plain.local_epochs == (2, 2, 2) and plain.centralized_epochs == 2
+
+
+def test_early_stopping_ends_where_nothing_ever_improves(noise):
+    lines = reference_lines(noise, shards(SIZES), epochs=1, patience=2, **LINES | {"learning_rate": 1e15})
+    assert np.isnan(lines.early_stopping.local_test).all()
+    assert lines.early_stopping.local_epochs == (1, 1, 1)
+
+
+def test_early_stopping_needs_validation_examples_and_a_patience(noise):
+    bare = [*shards(SIZES[:2]), replace(shards(SIZES)[2], validation=np.array([], dtype=np.int64))]
+    with pytest.raises(InputError, match="no validation examples, as client 2"):
+        reference_lines(noise, bare, epochs=1, patience=1, **LINES)
+    with pytest.raises(InputError, match="patience must be .*got 0"):
+        reference_lines(noise, shards(SIZES), epochs=1, patience=0, **LINES)
+
+
 def test_a_model_that_cannot_be_copied_is_one_sentence(noise):
     model = new_mlp(noise.image_shape, noise.num_classes, 0)
     model.lock = threading.Lock()
