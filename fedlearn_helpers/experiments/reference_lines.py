@@ -37,7 +37,9 @@ class ReferenceLines:
         local_validation: the same models, each on its own client's validation examples.
         seconds: wall time of all of it.
         centralized_epochs, local_epochs: passes over the examples after which these models were taken.
-        early_stopping: the same lines of models that trained until they stopped improving; None if not asked for.
+        early_stopping: the same lines of models that trained until they stopped improving; None if not asked for. Their
+            epoch was chosen on the validation examples, so accuracies there are a little too good; those on the test
+            set are not.
     """
 
     centralized_test: float
