@@ -13,6 +13,7 @@ extensions = ["myst_nb", "mathml"]
 _ALONE = sorted({path.stem for path in Path(__file__).parent.glob("*.md")} - {"contents"})  # pages with no menu beside
 
 nb_execution_mode = "off"  # the notebooks come executed
+nb_code_prompt_show = nb_code_prompt_hide = "code"  # the name of the fold of a cell tagged hide-input
 nb_render_markdown_format = "myst"  # cells display Markdown with links to notebooks
 myst_enable_extensions = ["amsmath", "dollarmath", "substitution"]
 myst_heading_anchors = 3

@@ -4,6 +4,7 @@ import ast
 import functools
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -75,7 +76,33 @@ def test_the_notebooks_cells_are_all_there_in_order_with_their_ids(path):
     ]
     code = {cell.id: (cell.source, cell.metadata) for cell in cells_of(edition, "code")}
     for cell in cells_of(notebook, "code"):
-        assert code[cell.id] == (cell.source, cell.metadata)
+        source, metadata = code[cell.id]
+        if "hide-input" in cell.metadata.get("tags", []):
+            title, _, source = source.partition("\n")
+            assert title.startswith("# @title ") and metadata["cellView"] == "form"
+            metadata = {name: value for name, value in metadata.items() if name != "cellView"}
+        assert (source, metadata) == (cell.source, cell.metadata)
+
+
+def test_code_that_need_not_be_read_is_a_form_with_a_title(tmp_path):
+    notebook = nbformat.read(NOTEBOOKS[0], as_version=4)
+    place = next(place for place, cell in enumerate(notebook.cells) if "parameters" in cell.metadata.get("tags", []))
+    sources = {"# Imports, and a check.\nimport math": ["hide-input"], "1 + 1": ["hide-input", "answer"], "2 + 2": []}
+    for source, tags in sources.items():
+        notebook.cells.append(nbformat.v4.new_code_cell(source, metadata={"tags": tags}))
+    opening = "The question of this notebook, for [section 1](#1.-A-section)."
+    notebook.cells.insert(place, nbformat.v4.new_markdown_cell(opening))
+    nbformat.write(notebook, tmp_path / NOTEBOOKS[0].name)
+    shutil.copy(NOTEBOOKS[0].with_name("glossary.ipynb"), tmp_path)
+    edition = build_edition(tmp_path / NOTEBOOKS[0].name)
+    last = [cell for cell in edition.cells if cell.cell_type == "code"][-3:]
+    assert [(cell.source, cell.metadata.get("cellView")) for cell in last] == [
+        ("# @title Imports, and a check\n# Imports, and a check.\nimport math", "form"),
+        ("# @title Answer\n1 + 1", "form"),
+        ("2 + 2", None),
+    ]
+    texts = [cell.source for cell in edition.cells[: edition.cells.index(last[0])]]
+    assert texts.index("The question of this notebook, for section 1.") == place, "before what Colab needs"
 
 
 @every_notebook
@@ -125,7 +152,8 @@ def test_setup_and_files_come_before_the_parameters_and_are_hidden(path):
 @every_notebook
 def test_no_link_leads_to_a_file_that_is_not_there(path):
     for cell in cells_of(edition_of(path), "markdown"):
-        assert ".ipynb" not in re.sub(r"`[^`]*`", "", cell.source), cell.source
+        text = re.sub(r"`[^`]*`", "", cell.source)
+        assert ".ipynb" not in text and "](#" not in text, cell.source
 
 
 @every_notebook

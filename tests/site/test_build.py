@@ -213,6 +213,24 @@ def test_formulas_in_folds_tables_and_outputs_are_mathml(tmp_path):
     assert not [letter for letter in "abcdefghi" if f"${letter}$" in page]
 
 
+def test_code_that_need_not_be_read_and_answers_are_in_folds(tmp_path):
+    notebook = nbformat.read(NOTEBOOKS[0], as_version=4)
+    cell = output_cell({"text/html": "<b>a figure</b>"})
+    cell.source, cell.metadata = "unread()", {"tags": ["hide-input"], "jupyter": {"source_hidden": True}}
+    answer = "<details><summary>The answer</summary>\n\nTwo:\n\n- $x$, *small*\n- $y$\n\n</details>\n\nOutside"
+    notebook.cells += [cell, nbformat.v4.new_markdown_cell(answer)]
+    nbformat.write(notebook, tmp_path / "changed.ipynb")
+    sources = {path.name: path for path in NOTEBOOKS} | {NOTEBOOKS[0].name: tmp_path / "changed.ipynb"}
+    make_site.build_site(sources, tmp_path / "site")
+    page = page_of(tmp_path / "site", NOTEBOOKS[0])
+    code, after = page[page.rindex('<details class="admonition hide above-input">') :].split("</details>", 1)
+    assert text_of(code).replace(" ", "") == "codecodeunread()", "its two prompts, of which one is shown"
+    assert "<b>a figure</b>" in after
+    fold, after = after.partition("<summary>The answer</summary>")[2].split("</details>", 1)
+    assert fold.count("<li>") == 2 and fold.count("<math ") == 2 and "<em>small</em>" in fold
+    assert "Outside" in after
+
+
 def test_a_widget_becomes_its_figures_or_a_sentence(tmp_path):
     widget = {"application/vnd.jupyter.widget-view+json": {}, "text/plain": "VBox()"}
     figure = {"text/html": '<img alt="A figure."/>'}

@@ -151,6 +151,18 @@ def test_answers_are_found_whatever_an_editor_does_to_ids(editor, tmp_path):
     assert merged.missing == set() and merged.changed == []
 
 
+@pytest.mark.parametrize("editor", [lambda notebook: None, new_ids])
+def test_a_title_above_folded_code_is_no_change(editor, tmp_path):
+    def change(notebook):
+        cell = next(cell for cell in notebook.cells if cell.cell_type == "code" and "import" in cell.source)
+        cell.source = f"# @title Imports\n{cell.source}"
+        editor(notebook)
+
+    merged = hand_in(tmp_path / "one.ipynb", change)
+    added = [cell for cell in merged.notebook.cells if "added" in cell.metadata.get("tags", [])]
+    assert merged.changed == [] and added == []
+
+
 @pytest.mark.parametrize("editor", [lambda notebook: None, ids_of_colab_and_of_an_editor_after_it])
 def test_changes_elsewhere_are_named(editor, tmp_path):
     def change(notebook):

@@ -74,6 +74,25 @@ def test_a_fold_stays_one_until_it_is_closed(page_of):
     assert re.search(r"<details>.*<em>Inside</em>.*</details>.*Outside", body, re.DOTALL)
 
 
+def test_an_answer_in_a_fold_has_its_lists_and_formulas(page_of):
+    answer = "<details><summary>Answer</summary>\n\nTwo reasons:\n\n- $x$ is *small*;\n- it stays so.\n\n</details>"
+    body = body_of(page_of(new_markdown_cell(f"What do you see?\n\n{answer}\n\nOutside")))
+    fold = re.search(r"<details><summary>Answer</summary>(.*)</details>(.*)", body, re.DOTALL)
+    assert fold[1].count("<li>") == 2 and "<math " in fold[1] and "<em>small</em>" in fold[1]
+    assert "<p>Outside</p>" in fold[2]
+
+
+def test_code_that_need_not_be_read_is_in_a_fold_and_its_outputs_are_not(page_of):
+    cells = (shows(text_html="<b>one</b>"), shows(text_html="<b>two</b>"))
+    cells[0].metadata = {"tags": ["hide-input"], "jupyter": {"source_hidden": True}}
+    page = page_of(*cells)
+    first, second = re.findall(r'class="jp-Cell jp-CodeCell.*?<b>\w+</b>', body_of(page), re.DOTALL)
+    folded, shown = re.search(r"<details class=\"folded-code\">(.*)</details>(.*)", first, re.DOTALL).groups()
+    assert folded.startswith("<summary>code</summary>") and "show" in folded and "<b>one</b>" in shown
+    assert "<details" not in second and "show" in second
+    assert "<script" not in page
+
+
 @pytest.mark.parametrize(
     "cell",
     [

@@ -96,7 +96,8 @@ _IMAGE = re.compile(r"<img\b[^>]*>", re.IGNORECASE)
 
 # Without what nbconvert's page fetches: require.js, MathJax and Mermaid. And with what it lacks for weak eyes (links
 # that are not told by colour alone, dark prompts, code on white), code that is shown as code, whole words in
-# what was printed, fonts for formulas where a system has them, and boxes that scroll on a narrow screen.
+# what was printed, fonts for formulas where a system has them, and boxes that scroll on a narrow screen. Code that need
+# not be read (the tag hide-input) is in a fold.
 _TEMPLATE = """
 {%- extends 'lab/index.html.j2' -%}
 {%- block html_head_js -%}{%- endblock -%}
@@ -107,6 +108,9 @@ _TEMPLATE = """
 :root { --jp-cell-editor-background: #ffffff; }
 .jp-RenderedHTMLCommon a:link, .jp-RenderedHTMLCommon a:visited { text-decoration: underline; }
 .jp-InputPrompt, .jp-OutputPrompt { color: #1b1b1b !important; opacity: 1 !important; }
+.jp-InputArea-editor:has(> .folded-code:not([open])) { border-color: transparent; background: none; }
+.folded-code > summary { cursor: pointer; padding: 0.2rem 0.4rem; color: #555555; font: 13px var(--jp-ui-font-family); }
+.jp-MarkdownOutput details { margin-bottom: 1em; }
 .jp-OutputArea-output pre { word-break: normal; overflow-wrap: anywhere; }
 .jp-RenderedHTML pre { font-family: var(--jp-code-font-family); font-size: var(--jp-code-font-size); line-height: 1.3; }
 .formula { display: block; overflow: auto hidden; padding: 0.25rem 0; }
@@ -119,5 +123,16 @@ math { font-family: "STIX Two Math", "Cambria Math", "Latin Modern Math", "DejaV
   .jp-CodeCell .jp-Cell-inputWrapper, .jp-MarkdownOutput { overflow-x: auto; }
 }
 </style>
+{%- endblock -%}
+{%- block input -%}
+{%- if "hide-input" in cell.metadata.get("tags", []) -%}
+<div class="jp-CodeMirrorEditor jp-Editor jp-InputArea-editor" data-type="inline">
+<details class="folded-code"><summary>code</summary>
+<div class="cm-editor cm-s-jupyter">{{ cell.source | highlight_code(metadata=cell.metadata) | clean_html }}</div>
+</details>
+</div>
+{%- else -%}
+{{ super() }}
+{%- endif -%}
 {%- endblock -%}
 """

@@ -20,6 +20,7 @@ from workbook_tools.grading import verdict, version_0_1
 from workbook_tools.grading.recognition import checked_names, recognize
 
 _ROOT = Path(fedlearn_helpers.__file__).parents[1]
+_TITLE = re.compile(r"\A# @title .*\n")  # the editions for Colab put it above code that is folded
 _WORKERS = re.compile(r"^workers\b", re.MULTILINE)
 
 
@@ -57,6 +58,8 @@ def merge(path: Path, originals: Mapping[str, Path], token: str, workers: int = 
         InputError: no notebook, or not one of the workbook's.
     """
     submitted = [cell for cell in read_notebook(path).cells if cell.cell_type == "code"]
+    for cell in submitted:
+        cell.source = _TITLE.sub("", cell.source)
     recognized = recognize(path.name, submitted, originals)
     original = originals[recognized.lesson]
     merged = read_notebook(original)

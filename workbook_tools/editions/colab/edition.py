@@ -16,10 +16,10 @@ from nbformat.v4 import new_code_cell, new_markdown_cell
 from fedlearn_helpers.files import write_whole
 from workbook_tools.editions.colab import requirements, setup_cell
 from workbook_tools.editions.colab.modules import FOLDER, PACKAGE, files_behind
-from workbook_tools.editions.graded.cells import read_unused
+from workbook_tools.editions.graded.cells import has_tag, read_unused
 from workbook_tools.execution.notebooks import GLOSSARY
 
-_LINK = re.compile(r"\[([^\]]+)\]\((\w+\.ipynb)(?:#[^)]*)?\)")
+_LINK = re.compile(r"\[([^\]]+)\]\((?!https?:)(\w+\.ipynb)?(?:#[^)]*)?\)")
 _SETUP = """## Setup
 
 The next cell installs what is missing here, and the cells behind it write the workbook's helper modules into the
@@ -46,13 +46,14 @@ def build_edition(notebook: Path) -> NotebookNode:
         notebook: beside the glossary that it links to.
     """
     edition = read_unused(notebook)
-    title, *others = edition.cells
+    start = next(place for place, cell in enumerate(edition.cells) if has_tag(cell, "parameters"))
+    opening, others = edition.cells[:start], edition.cells[start:]
     code = [cell for cell in edition.cells if cell.cell_type == "code"]
     files = files_behind([cell.source for cell in code])
     modules_heading = _heading(_MODULES, "colab-modules")
     modules_heading.metadata |= {"jp-MarkdownHeadingCollapsed": True, "id": modules_heading.id}
     edition.cells = [
-        title,
+        *opening,
         _heading(_SETUP.format(package=PACKAGE), "colab-setup-text"),
         _setup_cell(list(files)),
         modules_heading,
@@ -65,6 +66,9 @@ def build_edition(notebook: Path) -> NotebookNode:
     for cell in edition.cells:
         if cell.cell_type == "markdown":
             cell.source = _LINK.sub(r"\1", cell.source)
+        elif has_tag(cell, "hide-input"):
+            cell.source = f"# @title {_title_of(cell)}\n{cell.source}"
+            cell.metadata["cellView"] = "form"
     edition.metadata["colab"] = {
         "provenance": [],
         "toc_visible": True,
@@ -81,6 +85,14 @@ def _heading(text: str, name: str) -> NotebookNode:
 def _hidden(source: str, name: str) -> NotebookNode:
     """Return a code cell of which Colab and JupyterLab show the title, or nothing, until one asks for the code."""
     return new_code_cell(source, id=name, metadata={"cellView": "form", "jupyter": {"source_hidden": True}})
+
+
+def _title_of(cell: NotebookNode) -> str:
+    """Return what Colab shows in place of a cell's code: the comment that the code begins with, if it does."""
+    first = cell.source.partition("\n")[0]
+    if first.startswith("# "):
+        return first.removeprefix("# ").rstrip(".")
+    return "Answer" if has_tag(cell, "answer") else "Code"
 
 
 def _setup_cell(files: list[Path]) -> NotebookNode:
