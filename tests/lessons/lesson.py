@@ -7,10 +7,13 @@ class TestNewLesson(LessonTests):
 import ast
 import functools
 import importlib
+import importlib.util
 import inspect
 import itertools
 import json
+import math
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,8 +30,10 @@ from places import NOTEBOOKS
 from shown_code import same_code
 
 from fedlearn_helpers.errors import InputError
+from fedlearn_helpers.lessons.common.claims import Claim, Variant
 from fedlearn_helpers.lessons.common.exercise import Exercise, Verdict
 from fedlearn_helpers.lessons.common.parameters import LessonParameters
+from fedlearn_helpers.lessons.common.recall import Recall
 
 
 @dataclass(frozen=True)
@@ -100,6 +105,24 @@ class Lesson:
         """The values in the cell of parameters."""
         declared = papermill.inspect_notebook(str(self.path))
         return {name: ast.literal_eval(facts["default"]) for name, facts in declared.items()}
+
+    @property
+    def recall(self) -> Recall | None:
+        """The lesson's recall questions, if it has any."""
+        return getattr(part_of(self.folder, "recall"), "recall", None) if self._has("recall") else None
+
+    @property
+    def claims(self) -> Sequence[Claim]:
+        """The lesson's claims, if it has any."""
+        return part_of(self.folder, "claims").CLAIMS if self._has("claims") else ()
+
+    @property
+    def variants(self) -> Sequence[Variant]:
+        """The other settings in which the claims are tried."""
+        return part_of(self.folder, "claims").VARIANTS if self._has("claims") else ()
+
+    def _has(self, part: str) -> bool:
+        return importlib.util.find_spec(f"fedlearn_helpers.lessons.{self.folder}.{part}") is not None
 
     def check(self, exercise: Exercise, answered: Any) -> Verdict:
         """Check an answer as the notebook does."""
@@ -214,6 +237,11 @@ def is_sentence(alt: str) -> bool:
     return len(alt) > 40 and alt.rstrip().endswith((".", "!"))
 
 
+def is_end(text: str) -> bool:
+    """Say whether a text ends as a sentence does."""
+    return text.rstrip().endswith((".", "!", "?", ".)"))
+
+
 class LessonTests:
     """What every lesson must pass. `bad`, `bad_run`, `exercise` and `wrong` come from the lesson."""
 
@@ -280,6 +308,44 @@ class LessonTests:
         variable, _ = checks_of(self.lesson.path)[exercise.name]
         assert re.search(rf"\b{variable}\b", exercise.solution_source)
 
+    # Recall questions
+
+    def test_there_are_ten_recall_questions_of_which_two_are_of_earlier_notebooks(self):
+        if recall := self.lesson.recall:
+            number = self.lesson.notebook[:2]
+            earlier = [question.of for question in recall.questions if question.of]
+            assert len(recall.questions) == len({question.text for question in recall.questions}) == 10
+            assert all(re.fullmatch(r"\d\d", of) and of < number for of in earlier)
+            assert len(earlier) == (0 if number == "00" else 2)
+
+    def test_every_recall_question_has_one_right_option_and_reasons_for_all(self):
+        for question in self.lesson.recall.questions if self.lesson.recall else ():
+            assert 3 <= len(question.options) <= 4, question.text
+            assert [option.right for option in question.options].count(True) == 1, question.text
+            for texts in ([option.text for option in question.options], [option.reason for option in question.options]):
+                assert len({text.strip().lower() for text in texts}) == len(texts), question.text
+            for option in question.options:
+                assert option.text.strip() and len(option.reason) > 20 and is_end(option.reason), option
+
+    def test_the_right_option_stands_at_different_places(self):
+        if recall := self.lesson.recall:
+            places = Counter(question.options.index(question.answer) for question in recall.questions)
+            assert len(places) >= 3 and max(places.values()) <= 5, places
+
+    # Claims
+
+    def test_claims_name_cells_of_the_notebook_and_variants_that_can_run(self):
+        ids = {cell["id"] for cell in cells_of(self.lesson.path)}
+        variants = [variant.name for variant in self.lesson.variants]
+        assert len(set(variants)) == len(variants)
+        for claim in self.lesson.claims:
+            assert claim.cell in ids, claim.cell
+            assert len(claim.says) > 20 and is_end(claim.says) and claim.unit
+            assert set(claim.only) <= set(variants), claim.says
+        for variant in self.lesson.variants:
+            assert variant.parameters.keys() <= self.lesson.defaults.keys(), variant.name
+            self.lesson.model.check(self.lesson.defaults | variant.parameters)
+
     # Code
 
     def test_what_the_notebook_shows_is_what_the_package_runs(self):
@@ -300,6 +366,10 @@ class LessonTests:
         alts = [(re.search(r'alt="([^"]*)"', image) or ["", ""])[1] for image in images]
         assert alts
         assert [alt for alt in alts if not is_sentence(alt)] == []
+        assert self.lesson.recall is None or any("fedlearn-recall" in page for page in pages_of(executed))
+        for claim in self.lesson.claims:
+            margins = list(claim.margins(results["metrics"]))
+            assert margins and all(math.isfinite(margin) for margin in margins), claim.says
 
     @pytest.mark.notebook
     def test_with_every_solution_in_its_cell_every_exercise_is_correct(self, tmp_path):

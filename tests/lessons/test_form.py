@@ -21,6 +21,20 @@ GLOSSARY = FOLDER / "glossary.ipynb"
 PROJECT = ("fedlearn_helpers", "workbook_tools")
 every_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 
+# Notebooks that do not yet have sections with minutes, answers, folds, recall questions and claims.
+BEFORE_THE_REWRITE = {
+    "00_start_here",
+    "01_centralized_cnn",
+    "02_federated_averaging",
+    "03_clients_that_come_and_go",
+    "04_non_iid_data",
+    "05_strategies",
+    "06_personalization",
+}
+REWRITTEN = [path for path in NOTEBOOKS if path.stem not in BEFORE_THE_REWRITE]
+every_rewritten = pytest.mark.parametrize("path", REWRITTEN, ids=lambda path: path.stem)
+MOST_LINES = 25
+
 
 def test_every_notebook_has_a_folder_and_a_test_file():
     lessons = Path(fedlearn_helpers.__file__).parent / "lessons"
@@ -192,3 +206,87 @@ def test_stated_minutes_are_the_measured_ones(path):
 
 def test_contents_list_every_notebook_in_order():
     assert [entry.name for entry in contents.entries()] == [path.stem for path in NOTEBOOKS]
+
+
+@every_rewritten
+def test_begins_with_its_question_before_its_parameters(path):
+    title, opening, parameters = cells_of(path)[:3]
+    assert [title["id"], opening["id"], parameters["id"]] == ["title", "opening", "parameters"]
+    assert opening.cell_type == "markdown" and has_tag(parameters, "parameters")
+    assert opening.source.count("?") >= 1, "the question that the notebook answers"
+    names = ("After this notebook you can", "Builds on", "Time", "Sections")
+    places = [title.source.index(f"**{name}**") for name in names]
+    assert places == sorted(places)
+
+
+@every_rewritten
+def test_the_sections_minutes_add_up_to_the_stated_time(path):
+    title = cells_of(path)[0].source
+    (sections,) = re.findall(r"^\*\*Sections\*\*:? (.*)$", title, re.MULTILINE)
+    total = re.search(r"\*\*Time\*\*: (\d+) minutes", title)
+    minutes = [int(minutes) for minutes in re.findall(r"\((\d+) min\)", sections)]
+    anchors = re.findall(r"\]\(<?#(.+?)>?\) \(\d+ min\)", sections)
+    assert len(anchors) == len(minutes) >= 2, "every section is a link, followed by its minutes"
+    assert sum(minutes) == int(total[1])
+    headings = [line.lstrip("# ").replace(" ", "-") for line in text_of(path).splitlines() if line.startswith("#")]
+    assert {anchor: headings.count(anchor) for anchor in anchors} == dict.fromkeys(anchors, 1)
+
+
+@every_rewritten
+def test_cells_of_code_are_short(path):
+    lines = {cell["id"]: len(cell.source.splitlines()) for cell in cells_of(path) if cell.cell_type == "code"}
+    assert {name: count for name, count in lines.items() if count > MOST_LINES} == {}
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_what_is_folded_is_folded_everywhere(path):
+    """The tag is for pages, the site and Colab, the other mark for JupyterLab."""
+    for cell in cells_of(path):
+        hidden = cell.metadata.get("jupyter", {}).get("source_hidden", False)
+        assert has_tag(cell, "hide-input") == hidden, cell["id"]
+        assert cell.cell_type == "code" or not hidden, cell["id"]
+        assert hidden or not has_tag(cell, "answer"), cell["id"]
+        assert not (hidden and {"parameters", "exercise", "check"} & set(cell.metadata.tags)), cell["id"]
+
+
+@every_rewritten
+def test_every_question_what_one_sees_has_its_answer(path):
+    cells = cells_of(path)
+    questions = [place for place, cell in enumerate(cells) if "what do you see?" in cell.source.lower()]
+    for place in questions:
+        near = cells[place : place + 3]
+        assert any(has_tag(cell, "answer") or "<details>" in cell.source for cell in near), cells[place]["id"]
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_folds_in_the_text_are_closed_and_have_room_for_markdown(path):
+    for cell in cells_of(path):
+        if cell.cell_type == "markdown":
+            folds = re.findall(r"^<details><summary>[^\n]+</summary>\n\n.+?\n\n</details>$", cell.source, re.S | re.M)
+            assert cell.source.count("<details") == cell.source.count("</details>") == len(folds), cell["id"]
+
+
+@every_rewritten
+def test_recall_questions_come_after_the_exercises(path):
+    cells = cells_of(path)
+    (recall,) = (place for place, cell in enumerate(cells) if cell["id"] == "recall")
+    assert cells[recall].cell_type == "code"
+    assert recall > max(place for place, cell in enumerate(cells) if has_tag(cell, "check"))
+    heading = next(cell.source for cell in reversed(cells[:recall]) if cell.source.startswith("#"))
+    assert heading.splitlines()[0] == "## Recall"
+
+
+@every_rewritten
+def test_there_are_questions_to_discuss(path):
+    discuss = [cell for cell in cells_of(path) if has_tag(cell, "discuss")]
+    assert len(discuss) >= 2
+    for cell in discuss:
+        assert cell.cell_type == "markdown" and re.match(
+            r"\*\*Discuss in pairs\*\* \(\d+ minutes\)\. .*\?", cell.source, re.S
+        )
+
+
+@every_rewritten
+def test_there_are_recall_questions_and_claims(path):
+    lesson = all_lessons()[path.stem]
+    assert lesson.recall is not None and lesson.claims
