@@ -16,7 +16,7 @@ PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile
 # What `make run` says while it makes the environment, so that one knows what one waits for.
 run: afterwards := Then the $(words $(wildcard notebooks/[0-9]*.ipynb)) notebooks are executed, about a minute each.
 
-.PHONY: run check test lab site colab bench bench-quick clean
+.PHONY: run check test lab site colab claims bench bench-quick clean
 
 run: .venv/ready  ## execute all notebooks, render them, write build/index.html
 	$(BIN)/fedlearn run
@@ -39,6 +39,9 @@ lab: .venv/ready  ## open JupyterLab on the first notebook
 
 colab: .venv/ready  ## write build/colab, notebooks for Google Colab that need no other file
 	$(BIN)/fedlearn colab
+
+claims: .venv/ready  ## run what the notebooks claim again, other seeds and settings, and write docs/claims.md
+	$(BIN)/fedlearn claims
 
 site: .venv/ready  ## run what changed, and build the static site in build/site
 	$(BIN)/python docs/make_site.py

@@ -2,6 +2,8 @@
 
 import typer
 
+from workbook_tools.commands.bare import bare
+from workbook_tools.commands.claims import claims
 from workbook_tools.commands.colab import colab
 from workbook_tools.commands.compare import CompareCommand, compare
 from workbook_tools.commands.data import data
@@ -20,5 +22,5 @@ def _main() -> None:
     """Run the notebooks of the Federated Learning Workbook, compare, teach and grade with them."""
 
 
-for _command in (run, sweep, compare, flower, student, grade, colab, data, doctor):
+for _command in (run, sweep, compare, claims, flower, student, grade, bare, colab, data, doctor):
     app.command(cls=CompareCommand if _command is compare else None)(_command)

@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 from urllib.parse import unquote
 
+import numpy as np
 import pytest
 import typer.main
 from links import anchor_of
@@ -98,14 +99,42 @@ def test_words_are_defined_where_the_table_says():
             assert re.search(rf"\b{name}\b", text), f"{name} in {files}"
 
 
-@pytest.mark.slow
-def test_examples_of_the_package_run(capsys):
-    """One after the other, as a reader runs them."""
+def run_examples(page):
+    """Run the Python of a page, one after the other, as a reader does; return the names that it has defined."""
     names = {}
-    examples = [body for _, kind, body in _FENCED.findall((DOCS / "package.md").read_text()) if kind == "python"]
+    examples = [body for _, kind, body in _FENCED.findall((DOCS / page).read_text()) if kind == "python"]
     assert len(examples) >= 4
     for number, example in enumerate(examples):
-        exec(compile(example, f"docs/package.md, example {number}", "exec"), names)
+        exec(compile(example, f"docs/{page}, example {number}", "exec"), names)
+    return names
+
+
+@pytest.mark.slow
+def test_examples_of_the_package_run(capsys):
+    run_examples("package.md")
+
+
+@pytest.mark.slow
+def test_an_older_tutorial_and_its_translation_give_the_same_weights_and_metrics(capsys):
+    """The page itself compares the models after the last round; here also what both measure after each."""
+    names = run_examples("older_tutorials.md")
+    history, older = names["history"], names["older"]
+    assert sorted(older) == sorted(history.server_metrics) == [0, 1, 2, 3]
+    assert np.abs(older[3][0] - older[2][0]).max() > 1e-3, "what is compared has been trained"
+    for number, parameters in older.items():
+        loss, metrics = names["evaluate_fn"](number, parameters, {})
+        assert history.server_metrics[number] == pytest.approx({"loss": loss, **metrics}, abs=1e-6)
+    clients = [names["FlowerClient"](names["new_net"](), names["load_client"](number)) for number in range(3)]
+    evaluated = [client.evaluate(older[3], {})[1:] for client in clients]
+    average = names["weighted_average"](evaluated)["accuracy"]
+    assert history.rounds["evaluate_accuracy"].iloc[-1] == pytest.approx(average, abs=1e-6)
+
+
+def test_what_an_older_tutorial_has_is_translated():
+    table = (DOCS / "older_tutorials.md").read_text().partition("## What both share")[0]
+    words = "NumPyClient client_fn start_simulation run_simulation fit evaluate weighted_average evaluate_fn"
+    for word in (*words.split(), "get_parameters", "set_parameters"):
+        assert re.search(rf"^\|.*\b{word}\b.*\|.*\|$", table, re.MULTILINE), word
 
 
 def test_the_faults_name_tests_that_exist():

@@ -44,7 +44,7 @@ def test_the_order_is_that_of_the_contents(tmp_path):
 
 @pytest.mark.parametrize(
     "arguments",
-    [["sweep", "00"], ["student"], ["colab"], ["colab", "00"], ["grade", "submissions"]],
+    [["sweep", "00"], ["student"], ["colab"], ["colab", "00"], ["bare"], ["grade", "submissions"]],
     ids=" ".join,
 )
 def test_every_command_says_what_it_leaves_out(messy, monkeypatch, arguments):

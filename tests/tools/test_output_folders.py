@@ -21,6 +21,7 @@ COMMANDS = {
     "student": [],
     "grade": ["submissions"],
     "colab": ["00"],
+    "bare": ["00"],
     "flower": [],
 }
 

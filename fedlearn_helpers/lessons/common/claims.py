@@ -17,8 +17,10 @@ class Claim:
         margins: computes from the metrics of one run (results.json) by how much the claim holds, one number a seed
             of that run: above 0 where it holds. For "A is above B" that is A - B, seed by seed.
         unit: of the margins; "points" are percentage points, for which `margins` returns shares.
-        fails: the known settings in which it does not hold, in words; empty if none is known.
+        fails: the known settings in which it does not hold, in words; empty if none is known. A variant in which it
+            does not hold is called there by its name: `fedlearn claims` complains about all others.
         only: names of the variants to which it applies, for a claim that makes no sense in others; empty means all.
+            In the notebook's own setting it always applies.
     """
 
     cell: str
