@@ -18,6 +18,7 @@ from fedlearn_helpers.errors import InputError
 from fedlearn_helpers.lessons.common import contents
 from workbook_tools import cli
 from workbook_tools.commands.arguments import say_what_is_left_out
+from workbook_tools.editions.colab.link import colab_link, repository
 from workbook_tools.execution.notebooks import of_the_workbook
 
 DOCS = Path(__file__).parent
@@ -69,6 +70,10 @@ def build_site(notebooks: Mapping[str, Path], output: Path) -> None:
         source, new = Path(temporary, "source"), Path(temporary, "site")
         _lay_out(notebooks, source)
         _run_sphinx(source, new, Path(temporary, "doctrees"))
+        for edition in (BUILD / "colab" / name for name in notebooks):
+            if edition.is_file() and repository() is None:
+                (new / "colab").mkdir(exist_ok=True)
+                shutil.copy(edition, new / "colab")
         if broken := broken_links(new):
             raise SiteError("\n".join(["links that lead nowhere:", *broken]))
         shutil.rmtree(output, ignore_errors=True)
@@ -79,7 +84,7 @@ def _lay_out(notebooks: Mapping[str, Path], source: Path) -> None:
     """Put pages and notebooks side by side, as Sphinx wants them."""
     (source / "notebooks").mkdir(parents=True)
     for name, path in notebooks.items():
-        prepare(path, source / "notebooks" / name)
+        prepare(path, source / "notebooks" / name, colab_link(name, BUILD / "colab", "../colab"))
     prepare(NOTEBOOKS / "glossary.ipynb", source / "notebooks" / "glossary.ipynb")
     (source / "pictures").mkdir()
     for path in DOCS.glob("*.md"):

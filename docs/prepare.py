@@ -26,14 +26,18 @@ def as_on_the_site(text: str) -> tuple[str, list[str]]:
     return _FILE.sub(r"\1", text).replace("../notebooks/", "notebooks/"), pictures
 
 
-def prepare(source: Path, page: Path) -> None:
+def prepare(source: Path, page: Path, top: str = "") -> None:
     """Write a notebook as the site shows it.
 
     Args:
         source: a notebook, executed or not.
         page: where to write it.
+        top: HTML to show below its title.
     """
     notebook = nbformat.read(source, as_version=4)
+    if top:
+        title, _, others = notebook.cells[0].source.partition("\n")
+        notebook.cells[0].source = f"{title}\n\n{top}\n\n{others.strip()}"
     replace_widgets(notebook)
     notebook.cells = [cell for cell in notebook.cells if not _says_only_where_results_go(cell)]
     nbformat.write(notebook, page)

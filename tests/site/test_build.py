@@ -231,6 +231,27 @@ def test_code_that_need_not_be_read_and_answers_are_in_folds(tmp_path):
     assert "Outside" in after
 
 
+@pytest.mark.parametrize("repository", [None, "someone/workbook"])
+def test_notebooks_open_in_colab_or_are_offered_for_it(tmp_path, monkeypatch, repository):
+    first, second = NOTEBOOKS[:2]
+    (tmp_path / "build" / "colab").mkdir(parents=True)
+    (tmp_path / "build" / "colab" / first.name).write_text("{}")
+    monkeypatch.setattr(make_site, "BUILD", tmp_path / "build")
+    monkeypatch.setattr(make_site, "repository", lambda: repository)
+    monkeypatch.setattr("workbook_tools.editions.colab.link.repository", lambda: repository)
+    make_site.build_site({path.name: path for path in NOTEBOOKS}, tmp_path / "site")
+    pages = [page_of(tmp_path / "site", path) for path in NOTEBOOKS]
+    links = [re.findall(r'<p class="colab-link"><a href="([^"]+)"', page) for page in pages]
+    if repository:
+        address = f"https://colab.research.google.com/github/{repository}/blob/colab"
+        assert links == [[f"{address}/{path.name}"] for path in NOTEBOOKS]
+        assert not (tmp_path / "site" / "colab").exists()
+    else:
+        assert links[:2] == [[f"../colab/{first.name}"], []]
+        assert (tmp_path / "site" / "colab" / first.name).read_text() == "{}"
+        assert not (tmp_path / "site" / "colab" / second.name).exists()
+
+
 def test_a_widget_becomes_its_figures_or_a_sentence(tmp_path):
     widget = {"application/vnd.jupyter.widget-view+json": {}, "text/plain": "VBox()"}
     figure = {"text/html": '<img alt="A figure."/>'}

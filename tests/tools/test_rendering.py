@@ -7,6 +7,7 @@ import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 from fedlearn_helpers.errors import InputError
+from workbook_tools.editions.colab import link
 from workbook_tools.execution.rendering import render
 
 WIDGET = {"version_major": 2, "version_minor": 0, "model_id": "abc"}
@@ -127,3 +128,39 @@ def test_pictures_are_embedded_and_links_lead_to_pages(page_of, tmp_path):
     text = '![A dot.](dot.png) [next](b.ipynb)\n\n<p>\n<img src="dot.png" alt="A dot."/>\n</p>'
     body = body_of(page_of(new_markdown_cell(text)))
     assert body.count("data:image/png;base64,cG5n") == 2 and 'href="b.html"' in body
+
+
+GITHUB = "https://github.com/someone/work.book"
+ADDRESS = "https://colab.research.google.com/github/someone/work.book/blob/colab/01_centralized_cnn.ipynb"
+
+
+@pytest.mark.parametrize("edition", [True, False])
+@pytest.mark.parametrize("url", [GITHUB, f"{GITHUB}.git", ""])
+def test_a_page_opens_the_edition_for_colab_or_offers_it_or_says_nothing(tmp_path, monkeypatch, url, edition):
+    (tmp_path / "pyproject.toml").write_text(f'[project.urls]\n{"Repository" if url else "Flower"} = "{url}"\n')
+    found = link.repository(tmp_path / "pyproject.toml")
+    monkeypatch.setattr(link, "repository", lambda: found)
+    name = "01_centralized_cnn.ipynb"
+    if edition:
+        (tmp_path / "colab").mkdir()
+        (tmp_path / "colab" / name).write_text("{}")
+    nbformat.write(new_notebook(cells=[new_markdown_cell("# A title")]), tmp_path / name)
+    render(tmp_path / name, tmp_path / "01.html")
+    top = body_of((tmp_path / "01.html").read_text()).partition("<h1")[0]
+    links = re.findall(r'<a href="([^"]*)"( download)?>([^<]*)</a>', top)
+    offered = [(f"colab/{name}", " download", "Download for Colab")] if edition else []
+    assert links == ([(ADDRESS, "", "Open in Colab")] if url else offered)
+
+
+@pytest.mark.parametrize(
+    "url", ["https://example.org/someone/work", "https://github.com/someone", "http://github.com.x/a/b"]
+)
+def test_other_addresses_are_no_repository_on_github(tmp_path, url):
+    (tmp_path / "pyproject.toml").write_text(f'[project.urls]\nRepository = "{url}"\n')
+    assert link.repository(tmp_path / "pyproject.toml") is None
+    assert link.repository(tmp_path / "none.toml") is None
+
+
+def test_the_glossary_has_no_edition(monkeypatch, tmp_path):
+    monkeypatch.setattr(link, "repository", lambda: "someone/workbook")
+    assert link.colab_link("glossary.ipynb", tmp_path, "colab") == ""

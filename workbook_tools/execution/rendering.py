@@ -13,6 +13,7 @@ from nbformat import NotebookNode
 
 from fedlearn_helpers.errors import InputError
 from fedlearn_helpers.files import write_whole
+from workbook_tools.editions.colab.link import colab_link
 from workbook_tools.execution import formulas
 
 _WIDGET = "application/vnd.jupyter.widget-view+json"
@@ -20,7 +21,7 @@ _INSTEAD = '<p class="only-live">Here are controls that work where the notebook 
 
 
 def render(notebook: Path, page: Path) -> None:
-    """Write a notebook as HTML, with links to the other pages.
+    """Write a notebook as HTML, with links to the other pages, and to its edition for Colab (`colab_link`).
 
     Raises:
         InputError: a formula that cannot be converted. There is no page then, not that of an earlier run either.
@@ -35,7 +36,10 @@ def render(notebook: Path, page: Path) -> None:
     except InputError as error:
         page.unlink(missing_ok=True)
         raise InputError(f"{notebook.name}: {error}") from None
-    write_whole(page, text.replace(".ipynb", ".html"))
+    text = text.replace(".ipynb", ".html")
+    if link := colab_link(notebook.name, page.parent / "colab", "colab"):
+        text = text.replace("<main>", f'<main>\n<div class="jp-RenderedHTMLCommon">{link}</div>', 1)
+    write_whole(page, text)
 
 
 def replace_widgets(notebook: NotebookNode) -> None:
@@ -109,6 +113,8 @@ _TEMPLATE = """
 .jp-RenderedHTMLCommon a:link, .jp-RenderedHTMLCommon a:visited { text-decoration: underline; }
 .jp-InputPrompt, .jp-OutputPrompt { color: #1b1b1b !important; opacity: 1 !important; }
 .jp-InputArea-editor:has(> .folded-code:not([open])) { border-color: transparent; background: none; }
+.colab-link { margin: 1rem 30px; }
+.colab-link > a { border: 1px solid #bbbbbb; border-radius: 4px; padding: 0.15rem 0.6rem; }
 .folded-code > summary { cursor: pointer; padding: 0.2rem 0.4rem; color: #555555; font: 13px var(--jp-ui-font-family); }
 .jp-MarkdownOutput details { margin-bottom: 1em; }
 .jp-OutputArea-output pre { word-break: normal; overflow-wrap: anywhere; }
