@@ -1,7 +1,7 @@
 """A bare edition of the notebooks for lecturers, who say themselves what the text explains.
 
 Code and exercises are all there, and the questions to the class: "What do you see?", those to discuss, and the recall
-questions. What explains or answers is left out.
+questions. The text that explains is left out. Cells that answer stay folded, and answer when they are run.
 """
 
 import re
@@ -33,7 +33,7 @@ def write_bare(notebook: Path, folder: Path) -> Path:
 
 
 def bare(path: Path) -> NotebookNode:
-    """Return a notebook without what explains and what answers; cells keep their ids."""
+    """Return a notebook without the text that explains; cells keep their ids."""
     notebook = read_unused(path)
     kept = []
     in_exercise = False
@@ -44,7 +44,7 @@ def bare(path: Path) -> NotebookNode:
                 cell.source = _what_stays(cell.source)
         if has_tag(cell, "check"):
             in_exercise = False
-        if cell.source.strip() and not has_tag(cell, "answer"):
+        if cell.source.strip():
             kept.append(cell)
     notebook.cells = _without_empty_sections(kept)
     return notebook
