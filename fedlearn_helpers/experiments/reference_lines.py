@@ -110,7 +110,7 @@ def reference_lines(
     start = {name: tensor.clone() for name, tensor in model.state_dict().items()}
 
     def measure(learner: int, epoch: int) -> Numbers:
-        own = shards if learner == 0 else [clients[learner - 1]]
+        own = clients if learner == 0 else [clients[learner - 1]]
         task = dataset.task
         return {
             "epochs": epoch,

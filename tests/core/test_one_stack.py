@@ -289,6 +289,13 @@ def test_reference_lines_leave_the_model_as_it_was(noise):
 LINES = {"batch_size": 4, "learning_rate": 0.05, "seed": 0, "workers": 1, "label": None}
 
 
+def test_the_centralized_model_is_measured_on_unseen_clients_too(noise):
+    *members, unseen = shards(SIZES)
+    lines = reference_lines(noise, members, unseen=[unseen], epochs=1, patience=2, **LINES)
+    assert len(lines.centralized_validation) == len(lines.early_stopping.centralized_validation) == 3
+    assert len(lines.local_validation) == 3
+
+
 def test_early_stopping_takes_the_best_epoch_on_validation_examples(noise):
     """Against a search by hand: a run for every number of epochs, until `patience` of them brought nothing."""
     patience, runs, best = 3, [], -1
