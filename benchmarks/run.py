@@ -20,7 +20,7 @@ from figure import draw
 from sections import BLAZEFL_PYTHON, Probes, Size
 from tables import Table, csv_text, document, machine_facts, markdown, write_atomically
 
-_NOTEBOOKS = sorted((HERE.parent / "notebooks").glob("[0-9]*.ipynb"))
+_NOTEBOOKS = sorted((HERE.parent / "notebooks").glob("[0-9w][0-9]_*.ipynb"))
 _TIMEOUT = 3600.0  # seconds for each process
 
 FULL = Size(

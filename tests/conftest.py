@@ -20,7 +20,7 @@ def site(tmp_path_factory):
     """The site's folder: of notebooks as `fedlearn run` left them, where it did, and of unexecuted ones elsewhere."""
     import make_site
 
-    sources = sorted((ROOT / "notebooks").glob("[0-9]*.ipynb"))
+    sources = sorted((ROOT / "notebooks").glob("[0-9w][0-9]_*.ipynb"))
     folder = tmp_path_factory.mktemp("site") / "site"
     make_site.build_site({path.name: make_site.executed(path) or path for path in sources}, folder)
     return folder

@@ -5,7 +5,7 @@ import re
 import pytest
 from places import NOTEBOOKS
 
-NAMES = [path.stem for path in sorted(NOTEBOOKS.glob("[0-9]*.ipynb"))]
+NAMES = [path.stem for path in sorted(NOTEBOOKS.glob("[0-9w][0-9]_*.ipynb"))]
 pytestmark = pytest.mark.browser
 every_notebook = pytest.mark.parametrize("name", NAMES)
 _NOISE = ("favicon", "ERR_NAME_NOT_RESOLVED", "ERR_INTERNET_DISCONNECTED")  # what a page without network says

@@ -14,7 +14,7 @@ from workbook_tools.commands import run
 from workbook_tools.execution.rendering import render
 
 pytestmark = pytest.mark.browser
-NAMES = [path.stem for path in sorted(NOTEBOOKS.glob("[0-9]*.ipynb"))]
+NAMES = [path.stem for path in sorted(NOTEBOOKS.glob("[0-9w][0-9]_*.ipynb"))]
 every_page = pytest.mark.parametrize("name", [*NAMES, "glossary", "index"])
 every_notebook = pytest.mark.parametrize("name", NAMES)
 

@@ -7,7 +7,7 @@ from in_browser import OVERFLOWING, PHONE
 from places import NOTEBOOKS
 
 pytestmark = pytest.mark.browser
-NAMES = [path.stem for path in sorted(NOTEBOOKS.glob("[0-9]*.ipynb"))]
+NAMES = [path.stem for path in sorted(NOTEBOOKS.glob("[0-9w][0-9]_*.ipynb"))]
 WRITTEN = [path.stem for path in sorted((NOTEBOOKS.parent / "docs").glob("*.md"))]
 PAGES = [*WRITTEN, "search", *(f"notebooks/{name}" for name in NAMES), "notebooks/glossary"]
 ONE_OF_EACH_KIND = [

@@ -19,7 +19,7 @@ from workbook_tools.cli import app
 from workbook_tools.editions.colab import build_edition, modules, requirements, setup_cell, write_edition
 
 ROOT = Path(__file__).parents[2]
-NOTEBOOKS = sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb"))
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("[0-9w][0-9]_*.ipynb"))
 every_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 
 

@@ -156,7 +156,7 @@ def part_of(folder: str, part: str) -> ModuleType:
 def all_lessons() -> dict[str, Lesson]:
     """Return the lessons by notebook, as the test files beside this one describe them."""
     found = {}
-    for path in sorted(NOTEBOOKS.glob("[0-9]*.ipynb")):
+    for path in sorted(NOTEBOOKS.glob("[0-9w][0-9]_*.ipynb")):
         if Path(__file__).with_name(f"test_{path.stem[3:]}.py").exists():
             members = vars(importlib.import_module(f"test_{path.stem[3:]}")).values()
             (found[path.stem],) = (member.lesson for member in members if hasattr(member, "lesson"))

@@ -19,7 +19,7 @@ from fedlearn_helpers.errors import InputError
 from fedlearn_helpers.lessons.common import contents
 from workbook_tools import cli
 
-NOTEBOOKS = sorted(make_site.NOTEBOOKS.glob("[0-9]*.ipynb"))
+NOTEBOOKS = sorted(make_site.NOTEBOOKS.glob("[0-9w][0-9]_*.ipynb"))
 GLOSSARY = make_site.NOTEBOOKS / "glossary.ipynb"
 _PAPER = r"https?://(?:arxiv\.org|(?:dx\.)?doi\.org)/[^\s)\"'<>\]]+"
 every_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)

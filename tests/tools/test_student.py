@@ -125,7 +125,7 @@ print(exercises.partial_steps.check(lambda *arguments: ...).status)
 
 
 def test_exercises_are_numbered(edition):
-    for path in (edition / "notebooks").glob("[0-9]*.ipynb"):
+    for path in (edition / "notebooks").glob("[0-9w][0-9]_*.ipynb"):
         text = "\n".join(cell.source for cell in nbformat.read(path, as_version=4).cells)
         headings = re.findall(r"^### Exercise (\S+):", text, re.M)
         assert headings == [f"{path.name[:2]}.{number}" for number in range(1, len(headings) + 1)]

@@ -1,0 +1,338 @@
+"""The exercises of the first wrap-up: five questions on a new federation, and two that run and are wrong."""
+
+import copy
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import nn
+
+from fedlearn_helpers.lessons.common.exercise import Exercise, NotYet, call, number
+
+_TOLERANCE = 0.01
+
+
+def _test_largest_share(answer: Any, *, sizes: Sequence[int]) -> str:
+    value, right = number(answer), max(sizes) / sum(sizes)
+    if value > 1:
+        raise NotYet(f"{value:g} is above 1. A share is between 0 and 1, and all shares together are 1.")
+    if abs(value - right) <= _TOLERANCE:
+        return (
+            f"{max(sizes):,} of {sum(sizes):,} training images: {right:.0%} of every average. The smallest shop has "
+            f"{min(sizes) / sum(sizes):.1%}. Whoever holds most of the data speaks loudest."
+        )
+    if abs(value - 1 / len(sizes)) <= _TOLERANCE:
+        raise NotYet("That would be so if every shop counted the same. FedAvg weighs a client by its examples.")
+    if abs(value - min(sizes) / sum(sizes)) <= _TOLERANCE:
+        raise NotYet("That is the smallest shop. Which shop has most training images?")
+    raise NotYet(f"{value:g} is not it. Divide the training images of the largest shop by those of all shops.")
+
+
+def average_present(states: list[dict | None], examples: list[int]) -> dict:
+    """Average the models that came back, weighted by examples; a client that is away has None in its place."""
+    present = [(state, count) for state, count in zip(states, examples, strict=True) if state is not None]
+    if not present:
+        return {}
+    total = sum(count for _, count in present)
+    return {name: sum(count / total * state[name] for state, count in present) for name in present[0][0]}
+
+
+def _test_average_present(answer: Callable[..., Any]) -> str:
+    def state(value: float) -> dict[str, torch.Tensor]:
+        return {"weight": torch.tensor([value, -value]), "bias": torch.tensor(10 * value)}
+
+    def weight(states: Sequence[Any], examples: Sequence[int]) -> float:
+        result = call(answer, states, examples)
+        if not isinstance(result, Mapping) or set(result) != {"weight", "bias"}:
+            raise NotYet("The average must be a dict with the same names as the states, here 'weight' and 'bias'.")
+        return float(result["weight"][0])
+
+    everybody = weight([state(1.0), state(3.0)], [30, 10])
+    if math.isclose(everybody, 2.0):
+        raise NotYet("With 30 and 10 examples the first client counts three times as much: weigh by examples.")
+    if not math.isclose(everybody, 1.5, rel_tol=1e-5):
+        raise NotYet(
+            f"Models with weight 1 (30 examples) and 3 (10 examples) average to 1.5, and yours is {everybody:g}."
+        )
+    away = weight([state(1.0), None, state(3.0)], [30, 60, 10])
+    if math.isclose(away, 0.6, rel_tol=1e-5):
+        raise NotYet(
+            "With the second of three clients away, your average of 1 and 3 is 0.6, less than both: the weights must "
+            "add up to 1 over those that came back. Divide by their examples."
+        )
+    if not math.isclose(away, 1.5, rel_tol=1e-5):
+        raise NotYet(
+            f"With the second of three clients away it must be 1.5 again, whatever its examples, not {away:g}."
+        )
+    if call(answer, [None, None], [30, 10]) != {}:
+        raise NotYet(
+            "If nobody came back there is no average. Return an empty dict then, {}, so that the server can wait."
+        )
+    return "The weights add up to 1 over those that came back. That is how FedAvg treats clients that are away."
+
+
+def _test_size_and_gain(answer: Any, *, shops: pd.DataFrame) -> str:
+    value = number(answer)
+    sizes, gains = np.log(shops["images"]), shops["federated"] - shops["alone"]
+
+    def correlation(first: Any, second: Any) -> float:
+        with np.errstate(all="ignore"):
+            return float(np.corrcoef(first, second)[0, 1])
+
+    right = correlation(sizes, gains)
+    if np.isclose(value, right, atol=_TOLERANCE, equal_nan=True):
+        largest, smallest = shops["images"].idxmax(), shops["images"].idxmin()
+        return (
+            f"{right:.2f}. The smallest shop gains {100 * gains[smallest]:+.0f} points, the largest "
+            f"{100 * gains[largest]:+.0f}. The large ones give more than they get, in points; whether they take part "
+            "is a question of what they are paid for it."
+        )
+    if np.isclose(value, -right, atol=_TOLERANCE):
+        raise NotYet("The sign is the wrong way round. The gain is federated minus alone.")
+    if np.isclose(value, correlation(shops["images"], gains), atol=_TOLERANCE):
+        raise NotYet("That is the correlation with the images. The question has their logarithm: np.log.")
+    raise NotYet(f"{value:g} is not it. np.corrcoef of two columns is a 2 x 2 table; the number is off its diagonal.")
+
+
+def first_to_stay_above(curve: list[float], line: float) -> int:
+    """Return the first round, counted from 1, from which the curve stays above the line; 0 if there is none."""
+    below = [number for number, value in enumerate(curve, 1) if not value > line]
+    first = below[-1] + 1 if below else 1
+    return first if first <= len(curve) else 0
+
+
+def _test_first_to_stay_above(answer: Callable[..., Any]) -> str:
+    def run(curve: Sequence[float], line: float = 0.65) -> float:
+        return number(call(answer, curve, line))
+
+    jumps = run([0.5, 0.7, 0.6, 0.8, 0.9])
+    known = {
+        2.0: "That curve is above 0.65 in round 2, and below it again in round 3: it does not stay.",
+        3.0: "Rounds are counted from 1: the value at index 3 belongs to round 4.",
+    }
+    if jumps in known:
+        raise NotYet(known[jumps])
+    if jumps != 4:
+        raise NotYet(f"0.5, 0.7, 0.6, 0.8, 0.9 stays above 0.65 from round 4 on, and yours says {jumps:g}.")
+    cases = [
+        ([0.7, 0.8], 1, "A curve that is above from the start stays above from round 1 on"),
+        ([0.7, 0.6], 0, "A curve that ends below the line does not stay above it: return 0"),
+        ([0.5, 0.65], 0, "A curve that only reaches the line is not above it: return 0"),
+        ([0.5, 0.7], 2, "A curve that is above in the last round alone stays above from there on"),
+    ]
+    for curve, right, sentence in cases:
+        if (found := run(curve)) != right:
+            raise NotYet(f"{sentence}. For {curve} and 0.65 it must be {right}, and yours says {found:g}.")
+    return "One crossing may be luck; to stay above is more. Use it below, on this federation."
+
+
+def rounds_for(megabytes: float, model_megabytes: float, clients: int, share: float) -> int:
+    """Return how many whole rounds can be paid: a share of the clients trains, all of them measure the new model."""
+    trained = int(clients * share)
+    return int(megabytes // (model_megabytes * (2 * trained + clients)))
+
+
+def _test_rounds_for(answer: Callable[..., Any]) -> str:
+    def run(*arguments: float) -> float:
+        return number(call(answer, *arguments))
+
+    found = run(65, 0.5, 10, 0.5)  # 5 down, 5 up, 10 down to be measured: 10 MB a round
+    known = {
+        13.0: "That is training alone. The server also sends the new model to all clients to be measured.",
+        26.0: "That is one direction of training alone. Count the models that come back, and those sent to be measured.",
+        4.0: "That has all clients train. Only a share of them does; all of them measure.",
+        3.25: "That is as if clients sent a model back when they measure it. They send numbers.",
+        6.5: "Half a round cannot be paid: round down to whole rounds.",
+        7.0: "Seven rounds cost 70 MB, more than there is: round down.",
+        8.0: "Do those that trained not send their model back, too? It is 2 models for each that trains.",
+    }
+    if found in known:
+        raise NotYet(known[found])
+    if found != 6:
+        raise NotYet(f"65 MB, models of 0.5 MB, 10 clients of which half train: 6 rounds of 10 MB, not {found:g}.")
+    if (found := run(30, 1, 10, 1.0)) != 1:
+        raise NotYet(f"30 MB pay exactly one round in which 10 clients train with 1 MB each, and yours says {found:g}.")
+    if (found := run(29, 1, 10, 1.0)) != 0:
+        raise NotYet(f"29 MB do not pay a round of 30 MB: 0 rounds, and yours says {found:g}.")
+    return "Bytes buy rounds; a smaller share of clients buys more of them. Notebook 07 makes each byte go further."
+
+
+def summarize(replies: list[dict]) -> dict:
+    """Average what clients report, weighted by the examples that they measured."""
+    total = sum(reply["num-examples"] for reply in replies)
+    return {
+        name: sum(reply["num-examples"] * reply[name] for reply in replies) / total for name in ("loss", "accuracy")
+    }
+
+
+def _test_summarize(answer: Callable[..., Any]) -> str:
+    """The property: however examples are dealt to clients, the summary is that of all examples together."""
+    rng = np.random.default_rng(0)
+    losses, right = rng.exponential(size=400), rng.random(400) < 0.7
+    pooled = {"loss": losses.mean(), "accuracy": right.mean()}
+    for ends in ([200], [10], [5, 60, 330]):
+        replies = [
+            {"loss": float(part.mean()), "accuracy": float(hits.mean()), "num-examples": len(part)}
+            for part, hits in zip(np.split(losses, ends), np.split(right, ends), strict=True)
+        ]
+        result = call(answer, replies)
+        if not isinstance(result, Mapping) or not {"loss", "accuracy"} <= set(result):
+            raise NotYet("The summary must be a dict with 'loss' and 'accuracy'.")
+        for name, value in pooled.items():
+            if not math.isclose(number(result[name]), value, rel_tol=1e-9):
+                sizes = ", ".join(str(reply["num-examples"]) for reply in replies)
+                uniform = math.isclose(result[name], np.mean([reply[name] for reply in replies]), rel_tol=1e-9)
+                raise NotYet(
+                    f"Clients with {sizes} examples: the mean {name} of all examples is {value:.3f}, and your summary "
+                    f"says {result[name]:.3f}"
+                    + (", the mean over clients: each must count by its examples." if uniform else ".")
+                )
+    return (
+        "However the examples are dealt, it is the mean over all of them. With clients of equal size the mistake cannot "
+        "be seen, which is why it lives so long."
+    )
+
+
+def copy_model(source: torch.nn.Module, target: torch.nn.Module) -> torch.nn.Module:
+    """Give `target` all that `source` has learned, parameters and buffers, and return `target`."""
+    target.load_state_dict(source.state_dict())
+    return target
+
+
+def _test_copy_model(answer: Callable[..., Any]) -> str:
+    """The property: both give the same outputs, training or not, and what happens to one leaves the other alone."""
+
+    def new(seed: int) -> nn.Module:
+        generator = torch.Generator().manual_seed(seed)
+        model = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.ReLU(), nn.Linear(4, 2))
+        with torch.no_grad():
+            for parameter in model.parameters():
+                parameter.copy_(torch.randn(parameter.shape, generator=generator))
+            model.train()(5 + 2 * torch.randn(16, 3, generator=generator))
+        return model
+
+    source, target = new(1), new(2)
+    before = copy.deepcopy(source.state_dict())
+    result = call(answer, source, target)
+    if result is source:
+        raise NotYet("The function must change target and return it, and it returned source.")
+    if not isinstance(result, nn.Module):
+        raise NotYet(f"The function must return target, a model, and it returned a {type(result).__name__}.")
+    if any(not torch.equal(tensor, before[name]) for name, tensor in source.state_dict().items()):
+        raise NotYet("source has changed. Everything goes from source to target.")
+    same = {name: torch.equal(tensor, source.state_dict()[name]) for name, tensor in result.state_dict().items()}
+    parameters = {name for name, _ in source.named_parameters()}
+    if not all(same[name] for name in parameters):
+        raise NotYet("After the copy some parameters of the two models differ.")
+    if not all(same.values()):
+        missing = ", ".join(name for name, equal in same.items() if not equal)
+        raise NotYet(
+            f"All parameters are equal, and {missing} are not. They are buffers: model.parameters() does not have them, "
+            "model.state_dict() does."
+        )
+    with torch.no_grad():
+        next(iter(result.parameters())).add_(1.0)
+    if any(not torch.equal(tensor, before[name]) for name, tensor in source.state_dict().items()):
+        raise NotYet("Training target changes source, too: both hold the same tensors. Copy the numbers.")
+    return (
+        "Parameters are learned by gradient steps, buffers by looking at data, and both are the model. Whoever sends "
+        "parameters alone sends a model that measures its inputs with a ruler of its own."
+    )
+
+
+largest_share = Exercise(
+    name="largest_share",
+    kind="predict",
+    difficulty="easy",
+    minutes=2,
+    hints=(
+        "FedAvg weighs each model by the training examples of its client.",
+        "The weight of client k is n_k / n. sizes holds the n_k.",
+    ),
+    solution_code="prediction = max(sizes) / sum(sizes)",
+    test=_test_largest_share,
+)
+
+present = Exercise(
+    name="present",
+    kind="code",
+    difficulty="medium",
+    minutes=8,
+    hints=(
+        "First keep the pairs (state, examples) whose state is not None.",
+        "Divide by the sum of the examples of those that are left, not of all.",
+    ),
+    solution_code=average_present,
+    test=_test_average_present,
+)
+
+size_and_gain = Exercise(
+    name="size_and_gain",
+    kind="explore",
+    difficulty="medium",
+    minutes=5,
+    hints=(
+        'The gain is shops["federated"] - shops["alone"].',
+        "np.corrcoef(a, b)[0, 1] is the correlation coefficient of two columns.",
+    ),
+    solution_code="""
+        gains = shops["federated"] - shops["alone"]
+        correlation = np.corrcoef(np.log(shops["images"]), gains)[0, 1]
+    """,
+    test=_test_size_and_gain,
+)
+
+stay_above = Exercise(
+    name="stay_above",
+    kind="code",
+    difficulty="medium",
+    minutes=8,
+    hints=(
+        "Look from the end: the last round that is not above the line decides.",
+        "If round b is the last one not above, the answer is b + 1, unless b is the last round of all.",
+    ),
+    solution_code=first_to_stay_above,
+    test=_test_first_to_stay_above,
+)
+
+budget = Exercise(
+    name="budget",
+    kind="code",
+    difficulty="medium",
+    minutes=6,
+    hints=(
+        "A client that trains costs two models a round, a client that measures one.",
+        "int(clients * share) clients train, all of them measure. // divides and rounds down.",
+    ),
+    solution_code=rounds_for,
+    test=_test_rounds_for,
+)
+
+summary_of_reports = Exercise(
+    name="summary_of_reports",
+    kind="code",
+    difficulty="medium",
+    minutes=8,
+    hints=(
+        "Which of the two numbers is the one of all images together, and which line of `summarize` differs?",
+        "Both loss and accuracy are means over examples: each client's number counts by its num-examples.",
+    ),
+    solution_code=summarize,
+    test=_test_summarize,
+)
+
+whole_model = Exercise(
+    name="whole_model",
+    kind="code",
+    difficulty="hard",
+    minutes=12,
+    hints=(
+        "Print what model.state_dict() holds and model.parameters() does not.",
+        "load_state_dict takes a state dict and copies all of it.",
+    ),
+    solution_code=copy_model,
+    test=_test_copy_model,
+)

@@ -1,0 +1,157 @@
+"""The wrap-up after notebook 02."""
+
+import numpy as np
+import pandas as pd
+import torch
+from lesson import Lesson, LessonTests, Typed
+
+from fedlearn_helpers.lessons.wrap_up_averaging import exercises, figures
+
+SIZES = [60, 20, 320]
+SHOPS = pd.DataFrame({"images": [20, 60, 320], "alone": [0.5, 0.6, 0.75], "federated": [0.8, 0.78, 0.8]})
+GAINS = SHOPS["federated"] - SHOPS["alone"]
+
+
+def correlation(first, second):
+    return float(np.corrcoef(first, second)[0, 1])
+
+
+def averaging(weights_of, nobody=None):
+    """An answer to `present` that weighs models otherwise."""
+
+    def answer(states, examples):
+        there = [(state, count) for state, count in zip(states, examples, strict=True) if state is not None]
+        if not there:
+            return {} if nobody is None else nobody
+        weights = weights_of([count for _, count in there], examples)
+        return {
+            name: sum(weight * state[name] for weight, (state, _) in zip(weights, there, strict=True))
+            for name in there[0][0]
+        }
+
+    return answer
+
+
+def summarizing(weigh):
+    """An answer to `summary_of_reports` that averages losses otherwise."""
+
+    def answer(replies):
+        sizes = [reply["num-examples"] for reply in replies]
+        accuracy = np.average([reply["accuracy"] for reply in replies], weights=sizes)
+        return {"loss": weigh([reply["loss"] for reply in replies], sizes), "accuracy": accuracy}
+
+    return answer
+
+
+def copies_parameters(source, target):
+    with torch.no_grad():
+        for new, old in zip(target.parameters(), source.parameters(), strict=True):
+            new.copy_(old)
+    return target
+
+
+def copies_buffers(source, target):
+    for new, old in zip(target.buffers(), source.buffers(), strict=True):
+        new.copy_(old)
+    return target
+
+
+def shares_tensors(source, target):
+    target.load_state_dict(source.state_dict(), assign=True)
+    return target
+
+
+def backwards(source, target):
+    source.load_state_dict(target.state_dict())
+    return target
+
+
+class TestWrapUpAveraging(LessonTests):
+    lesson = Lesson(
+        notebook="w1_wrap_up_averaging",
+        small={"num_clients": 3, "num_images": 300, "num_rounds": 2, "batch_size": 100},
+        metrics={"alone_test_accuracy_per_client", "federated_test_accuracy_per_round", "loss_pooled"},
+        bad=[
+            ({"num_clients": 2}, "num_clients must be >= 3, got 2"),
+            ({"num_images": 10}, "num_images must be >= 100, got 10"),
+            ({"learning_rate": 0}, "learning_rate must be > 0, got 0"),
+            ({"dataset": "clothes"}, "dataset must be 'fashion', 'cifar10'"),
+            ({"num_clients": 90, "num_images": 100}, "num_clients=90 leaves a client with"),
+        ],
+        given={
+            "largest_share": {"sizes": SIZES},
+            "size_and_gain": {"shops": SHOPS},
+        },
+        names={"np": np, "torch": torch, "sizes": SIZES, "shops": SHOPS, "pd": pd},
+        wrong={
+            "largest_share": [
+                (1 / 3, "if every shop counted the same"),
+                (80, "80 is above 1"),
+                (0.05, "That is the smallest shop"),
+                (0.5, "0.5 is not it"),
+                ("0.8", "must be a number"),
+            ],
+            "present": [
+                (averaging(lambda there, _: [1 / len(there)] * len(there)), "weigh by examples"),
+                (averaging(lambda there, all_of_them: [n / sum(all_of_them) for n in there]), "must add up to 1"),
+                (averaging(lambda there, _: [n / sum(there) for n in there], nobody="none"), "Return an empty dict"),
+                (lambda states, examples: states[0]["weight"], "must be a dict with the same names"),
+                (averaging(lambda there, _: [1] * len(there)), "average to 1.5"),
+            ],
+            "size_and_gain": [
+                (-correlation(np.log(SHOPS["images"]), GAINS), "The sign is the wrong way round"),
+                (correlation(SHOPS["images"], GAINS), "np.log"),
+                (0.1, "0.1 is not it"),
+            ],
+            "stay_above": [
+                (lambda curve, line: next(n for n, value in enumerate(curve, 1) if value > line), "it does not stay"),
+                (lambda curve, line: 3, "Rounds are counted from 1"),
+                (lambda curve, line: 4, "A curve that is above from the start"),
+                (lambda curve, line: 5, "from round 4 on, and yours says 5"),
+            ],
+            "budget": [
+                (lambda mb, size, clients, share: mb // (2 * size * int(clients * share)), "That is training alone"),
+                (lambda mb, size, clients, share: mb // (size * 3 * clients), "Only a share of them does"),
+                (lambda mb, size, clients, share: mb / (size * (2 * clients * share + clients)), "round down"),
+                (lambda mb, size, clients, share: 6, "30 MB pay exactly one round"),
+            ],
+            "summary_of_reports": [
+                (summarizing(lambda losses, sizes: np.mean(losses)), "each must count by its examples"),
+                (summarizing(lambda losses, sizes: np.dot(losses, sizes)), "and your summary says"),
+                (lambda replies: 0.5, "must be a dict with 'loss' and 'accuracy'"),
+            ],
+            "whole_model": [
+                (copies_parameters, "They are buffers"),
+                (copies_buffers, "some parameters of the two models differ"),
+                (shares_tensors, "both hold the same tensors"),
+                (backwards, "source has changed"),
+                (lambda source, target: source, "it returned source"),
+            ],
+        },
+        in_browser=Typed(
+            exercise="largest_share", wrong="1 / num_clients", sentence="every shop counted the same",
+            right="max(sizes) / sum(sizes)",
+        ),
+    )  # fmt: skip
+
+
+def test_equal_gains_have_no_correlation():
+    shops = SHOPS.assign(alone=0.5, federated=0.6)
+    assert exercises.size_and_gain.check(float("nan"), shops=shops).status == "correct"
+    assert exercises.size_and_gain.check(0.5, shops=shops).status == "not yet"
+
+
+def test_every_shop_is_drawn_alone_and_in_the_federation():
+    drawing = figures.gain_of_each_shop(SHOPS)
+    (axis,) = drawing.figure.axes
+    alone, federated = axis.lines
+    assert alone.get_xdata().tolist() == federated.get_xdata().tolist() == [20, 60, 320]
+    assert federated.get_ydata().tolist() == [80.0, 78.0, 80.0]
+    assert "20 images +30, 60 images +18, 320 images +5" in drawing.alt
+
+
+def test_both_losses_are_drawn_from_round_one():
+    drawing = figures.two_losses(np.array([0.9, 0.5]), np.array([0.8, 0.6]))
+    (axis,) = drawing.figure.axes
+    assert [line.get_xdata().tolist() for line in axis.lines] == [[1, 2], [1, 2]]
+    assert "reports 0.50" in drawing.alt and "it is 0.60" in drawing.alt
