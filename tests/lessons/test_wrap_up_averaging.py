@@ -32,17 +32,6 @@ def averaging(weights_of, nobody=None):
     return answer
 
 
-def summarizing(weigh):
-    """An answer to `summary_of_reports` that averages losses otherwise."""
-
-    def answer(replies):
-        sizes = [reply["num-examples"] for reply in replies]
-        accuracy = np.average([reply["accuracy"] for reply in replies], weights=sizes)
-        return {"loss": weigh([reply["loss"] for reply in replies], sizes), "accuracy": accuracy}
-
-    return answer
-
-
 def copies_parameters(source, target):
     with torch.no_grad():
         for new, old in zip(target.parameters(), source.parameters(), strict=True):
@@ -115,10 +104,10 @@ class TestWrapUpAveraging(LessonTests):
                 (lambda mb, size, clients, share: mb / (size * (2 * clients * share + clients)), "round down"),
                 (lambda mb, size, clients, share: 6, "30 MB pay exactly one round"),
             ],
-            "summary_of_reports": [
-                (summarizing(lambda losses, sizes: np.mean(losses)), "each must count by its examples"),
-                (summarizing(lambda losses, sizes: np.dot(losses, sizes)), "and your summary says"),
-                (lambda replies: 0.5, "must be a dict with 'loss' and 'accuracy'"),
+            "reported_loss": [
+                (lambda replies: np.mean([reply["loss"] for reply in replies]), "each must count by its examples"),
+                (lambda replies: sum(reply["loss"] * reply["num-examples"] for reply in replies), "and yours is"),
+                (lambda replies: replies[0], "must be a number"),
             ],
             "whole_model": [
                 (copies_parameters, "They are buffers"),
@@ -154,4 +143,4 @@ def test_both_losses_are_drawn_from_round_one():
     drawing = figures.two_losses(np.array([0.9, 0.5]), np.array([0.8, 0.6]))
     (axis,) = drawing.figure.axes
     assert [line.get_xdata().tolist() for line in axis.lines] == [[1, 2], [1, 2]]
-    assert "reports 0.50" in drawing.alt and "it is 0.60" in drawing.alt
+    assert "the log says 0.50" in drawing.alt and "it is 0.60" in drawing.alt

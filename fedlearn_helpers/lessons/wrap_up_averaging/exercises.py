@@ -160,39 +160,31 @@ def _test_rounds_for(answer: Callable[..., Any]) -> str:
     return "Bytes buy rounds; a smaller share of clients buys more of them. Notebook 07 makes each byte go further."
 
 
-def summarize(replies: list[dict]) -> dict:
-    """Average what clients report, weighted by the examples that they measured."""
+def mean_loss(replies: list[dict]) -> float:
+    """Average the losses that clients report, weighted by the examples that they stand for."""
     total = sum(reply["num-examples"] for reply in replies)
-    return {
-        name: sum(reply["num-examples"] * reply[name] for reply in replies) / total for name in ("loss", "accuracy")
-    }
+    return sum(reply["num-examples"] * reply["loss"] for reply in replies) / total
 
 
-def _test_summarize(answer: Callable[..., Any]) -> str:
-    """The property: however examples are dealt to clients, the summary is that of all examples together."""
-    rng = np.random.default_rng(0)
-    losses, right = rng.exponential(size=400), rng.random(400) < 0.7
-    pooled = {"loss": losses.mean(), "accuracy": right.mean()}
+def _test_mean_loss(answer: Callable[..., Any]) -> str:
+    """The property: however examples are dealt to clients, it is the mean over all examples together."""
+    losses = np.random.default_rng(0).exponential(size=400)
+    pooled = losses.mean()
     for ends in ([200], [10], [5, 60, 330]):
-        replies = [
-            {"loss": float(part.mean()), "accuracy": float(hits.mean()), "num-examples": len(part)}
-            for part, hits in zip(np.split(losses, ends), np.split(right, ends), strict=True)
-        ]
-        result = call(answer, replies)
-        if not isinstance(result, Mapping) or not {"loss", "accuracy"} <= set(result):
-            raise NotYet("The summary must be a dict with 'loss' and 'accuracy'.")
-        for name, value in pooled.items():
-            if not math.isclose(number(result[name]), value, rel_tol=1e-9):
-                sizes = ", ".join(str(reply["num-examples"]) for reply in replies)
-                uniform = math.isclose(result[name], np.mean([reply[name] for reply in replies]), rel_tol=1e-9)
-                raise NotYet(
-                    f"Clients with {sizes} examples: the mean {name} of all examples is {value:.3f}, and your summary "
-                    f"says {result[name]:.3f}"
-                    + (", the mean over clients: each must count by its examples." if uniform else ".")
-                )
+        parts = np.split(losses, ends)
+        replies = [{"loss": float(part.mean()), "num-examples": len(part)} for part in parts]
+        result = number(call(answer, replies))
+        if not math.isclose(result, pooled, rel_tol=1e-9):
+            uniform = math.isclose(result, np.mean([reply["loss"] for reply in replies]), rel_tol=1e-9)
+            raise NotYet(
+                f"Clients with {', '.join(str(len(part)) for part in parts)} examples: the mean over all examples is "
+                f"{pooled:.3f}, and yours is {result:.3f}"
+                + (", the mean over clients: each must count by its examples." if uniform else ".")
+            )
     return (
-        "However the examples are dealt, it is the mean over all of them. With clients of equal size the mistake cannot "
-        "be seen, which is why it lives so long."
+        "However the examples are dealt, it is the mean over all of them. Small shops take few steps in a round, so "
+        "their losses are high, and they counted as much as the large ones. With clients of equal size the mistake "
+        "cannot be seen, which is why it lives so long."
     )
 
 
@@ -311,17 +303,17 @@ budget = Exercise(
     test=_test_rounds_for,
 )
 
-summary_of_reports = Exercise(
-    name="summary_of_reports",
+reported_loss = Exercise(
+    name="reported_loss",
     kind="code",
     difficulty="medium",
-    minutes=8,
+    minutes=6,
     hints=(
-        "Which of the two numbers is the one of all images together, and which line of `summarize` differs?",
-        "Both loss and accuracy are means over examples: each client's number counts by its num-examples.",
+        "Print the replies of one round: loss beside num-examples.",
+        "A client's loss is a mean over its examples. The mean over all examples counts it by their number.",
     ),
-    solution_code=summarize,
-    test=_test_summarize,
+    solution_code=mean_loss,
+    test=_test_mean_loss,
 )
 
 whole_model = Exercise(

@@ -30,19 +30,19 @@ def gain_of_each_shop(shops: pd.DataFrame) -> Drawing:
 
 
 def two_losses(reported: np.ndarray, pooled: np.ndarray) -> Drawing:
-    """Draw the loss that a server reports, round by round, and the loss on all validation images.
+    """Draw the loss that a server logs, round by round, and the mean loss over all training images.
 
     Args:
         reported, pooled: one loss a round, from round 1 on.
     """
     figure, axis = new_figure(7, 3.2)
     rounds = np.arange(1, len(reported) + 1)
-    axis.plot(rounds, reported, "^--", color="#832db6", label="as the server reports it")
-    axis.plot(rounds, pooled, "o-", color=STYLES["federated"]["color"], label="mean over all validation images")
+    axis.plot(rounds, reported, "^--", color="#832db6", label="in the server's log")
+    axis.plot(rounds, pooled, "o-", color=STYLES["federated"]["color"], label="mean over all training images")
     axis.set(xlabel="round", ylabel="loss")
     figure.legend(loc="outside upper center", ncols=2)
     return Drawing(
         figure,
-        f"Two losses of the same models: in the last round the server reports {reported[-1]:.2f}, and over all "
-        f"validation images it is {pooled[-1]:.2f}.",
+        f"Two losses of the same models: in the last round the log says {reported[-1]:.2f}, and over all "
+        f"training images it is {pooled[-1]:.2f}.",
     )
