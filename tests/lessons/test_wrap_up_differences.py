@@ -1,0 +1,156 @@
+"""The wrap-up after notebook 04."""
+
+import copy
+
+import numpy as np
+import pandas as pd
+import torch
+from lesson import Lesson, LessonTests, Typed
+
+from fedlearn_helpers.lessons.wrap_up_differences import figures
+
+DEVICES = pd.DataFrame(
+    {"steps": [10, 10, 4], "seconds_per_step": [0.5, 1.0, 0.1], "seconds_per_transfer": [1.0, 2.0, 0.3]}
+)  # 7, 14 and 1 seconds
+SHOPS = pd.DataFrame({"alone, at home": [0.9, 0.8, 0.7], "alone, all classes": [0.6, 0.3, 0.25]})
+
+
+def mixtures(p, q):
+    return np.array(p) / sum(p), np.array(q) / sum(q)
+
+
+def ended(has_ended, of=lambda values: values[-1], nothing=0.0):
+    """An answer to `at_a_moment` that looks at other rounds."""
+
+    def answer(ends, values, moment):
+        chosen = [value for end, value in zip(ends, values, strict=True) if has_ended(end, moment)]
+        return of(chosen) if chosen else nothing
+
+    return answer
+
+
+def silenced(select):
+    """An answer to `silenced` that chooses classes otherwise."""
+
+    def answer(counts, in_time, share):
+        table = np.array(counts)
+        return np.flatnonzero(select(table[in_time].sum(axis=0), table.sum(axis=0), share)).tolist()
+
+    return answer
+
+
+def pulled(received_of, factor=0.5):
+    """An answer to `no_pull` that remembers something else, or pulls otherwise."""
+
+    def answer(model, batches, loss_of, rate, mu):
+        received = received_of(model)
+        for batch in batches:
+            pairs = zip(model.parameters(), received, strict=True)
+            loss = loss_of(model, batch) + mu * factor * sum(((new - old) ** 2).sum() for new, old in pairs)
+            gradients = torch.autograd.grad(loss, list(model.parameters()))
+            with torch.no_grad():
+                for parameter, gradient in zip(model.parameters(), gradients, strict=True):
+                    parameter -= rate * gradient
+        return model
+
+    return answer
+
+
+def copies(model):
+    return [parameter.detach().clone() for parameter in model.parameters()]
+
+
+def term(of_differences):
+    """An answer to `constant_pull` made from all differences."""
+
+    def answer(model, received, mu):
+        pairs = zip(model.parameters(), received, strict=True)
+        return of_differences(torch.cat([(new - old).flatten() for new, old in pairs]), mu)
+
+    return answer
+
+
+class TestWrapUpDifferences(LessonTests):
+    lesson = Lesson(
+        notebook="w2_wrap_up_differences",
+        small={"num_clients": 4, "num_images": 300, "num_rounds": 2, "batch_size": 100},
+        metrics={"seconds_of_a_round_that_waits", "accuracy_waiting_for_all", "alone_at_home_per_client"},
+        bad=[
+            ({"num_clients": 3}, "num_clients must be >= 4, got 3"),
+            ({"num_images": 100}, "num_images must be >= 200, got 100"),
+            ({"alpha": 0.0}, "alpha must be > 0, got 0.0"),
+            ({"num_clients": 50, "num_images": 200}, "num_clients"),
+        ],
+        given={"round_seconds": {"devices": DEVICES}, "promises_most": {"shops": SHOPS}},
+        names={"np": np, "torch": torch, "devices": DEVICES, "shops": SHOPS},
+        wrong={
+            "round_seconds": [
+                (12, "The model travels twice"),
+                (10, "there and back"),
+                (22 / 3, "That is the mean"),
+                (1, "That is the fastest"),
+                (22, "at the same time"),
+                (13, "13 is not it"),
+            ],
+            "at_a_moment": [
+                (lambda ends, values, moment: np.interp(moment, ends, values), "do not draw a line"),
+                (ended(lambda ends, moment: ends <= moment, of=max), "not the best"),
+                (ended(lambda ends, moment: ends < moment), "has ended at 20 s"),
+                (ended(lambda ends, moment: ends <= moment, nothing=0.3), "there is nothing: 0"),
+            ],
+            "two_clients": [
+                (lambda p, q: np.abs(np.array(p) - np.array(q)).sum() / 2, "Divide each by its own total"),
+                (lambda p, q: np.abs(np.subtract(*mixtures(p, q))).sum(), "Half the sum"),
+                (lambda p, q: np.abs(np.subtract(*mixtures(p, q))).max(), "six of ten images"),
+                (lambda p, q: float(p != q), "5 and 5 images is the same mixture"),
+            ],
+            "promises_most": [
+                (0, "the best accuracy at home"),
+                (2, "the worst on all classes"),
+                (7, "must be the number of a shop, 0 to 2"),
+            ],
+            "silenced": [
+                (silenced(lambda heard, total, share: ~(heard >= share * np.maximum(total, 1))), "leave out classes"),
+                (silenced(lambda heard, total, share: (total > 0) & (heard >= share * total)), "Which are nearly lost"),
+                (silenced(lambda heard, total, share: (total > 0) & (heard == 0)), "less than a fifth"),
+                (silenced(lambda heard, total, share: (total > 0) & (heard <= share * total)), "A tenth is not less"),
+                (lambda counts, in_time, share: 0.5, "must be a list of class numbers"),
+            ],
+            "no_pull": [
+                (pulled(lambda model: list(model.parameters())), "Does `received` move with the model?"),
+                (pulled(copies, factor=1.0), "twice as strong"),
+                (pulled(lambda model: [torch.zeros_like(p) for p in model.parameters()]), "towards zero"),
+                (lambda model, *others: pulled(copies)(copy.deepcopy(model), *others), "must train the model"),
+                (lambda model, *others: 0.5, "must return the model"),
+                (pulled(copies, factor=0.25), "and mu = 2 two steps lead to 1.34"),
+            ],
+            "constant_pull": [
+                (term(lambda differences, mu: mu / 2 * differences.norm()), "The square is missing"),
+                (term(lambda differences, mu: mu * (differences**2).sum()), "twice too strong"),
+                (term(lambda differences, mu: float(mu / 2 * differences.detach().norm())), "one number, a tensor"),
+                (term(lambda differences, mu: mu / 2 * (differences.detach() ** 2).sum()), "has no gradient"),
+                (term(lambda differences, mu: mu / 2 * (differences**2).mean()), "the pull at distance 0.5 must be 1"),
+                (term(lambda differences, mu: (differences**2).sum() + 0 * mu), "With mu = 0"),
+            ],
+        },
+        in_browser=Typed(
+            exercise="promises_most", wrong="999", sentence="must be the number of a shop",
+            right='(shops["alone, at home"] - shops["alone, all classes"]).idxmax()',
+        ),
+    )  # fmt: skip
+
+
+def test_rules_are_drawn_over_time():
+    curves = {
+        "wait for all": (np.array([10.0, 20.0]), np.array([0.4, 0.6])),
+        "the faster half": (np.array([5.0]), np.array([0.5])),
+    }
+    drawing = figures.by_the_clock(curves)
+    (axis,) = drawing.figure.axes
+    assert [line.get_xdata().tolist() for line in axis.lines] == [[10.0, 20.0], [5.0]]
+    assert "wait for all ends at 60 % after 20 s, the faster half ends at 50 % after 5 s" in drawing.alt
+
+
+def test_the_class_counts_say_how_many_are_missing():
+    drawing = figures.class_counts(np.array([[3, 0], [0, 2]]), ["cat", "dog"])
+    assert "of 4 pairs 2 are empty" in drawing.alt
