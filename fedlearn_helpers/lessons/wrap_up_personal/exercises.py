@@ -1,6 +1,5 @@
 """The exercises of the third wrap-up: five questions on personal models, and two experiments that are wrong."""
 
-import copy
 import math
 from collections.abc import Callable
 from typing import Any
@@ -90,6 +89,8 @@ def _test_better_alone(answer: Any, *, shops: pd.DataFrame) -> str:
 
 def adapted_accuracy(model: torch.nn.Module, train, measure) -> float:
     """Return the accuracy of a copy of the model that was trained; the model stays as it is."""
+    import copy
+
     own = copy.deepcopy(model)
     train(own)
     return measure(own)
@@ -252,7 +253,7 @@ after_adapting = Exercise(
     minutes=5,
     hints=(
         "Train a copy, so that the next client starts from the same model.",
-        "copy.deepcopy(model) is a copy that can be trained.",
+        "import copy; copy.deepcopy(model) is a copy that can be trained.",
     ),
     solution_code=adapted_accuracy,
     test=_test_adapted_accuracy,
