@@ -160,7 +160,7 @@ def test_no_link_leads_to_a_file_that_is_not_there(path):
 def test_terms_are_defined_at_the_end(path):
     text = "\n".join(cell.source for cell in nbformat.read(path, as_version=4).cells)
     terms = re.findall(r"\[([^]]+)\]\(glossary\.ipynb#", text)
-    assert len(terms) > 2
+    assert len(terms) > 2 or path.name[0] == "w", "wrap-ups introduce no terms"
     last = edition_of(path).cells[-1].source
     for term in terms:
         assert re.search(rf"^### {re.escape(term)}\n\n\w.{{40}}", last, re.MULTILINE), term

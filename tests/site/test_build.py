@@ -68,8 +68,8 @@ def test_pictures_are_there_and_say_what_they_show(site):
 
 def test_notebooks_stand_in_the_menu_in_reading_order(site):
     menu = (site / "contents.html").read_text().partition('class="bd-links__title"')[2]
-    listed = re.findall(r'href="notebooks/([^"#]+)\.html">\s*(\d\d)', menu.partition("</nav>")[0])
-    assert listed == [(path.stem, path.name[:2]) for path in NOTEBOOKS]
+    listed = re.findall(r'href="notebooks/([^"#]+)\.html">\s*([\dw]\d)', menu.partition("</nav>")[0])
+    assert listed == [(entry.name, entry.name[:2]) for entry in contents.entries()]
 
 
 @pytest.mark.parametrize("name", ["index", "contents", "instructors"])
@@ -104,7 +104,7 @@ def test_every_formula_is_mathml(site, path):
 def test_links_to_terms_lead_to_their_definitions(site, path):
     glossary = (site / "notebooks" / "glossary.html").read_text()
     links = re.findall(r'href="glossary\.html#([^"]+)"[^>]*>(.*?)</a>', page_of(site, path))
-    assert len(links) >= 5
+    assert len(links) >= 5 or path.name[0] == "w", "wrap-ups introduce no terms"
     for anchor, term in links:
         (heading,) = re.findall(rf'id="{re.escape(anchor)}">\s*(?:</?span[^>]*>\s*)*<h\d>(.*?)<', glossary)
         assert text_of(heading) == text_of(term)
