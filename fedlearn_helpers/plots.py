@@ -127,7 +127,7 @@ def predictions(
     for axis, image, label, guess, confidence in zip(axes.flat, images, labels, predicted, confidences, strict=False):
         draw_image(axis, image)
         right = label == guess
-        said = f"{class_names[guess]} ({confidence:.0%})" if guess >= 0 else "no prediction"
+        said = f"{class_names[guess]} ({_how_sure(confidence)})" if guess >= 0 else "no prediction"
         axis.set_title(
             f"true: {class_names[label]}\n{'✓' if right else '✗'} {said}",
             fontsize=9,
@@ -135,6 +135,13 @@ def predictions(
             fontweight="normal" if right else "bold",
         )
     return figure
+
+
+def _how_sure(confidence: float) -> str:
+    """Return a probability in percent that is never rounded up to 100."""
+    if confidence > 0.999:
+        return "above 99.9%"
+    return f"{confidence:.1%}" if confidence > 0.99 else f"{confidence:.0%}"
 
 
 def curves(

@@ -1,0 +1,74 @@
+"""What notebook 01 claims, to be tried again."""
+
+from fedlearn_helpers.lessons.common.claims import Claim, Metrics, Variant, difference
+
+
+def _missing_training(metrics: Metrics) -> list[float]:
+    at_equal_epochs = metrics["centralized_test_accuracy"] - metrics["local_only_test_accuracy"]
+    when_stopped = metrics["centralized_stopped_test_accuracy"] - metrics["local_only_stopped_test_accuracy"]
+    return [at_equal_epochs - when_stopped]
+
+
+def _data(metrics: Metrics) -> list[float]:
+    central = metrics["centralized_stopped_test_accuracy"]
+    return [central - accuracy for accuracy in metrics["local_only_stopped_test_accuracy_per_client"]]
+
+
+def _patience_pays(metrics: Metrics) -> list[float]:
+    return [metrics["local_only_stopped_test_accuracy"] - metrics["local_only_test_accuracy"]]
+
+
+def _curve_rises(metrics: Metrics) -> list[float]:
+    accuracies = metrics["test_accuracy_by_images"]
+    return [min(more - fewer for fewer, more in zip(accuracies, accuracies[1:], strict=False))]
+
+
+def _first_partners(metrics: Metrics) -> list[float]:
+    """By how much the group that is nearest to half of the clients is above the middle of the gap."""
+    images, accuracies = metrics["images"], metrics["test_accuracy_by_images"]
+    half = min(range(len(images)), key=lambda place: abs(images[place] - images[-1] / 2))
+    return [accuracies[half] - (accuracies[0] + accuracies[-1]) / 2]
+
+
+def _rate_is_good(metrics: Metrics) -> list[float]:
+    """How close 0.003 comes to the best rate on validation images: above 0 where less than 2 points are missing."""
+    accuracies = dict(zip(metrics["rates"], metrics["rate_validation_accuracies"], strict=True))
+    return [accuracies[0.003] - max(accuracies.values()) + 0.02]
+
+
+def _slow_rate_loses(metrics: Metrics) -> list[float]:
+    accuracies = dict(zip(metrics["rates"], metrics["rate_validation_accuracies"], strict=True))
+    return [accuracies[0.003] - accuracies[0.0003]]
+
+
+CLAIMS = (
+    Claim(
+        "gap-answer", "The gap at equal epochs is more than data: part of it is missing training.", _missing_training
+    ),
+    Claim("parts-answer", "A client alone gets better when it trains until it stops improving.", _patience_pays),
+    Claim("parts-answer", "A gap is left when both have stopped improving.", _data),
+    Claim(
+        "rate-answer",
+        "On validation images 0.003 is the best of four rates, or within two points of it.",
+        _rate_is_good,
+    ),
+    Claim("rate-notice", "In the end the smallest rate is still behind 0.003.", _slow_rate_loses),
+    Claim(
+        "worth-answer",
+        "More images, better model: the mean rises from each number of images to the next.",
+        _curve_rises,
+    ),
+    Claim("worth", "Half of the clients win more than half of the gap.", _first_partners),
+    Claim(
+        "gap",
+        "At equal epochs centralized is above local only.",
+        difference("centralized_test_accuracy", "local_only_test_accuracy"),
+    ),
+)
+
+VARIANTS = (
+    Variant("half the rate", {"learning_rate": 0.0015}),
+    Variant("twice the rate", {"learning_rate": 0.006}),
+    Variant("twice the epochs", {"epochs": 20}),
+    Variant("twice the patience", {"patience": 20}),
+)
