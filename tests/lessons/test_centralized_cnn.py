@@ -183,8 +183,8 @@ def test_the_centralized_model_and_clients_alone_are_drawn_by_epoch():
 def test_early_stopping_shows_the_model_that_is_kept_and_the_wait():
     drawing = figures.early_stopping([0.5, 0.75, 0.7, 0.75], 2)
     assert drawing.alt == (
-        "Validation accuracy of client 0 over 4 epochs. The best, 75.0%, is at epoch 2; 2 epochs without a better one "
-        "follow."
+        "Validation accuracy of client 0 over 4 epochs. The best, 75.0%, is at epoch 2; after it come 2 epochs without "
+        "a better one."
     )
     assert drawing.figure.axes[0].lines[-1].get_xydata().tolist() == [[2, 0.75]]
     assert labels_of(drawing) == ["2 epochs without a better one", "local only, client 0", "this model is kept"]

@@ -36,14 +36,29 @@ def _rate_is_good(metrics: Metrics) -> list[float]:
     return [accuracies[0.003] - max(accuracies.values()) + 0.02]
 
 
-def _slow_rate_loses(metrics: Metrics) -> list[float]:
+def _lag_grows(metrics: Metrics) -> list[float]:
+    lags = metrics["lag_by_epoch_of_steps"]
+    return [lags[-1] - lags[0]]
+
+
+def _large_steps_lead_early(metrics: Metrics) -> list[float]:
+    accuracies = dict(zip(metrics["rates"], metrics["rate_validation_accuracies_early"], strict=True))
+    return [accuracies[0.01] - accuracies[0.001]]
+
+
+def _large_steps_lose_late(metrics: Metrics) -> list[float]:
     accuracies = dict(zip(metrics["rates"], metrics["rate_validation_accuracies"], strict=True))
-    return [accuracies[0.003] - accuracies[0.0003]]
+    return [accuracies[0.001] - accuracies[0.01]]
 
 
 CLAIMS = (
     Claim(
         "gap-answer", "The gap at equal epochs is more than data: part of it is missing training.", _missing_training
+    ),
+    Claim(
+        "steps-answer",
+        "Step for step a client alone falls further behind centralized the longer both train.",
+        _lag_grows,
     ),
     Claim("parts-answer", "A client alone gets better when it trains until it stops improving.", _patience_pays),
     Claim("parts-answer", "A gap is left when both have stopped improving.", _data),
@@ -52,7 +67,12 @@ CLAIMS = (
         "On validation images 0.003 is the best of four rates, or within two points of it.",
         _rate_is_good,
     ),
-    Claim("rate-notice", "In the end the smallest rate is still behind 0.003.", _slow_rate_loses),
+    Claim("recall", "After two epochs a rate of 0.01 is ahead of 0.001 on validation images.", _large_steps_lead_early),
+    Claim(
+        "recall",
+        "When both have stopped improving, 0.001 is ahead of 0.01 on validation images.",
+        _large_steps_lose_late,
+    ),
     Claim(
         "worth-answer",
         "More images, better model: the mean rises from each number of images to the next.",

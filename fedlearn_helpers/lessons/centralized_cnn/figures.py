@@ -138,7 +138,8 @@ def early_stopping(accuracies: Sequence[float], kept: int, name: str = "local on
     figure, axis = new_figure(7.0, 3.6)
     epochs, style = range(1, len(accuracies) + 1), plots.style_of(name)
     wait = len(accuracies) - kept
-    axis.axvspan(kept, len(accuracies), color="#dddddd", label=f"{wait} epochs without a better one", linewidth=0)
+    waited = f"{wait} epoch{'' if wait == 1 else 's'} without a better one"
+    axis.axvspan(kept, len(accuracies), color="#dddddd", label=waited, linewidth=0)
     axis.plot(epochs, accuracies, color=style["color"], label=f"{name}, client 0", linewidth=1.5)
     axis.plot(kept, accuracies[kept - 1], label="this model is kept", **_KEPT, **_filled(style))
     axis.set(xlabel="epoch", ylabel="validation accuracy")
@@ -148,7 +149,7 @@ def early_stopping(accuracies: Sequence[float], kept: int, name: str = "local on
     return Drawing(
         figure,
         f"Validation accuracy of client 0 over {len(accuracies)} epochs. The best, {accuracies[kept - 1]:.1%}, is at "
-        f"epoch {kept}; {wait} epochs without a better one follow.",
+        f"epoch {kept}; after it come {waited}.",
     )
 
 
@@ -200,6 +201,7 @@ def gaps(rows: Mapping[str, tuple[float, float]]) -> Drawing:
         axis.plot([pair[column] for pair in ends], range(len(ends)), label=name, markersize=10, **style)
     axis.set_yticks(range(len(rows)), list(rows))
     axis.set(xlabel="accuracy on the test images", ylim=(len(rows) - 0.5, -0.7))
+    axis.xaxis.set_major_locator(MaxNLocator(nbins=7, steps=[1, 2, 5, 10]))
     axis.xaxis.set_major_formatter(plots.percent)
     axis.margins(x=0.15)
     figure.legend(loc="outside upper center", ncols=2)

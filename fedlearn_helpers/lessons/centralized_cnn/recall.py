@@ -110,11 +110,11 @@ recall = Recall(
             ),
         ),
         Question(
-            "After 2 epochs a rate of 0.0003 is far behind 0.01. What follows?",
+            "After 2 epochs a rate of 0.001 is behind one of 0.01. What follows?",
             (
                 Option(
-                    "That 0.0003 is worse.",
-                    "After few steps, yes. In the end it came out differently: small steps need many.",
+                    "That 0.001 is worse.",
+                    "After so few steps. In the end large steps jump about the goal, and small ones reach it.",
                 ),
                 Option(
                     "Only that it needs more steps: compare when both have stopped improving.",
