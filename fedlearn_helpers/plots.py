@@ -139,9 +139,7 @@ def predictions(
 
 def _how_sure(confidence: float) -> str:
     """Return a probability in percent that is never rounded up to 100."""
-    if confidence > 0.999:
-        return "above 99.9%"
-    return f"{confidence:.1%}" if confidence > 0.99 else f"{confidence:.0%}"
+    return ">99%" if confidence >= 0.995 else f"{confidence:.0%}"
 
 
 def curves(

@@ -62,9 +62,7 @@ def test_predictions_of_any_number_of_images(channels, count):
     assert "✓ cat (50%)" in titles[0] and all("✗ dog" in title for title in titles[1:])
 
 
-@pytest.mark.parametrize(
-    ("confidence", "said"), [(0.5, "50%"), (0.994, "99.4%"), (0.9991, "above 99.9%"), (1.0, "above 99.9%")]
-)
+@pytest.mark.parametrize(("confidence", "said"), [(0.5, "50%"), (0.994, "99%"), (0.995, ">99%"), (1.0, ">99%")])
 def test_confidence_is_not_rounded_up_to_certainty(confidence, said):
     figure = plots.predictions(np.zeros((1, 1, 8, 8), np.uint8), [0], [0], [confidence], ["cat"])
     assert f"cat ({said})" in figure.axes[0].get_title()
