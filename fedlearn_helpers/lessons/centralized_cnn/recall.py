@@ -20,13 +20,13 @@ recall = Recall(
             "What does IID say of clients' images?",
             (
                 Option(
-                    "Each client has equally many images.",
-                    "That is about amounts. IID is about where images come from.",
-                ),
-                Option(
                     "Each client's images are a random sample of the same whole.",
                     "So mixtures of classes are equal up to chance.",
                     right=True,
+                ),
+                Option(
+                    "Each client has equally many images.",
+                    "That is about amounts. IID is about where images come from.",
                 ),
                 Option(
                     "Each client has exactly as many images of one class as of another.",
@@ -79,15 +79,15 @@ recall = Recall(
             "Why does early stopping look at validation images, not at training images?",
             (
                 Option(
-                    "Because there are fewer of them, which is quicker.",
-                    "Fewer images make the choice noisier. That is their weakness.",
-                ),
-                Option("Because they are harder.", "They are a random fifth of the same images: equally hard."),
-                Option(
                     "Because the training loss goes on falling while the model learns by heart.",
                     "It says nothing about new images.",
                     right=True,
                 ),
+                Option(
+                    "Because there are fewer of them, which is quicker.",
+                    "Fewer images make the choice noisier. That is their weakness.",
+                ),
+                Option("Because they are harder.", "They are a random fifth of the same images: equally hard."),
             ),
         ),
         Question(
@@ -99,13 +99,13 @@ recall = Recall(
                 ),
                 Option("Five rates are too few.", "More of them would make it worse: more chances for luck."),
                 Option(
+                    "The rate should be PyTorch's default.",
+                    "A default suits nobody in particular. Here it was not the best one.",
+                ),
+                Option(
                     "The test images chose the rate, so the number is a little too high.",
                     "The best of five noisy numbers has luck in it. Choose with validation images, then test once.",
                     right=True,
-                ),
-                Option(
-                    "The rate should be PyTorch's default.",
-                    "A default suits nobody in particular. Here it was not the best one.",
                 ),
             ),
         ),
@@ -128,8 +128,8 @@ recall = Recall(
             "Accuracy over the number of images is a straight line on a logarithmic axis. From 1 to 2 clients it rises "
             "by 3 points. By how much does it rise from 5 to 10 clients?",
             (
-                Option("15 points", "Five more clients, 3 points each: that would be a straight line on a plain axis."),
                 Option("3 points", "Both are a doubling.", right=True),
+                Option("15 points", "Five more clients, 3 points each: that would be a straight line on a plain axis."),
                 Option("0.6 points", "That would be one client out of five. But the number doubles, as from 1 to 2."),
                 Option("0 points", "A straight line that rises goes on rising."),
             ),
@@ -139,9 +139,9 @@ recall = Recall(
             "of them?",
             (
                 Option("3", "That is the plain mean. Who has more examples counts more."),
-                Option("3.8", "(2 · 1 + 2 · 3 + 6 · 5) / 10.", right=True),
                 Option("38", "That is the sum of weights times examples. Divide by the number of examples."),
                 Option("5", "That is the model of the largest client alone."),
+                Option("3.8", "(2 · 1 + 2 · 3 + 6 · 5) / 10.", right=True),
             ),
             of="00",
         ),
@@ -154,13 +154,13 @@ recall = Recall(
                     "Old minus new weights are the gradient times the rate, and the gradient was made from the image.",
                 ),
                 Option(
-                    "Only the image's class.",
-                    "The class, too. But in a layer with a bias the input itself can be read off.",
-                ),
-                Option(
                     "The image, in favourable cases exactly.",
                     "The gradient of a first linear layer is a multiple of its input.",
                     right=True,
+                ),
+                Option(
+                    "Only the image's class.",
+                    "The class, too. But in a layer with a bias the input itself can be read off.",
                 ),
             ),
             of="00",
