@@ -64,7 +64,7 @@ CLAIMS = (
     Claim("parts-answer", "A gap is left when both have stopped improving.", _data),
     Claim(
         "rate-answer",
-        "On validation images 0.003 is the best of four rates, or within two points of it.",
+        "On validation images 0.003 is the best of the rates, or within two points of it.",
         _rate_is_good,
     ),
     Claim("recall", "After two epochs a rate of 0.01 is ahead of 0.001 on validation images.", _large_steps_lead_early),

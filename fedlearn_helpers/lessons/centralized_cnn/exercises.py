@@ -91,8 +91,9 @@ def _test_half_the_gap(
             )
     return (
         f"The images of {_clients(needed)} reach {reached:.1%}, and those of all {num_clients} reach "
-        f"{accuracy_together(num_clients):.1%}. On a logarithmic axis halfway between 1 and {num_clients} is "
-        f"{num_clients**0.5:.1f}, the square root: the first partners bring most, each later one less."
+        f"{accuracy_together(num_clients):.1%}. If the curve were straight on its logarithmic axis, halfway would be at "
+        f"{num_clients**0.5:.1f} clients, the square root of {num_clients}. The first partners bring most, each later one "
+        "less."
     )
 
 
