@@ -13,6 +13,7 @@ from fedlearn_helpers import metrics, models, partition, training
 from fedlearn_helpers.data import ImageDataset, load_dataset
 from fedlearn_helpers.experiments import reference_lines
 from fedlearn_helpers.lessons.centralized_cnn import exercises, figures
+from fedlearn_helpers.lessons.centralized_cnn.claims import CLAIMS, VARIANTS
 from fedlearn_helpers.training import Evaluation
 
 
@@ -126,6 +127,31 @@ def test_early_stopping_that_is_shown_keeps_the_epochs_that_the_package_keeps(tm
     assert found["centralized_stopped_test_accuracy"] == stopped.centralized_test
     assert found["local_only_stopped_test_accuracy_per_client"] == list(stopped.local_test[:3])
     assert found["stopped_epochs"] == [stopped.centralized_epochs, *stopped.local_epochs[:3]]
+
+
+def test_claims_are_margins_of_what_the_notebook_measures():
+    """With the numbers of a run of the default parameters, rounded; each claim holds there, at a cell that exists."""
+    measured = {
+        "centralized_test_accuracy": 0.86,
+        "local_only_test_accuracy": 0.72,
+        "centralized_stopped_test_accuracy": 0.87,
+        "local_only_stopped_test_accuracy": 0.77,
+        "local_only_stopped_test_accuracy_per_client": [0.78, 0.76, 0.76],
+        "rates": [0.001, 0.003, 0.01],
+        "rate_validation_accuracies": [0.79, 0.80, 0.77],
+        "rate_validation_accuracies_early": [0.60, 0.63, 0.64],
+        "lag_by_epoch_of_steps": [0.02, 0.04],
+        "images": [800.0, 1600.0, 3200.0, 8000.0],
+        "test_accuracy_by_images": [0.77, 0.81, 0.83, 0.87],
+    }
+    cells = {cell.id for cell in cells_of(TestCentralizedCNN.lesson.path)}
+    assert {claim.cell for claim in CLAIMS} <= cells
+    margins = {claim.says: claim.margins(measured) for claim in CLAIMS}
+    assert [says for says, found in margins.items() if min(found) <= 0] == []
+    assert margins["A gap is left when both have stopped improving."] == pytest.approx([0.09, 0.11, 0.11])
+    assert margins["Half of the clients win more than half of the gap."] == pytest.approx([0.83 - 0.82])
+    for variant in VARIANTS:
+        assert TestCentralizedCNN.lesson.refused_at_once(variant.parameters) is None
 
 
 # Figures

@@ -218,7 +218,7 @@ def rates(accuracies: Mapping[str, Mapping[float, float]]) -> Drawing:
     figure = plots.curves(
         {f"local only, {how}": (list(by_rate), list(by_rate.values())) for how, by_rate in accuracies.items()},
         xlabel="learning rate of Adam (logarithmic)",
-        ylabel="validation accuracy",
+        ylabel="validation accuracy (mean of clients)",
         log_x=True,
     )
     (axis,) = figure.axes
