@@ -13,7 +13,7 @@ from fedlearn_helpers import metrics, models, partition, training
 from fedlearn_helpers.data import ImageDataset, load_dataset
 from fedlearn_helpers.experiments import reference_lines
 from fedlearn_helpers.lessons.centralized_cnn import exercises, figures
-from fedlearn_helpers.lessons.centralized_cnn.claims import CLAIMS, VARIANTS
+from fedlearn_helpers.lessons.centralized_cnn.claims import CLAIMS
 from fedlearn_helpers.training import Evaluation
 
 
@@ -130,7 +130,7 @@ def test_early_stopping_that_is_shown_keeps_the_epochs_that_the_package_keeps(tm
 
 
 def test_claims_are_margins_of_what_the_notebook_measures():
-    """With the numbers of a run of the default parameters, rounded; each claim holds there, at a cell that exists."""
+    """With the numbers of a run of the default parameters, rounded; each claim holds there."""
     measured = {
         "centralized_test_accuracy": 0.86,
         "local_only_test_accuracy": 0.72,
@@ -144,14 +144,10 @@ def test_claims_are_margins_of_what_the_notebook_measures():
         "images": [800.0, 1600.0, 3200.0, 8000.0],
         "test_accuracy_by_images": [0.77, 0.81, 0.83, 0.87],
     }
-    cells = {cell.id for cell in cells_of(TestCentralizedCNN.lesson.path)}
-    assert {claim.cell for claim in CLAIMS} <= cells
     margins = {claim.says: claim.margins(measured) for claim in CLAIMS}
     assert [says for says, found in margins.items() if min(found) <= 0] == []
     assert margins["A gap is left when both have stopped improving."] == pytest.approx([0.09, 0.11, 0.11])
     assert margins["Half of the clients win more than half of the gap."] == pytest.approx([0.83 - 0.82])
-    for variant in VARIANTS:
-        assert TestCentralizedCNN.lesson.refused_at_once(variant.parameters) is None
 
 
 # Figures

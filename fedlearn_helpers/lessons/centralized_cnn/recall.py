@@ -128,7 +128,9 @@ recall = Recall(
             "Accuracy over the number of images is a straight line on a logarithmic axis. From 1 to 2 clients it rises "
             "by 3 points. By how much does it rise from 5 to 10 clients?",
             (
-                Option("3 points", "Both are a doubling.", right=True),
+                Option(
+                    "3 points", "Both are a doubling, and equal factors are equal distances on that axis.", right=True
+                ),
                 Option("15 points", "Five more clients, 3 points each: that would be a straight line on a plain axis."),
                 Option("0.6 points", "That would be one client out of five. But the number doubles, as from 1 to 2."),
                 Option("0 points", "A straight line that rises goes on rising."),
