@@ -127,7 +127,7 @@ def predictions(
     for axis, image, label, guess, confidence in zip(axes.flat, images, labels, predicted, confidences, strict=False):
         draw_image(axis, image)
         right = label == guess
-        said = f"{class_names[guess]} ({confidence:.0%})" if guess >= 0 else "no prediction"
+        said = f"{class_names[guess]} ({_how_sure(confidence)})" if guess >= 0 else "no prediction"
         axis.set_title(
             f"true: {class_names[label]}\n{'✓' if right else '✗'} {said}",
             fontsize=9,
@@ -135,6 +135,11 @@ def predictions(
             fontweight="normal" if right else "bold",
         )
     return figure
+
+
+def _how_sure(confidence: float) -> str:
+    """Return a probability in percent that is never rounded up to 100."""
+    return ">99%" if confidence >= 0.995 else f"{confidence:.0%}"
 
 
 def curves(

@@ -60,6 +60,7 @@ def confusion_matrix(labels: np.ndarray, predictions: np.ndarray, num_classes: i
     return flat.reshape(num_classes, num_classes)
 
 
+@_of_classes
 def accuracy_per_class(labels: np.ndarray, predictions: np.ndarray, num_classes: int) -> np.ndarray:
     """Return the share of each class's examples that are predicted right.
 
@@ -77,7 +78,3 @@ def accuracy_per_class(labels: np.ndarray, predictions: np.ndarray, num_classes:
     examples = np.bincount(labels, minlength=num_classes)
     right = np.bincount(labels[labels == predictions], minlength=num_classes)
     return np.divide(right, examples, out=np.full(num_classes, np.nan), where=examples > 0)
-
-
-# No decorator above it: its code is the solution of an exercise, and shown as it stands.
-accuracy_per_class = _of_classes(accuracy_per_class)  # type: ignore[assignment]  # wraps keeps its names

@@ -62,6 +62,12 @@ def test_predictions_of_any_number_of_images(channels, count):
     assert "✓ cat (50%)" in titles[0] and all("✗ dog" in title for title in titles[1:])
 
 
+@pytest.mark.parametrize(("confidence", "said"), [(0.5, "50%"), (0.994, "99%"), (0.995, ">99%"), (1.0, ">99%")])
+def test_confidence_is_not_rounded_up_to_certainty(confidence, said):
+    figure = plots.predictions(np.zeros((1, 1, 8, 8), np.uint8), [0], [0], [confidence], ["cat"])
+    assert f"cat ({said})" in figure.axes[0].get_title()
+
+
 def test_several_seeds_are_a_mean_and_a_band_over_their_range():
     figure = plots.curves(
         {"federated": ([0, 1], [[0.1, 0.5], [0.3, 0.7]]), "local only": ([0, 1], [0.1, 0.2])},

@@ -6,9 +6,7 @@ from typing import Any
 import numpy as np
 
 from fedlearn_helpers.lessons.common.exercise import Exercise, NotYet, call, number
-from fedlearn_helpers.metrics import accuracy_per_class as solution_of_accuracy_per_class
 
-RATES = (0.0003, 0.001, 0.003, 0.01)
 _CHANNELS, _FILTERS, _SIDE = 3, 8, 3
 
 
@@ -56,8 +54,9 @@ def _test_accuracy_per_class(answer: Callable[..., Any]) -> str:
         raise NotYet("These are counts. Divide each by the number of images of its class.")
     if not np.allclose(result, [3 / 4, 1 / 2, 0]):
         raise NotYet(
-            f"For labels {labels.tolist()} and predictions {predictions.tolist()} it returned {result.tolist()}: of four "
-            "images of class 0, three were recognised, of two of class 1 one, of one of class 2 none."
+            f"For labels {labels.tolist()} and predictions {predictions.tolist()} it returned {result.tolist()}. Class 0 has "
+            "four images, and three of them were recognised. Class 1 has two, of which one was. Class 2 has one, which was "
+            "not."
         )
     with np.errstate(all="ignore"):
         result = np.asarray(call(answer, labels[:4], predictions[:4], 3), dtype=float)
@@ -68,29 +67,38 @@ def _test_accuracy_per_class(answer: Callable[..., Any]) -> str:
             f"A class without images has no accuracy: it must be nan, and it is {result[1]:g}. Clients with few classes "
             "will need this."
         )
-    return "Later notebooks use this very function: a good average can hide a class that is never recognised."
+    return "Later notebooks use such a function (metrics.accuracy_per_class): a good average can hide a class that is never recognised."
 
 
-def _test_better_rate(answer: Any, *, loss_after: Callable[[float], float]) -> str:
-    rate = number(answer)
-    if not 0 < rate <= 1:
-        raise NotYet(f"A learning rate is above 0 and at most 1, and it is {rate:g}.")
-    losses = {tried: loss_after(tried) for tried in RATES}
-    best = min(losses, key=losses.__getitem__)
-    mine = loss_after(rate)
-    if not mine <= losses[best] * 1.001:
-        why = (
-            "With so small a step the model has not come far after so few steps."
-            if rate < best
-            else "With so large a step it jumps over what it looks for."
-        )
+def _test_half_the_gap(
+    answer: Any, *, accuracy_together: Callable[[int], float], halfway: float, num_clients: int
+) -> str:
+    value = number(answer)
+    if value != int(value) or not 1 <= value <= num_clients:
+        raise NotYet(f"It is a whole number of clients from 1 to {num_clients}, and it is {value:g}.")
+    needed = int(value)
+    reached = accuracy_together(needed)
+    if reached < halfway and needed < num_clients:
         raise NotYet(
-            f"{why} {rate:g} gives the loss {mine:.3f}; there is a rate that gives {losses[best]:.3f} or less."
+            f"Not there yet: with the images of {_clients(needed)} it is {reached:.1%}, and halfway is {halfway:.1%}."
         )
+    for fewer in range(1, needed):
+        if accuracy_together(fewer) >= halfway:
+            expected = " Half of the gap does not ask for half of the clients." if needed == num_clients // 2 else ""
+            raise NotYet(
+                f"{_clients(needed).capitalize()} do reach it. So do fewer: with the images of {_clients(fewer)} it is "
+                f"{accuracy_together(fewer):.1%}, and halfway is {halfway:.1%}.{expected}"
+            )
     return (
-        f"{rate:g} gives the loss {mine:.3f}, and {RATES[1]:g} gives {losses[RATES[1]]:.3f}. It is the best for these few "
-        "steps: with more steps the best rate is smaller."
+        f"The images of {_clients(needed)} reach {reached:.1%}, and those of all {num_clients} reach "
+        f"{accuracy_together(num_clients):.1%}. If the curve were straight on its logarithmic axis, halfway would be at "
+        f"{num_clients**0.5:.1f} clients, the square root of {num_clients}. The first partners bring most, each later one "
+        "less."
     )
+
+
+def _clients(count: int) -> str:
+    return "1 client" if count == 1 else f"{count} clients"
 
 
 layer_weights = Exercise(
@@ -115,19 +123,31 @@ accuracy_per_class = Exercise(
         "np.bincount(labels, minlength=num_classes) counts the images of each class.",
         "labels[labels == predictions] are the labels of the images that were recognised. Count those, too, and divide.",
     ),
-    solution_code=solution_of_accuracy_per_class,
+    solution_code="""
+def accuracy_per_class(labels, predictions, num_classes):
+    images = np.bincount(labels, minlength=num_classes)
+    recognised = np.bincount(labels[labels == predictions], minlength=num_classes)
+    accuracies = np.full(num_classes, np.nan)
+    accuracies[images > 0] = recognised[images > 0] / images[images > 0]
+    return accuracies
+""",
     test=_test_accuracy_per_class,
 )
 
-better_rate = Exercise(
-    name="better_rate",
+half_the_gap = Exercise(
+    name="half_the_gap",
     kind="explore",
     difficulty="medium",
-    minutes=8,
+    minutes=7,
     hints=(
-        "Try a rate three times as large as 0.001, and one three times as small.",
-        "Try 0.0003, 0.001, 0.003 and 0.01: min(..., key=loss_after) finds the best of them.",
+        "In the figure of section 8 find the height of `halfway`. Above which number of images does the line cross it?",
+        "Between two numbers of clients that you know: is it enough with the one in the middle? Then look in the half "
+        "that is left.",
     ),
-    solution_code="best_rate = min([0.0003, 0.001, 0.003, 0.01], key=loss_after)",
-    test=_test_better_rate,
+    solution_code="""
+    clients_needed = 1
+    while accuracy_together(clients_needed) < halfway and clients_needed < num_clients:
+        clients_needed += 1
+    """,
+    test=_test_half_the_gap,
 )

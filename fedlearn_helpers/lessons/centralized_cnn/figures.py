@@ -1,10 +1,13 @@
 """The figures and the widget of notebook 01."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import ipywidgets
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
 
 from fedlearn_helpers import plots
 from fedlearn_helpers.data import ImageDataset
@@ -40,7 +43,7 @@ def losses(table: pd.DataFrame, name: str = "centralized") -> Drawing:
     """Draw the losses of a model over its epochs.
 
     Args:
-        table: a row per epoch, columns `training loss` and `test loss`.
+        table: a row per epoch, columns `training loss` and `validation loss`.
         name: of the model, a key of `plots.STYLES`.
     """
     first, last = table.iloc[0], table.iloc[-1]
@@ -48,14 +51,14 @@ def losses(table: pd.DataFrame, name: str = "centralized") -> Drawing:
         plots.curves(
             {
                 f"{name}, training loss": (table.index, table["training loss"]),
-                "test loss": (table.index, table["test loss"]),
+                "validation loss": (table.index, table["validation loss"]),
             },
             xlabel="epoch",
-            ylabel="cross-entropy loss (nats: natural logarithm)",
+            ylabel="cross-entropy loss",
         ),
         f"Loss over {len(table)} epochs. The training loss goes from {first['training loss']:.2f} to "
-        f"{last['training loss']:.2f}, the test loss from {first['test loss']:.2f} to {last['test loss']:.2f}; its "
-        f"minimum is at epoch {table['test loss'].idxmin()}.",
+        f"{last['training loss']:.2f}, the validation loss from {first['validation loss']:.2f} to "
+        f"{last['validation loss']:.2f}; its minimum is at epoch {table['validation loss'].idxmin()}.",
     )
 
 
@@ -78,7 +81,7 @@ def confusion(matrix: np.ndarray, class_names: Sequence[str], finding: str) -> D
     axis.set_xticks(range(len(class_names)), class_names, rotation=45, ha="right")
     axis.set_yticks(range(len(class_names)), class_names)
     axis.set(xlabel="predicted class", ylabel="true class")
-    figure.colorbar(picture, ax=axis, label="share of the true class", shrink=0.8)
+    figure.colorbar(picture, ax=axis, label="share of the true class (below 1% no number)", shrink=0.8)
     right = np.trace(matrix) / max(matrix.sum(), 1)
     return Drawing(figure, f"Confusion matrix on {matrix.sum():,} test images, {right:.1%} right. {finding}")
 
@@ -102,23 +105,170 @@ def predictions(data: ImageDataset, test: Evaluation, chosen: np.ndarray, what: 
 
 
 def accuracy_by_epoch(centralized: pd.DataFrame, alone: Sequence[pd.DataFrame]) -> Drawing:
-    """Draw the accuracy on the test images over the epochs: the centralized model's, and that of clients alone.
+    """Draw the validation accuracy over the epochs: the centralized model's, and that of clients alone.
 
     Args:
-        centralized: a row per epoch, with a column `test accuracy`.
+        centralized: a row per epoch, with a column `validation accuracy`.
         alone: such a table for each of some clients.
     """
-    series = {"centralized": centralized} | {f"local only, client {k}": table for k, table in enumerate(alone)}
-    ends = [f"{table['test accuracy'].iloc[-1]:.1%}" for table in series.values()]
+    figure, axis = new_figure(7.0, 3.9)
+    _learner(axis, centralized.index, centralized["validation accuracy"], "centralized")
+    for number, table in enumerate(alone):
+        _learner(axis, table.index, table["validation accuracy"], "local only", first=number == 0)
+    axis.set(xlabel="epoch", ylabel="validation accuracy")
+    axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axis.yaxis.set_major_formatter(plots.percent)
+    figure.legend(loc="outside upper center", ncols=2)
+    ends = [f"{table['validation accuracy'].iloc[-1]:.1%}" for table in (centralized, *alone)]
     return Drawing(
-        plots.curves(
-            {label: (table.index, table["test accuracy"]) for label, table in series.items()},
-            xlabel="epoch",
-            ylabel="accuracy on the test images",
-        ),
-        f"Test accuracy over {len(centralized)} epochs. Centralized training ends at {ends[0]}, {len(alone)} clients "
-        f"alone at {', '.join(ends[1:])}.",
+        figure,
+        f"Validation accuracy over {len(centralized)} epochs. Centralized training ends at {ends[0]}, {len(alone)} "
+        f"clients alone at {', '.join(ends[1:])}.",
     )
+
+
+def early_stopping(accuracies: Sequence[float], kept: int, name: str = "local only") -> Drawing:
+    """Draw when a training stopped: the validation accuracy by epoch, the epoch that is kept, and the wait after it.
+
+    Args:
+        accuracies: on the validation images, one per epoch.
+        kept: the epoch whose model is kept, counted from 1.
+        name: of the model, a key of `plots.STYLES`.
+    """
+    figure, axis = new_figure(7.0, 3.6)
+    epochs, style = range(1, len(accuracies) + 1), plots.style_of(name)
+    wait = len(accuracies) - kept
+    waited = f"{wait} epoch{'' if wait == 1 else 's'} without a better one"
+    axis.axvspan(kept, len(accuracies), color="#dddddd", label=waited, linewidth=0)
+    axis.plot(epochs, accuracies, color=style["color"], label=f"{name}, client 0", linewidth=1.5)
+    axis.plot(kept, accuracies[kept - 1], label="this model is kept", **_KEPT, **_filled(style))
+    axis.set(xlabel="epoch", ylabel="validation accuracy")
+    axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axis.yaxis.set_major_formatter(plots.percent)
+    figure.legend(loc="outside upper center", ncols=3)
+    return Drawing(
+        figure,
+        f"Validation accuracy of client 0 over {len(accuracies)} epochs. The best, {accuracies[kept - 1]:.1%}, is at "
+        f"epoch {kept}; after it come {waited}.",
+    )
+
+
+def accuracy_by_step(
+    centralized: Sequence[float], alone: Sequence[Sequence[float]], kept: Sequence[int], steps: Sequence[int]
+) -> Drawing:
+    """Draw the validation accuracy over training steps, until each learner stopped improving.
+
+    Args:
+        centralized: the accuracies of the centralized model, one per epoch.
+        alone: those of some clients' own models.
+        kept: the epoch that is kept, of the centralized model and of each client's, counted from 1.
+        steps: how many steps an epoch of each has.
+    """
+    figure, axis = new_figure(7.0, 4.1)
+    ends = []
+    for number, (accuracies, epoch, size) in enumerate(zip((centralized, *alone), kept, steps, strict=True)):
+        name, x = ("local only", "centralized")[number == 0], size * np.arange(1, len(accuracies) + 1)
+        _learner(axis, x, accuracies, name, first=number <= 1)
+        label = f"{name}, kept" if number <= 1 else None
+        axis.plot(epoch * size, accuracies[epoch - 1], label=label, **_KEPT, **_filled(plots.STYLES[name]))
+        ends.append(f"{epoch * size:,} steps with {accuracies[epoch - 1]:.1%}")
+    axis.set_xscale("log")
+    axis.xaxis.set_major_formatter("{x:,.0f}")
+    axis.set(xlabel="training steps (logarithmic)", ylabel="validation accuracy")
+    axis.yaxis.set_major_formatter(plots.percent)
+    figure.legend(loc="outside upper center", ncols=2)
+    return Drawing(
+        figure,
+        f"Validation accuracy over training steps until nothing improves. Kept are: centralized {ends[0]}; clients "
+        f"alone {', '.join(ends[1:])}.",
+    )
+
+
+def gaps(rows: Mapping[str, tuple[float, float]]) -> Drawing:
+    """Draw what lies between one client alone and all images together, one row for each way to train.
+
+    Args:
+        rows: test accuracies of local only and of centralized by how long they trained.
+    """
+    figure, axis = new_figure(7.0, 1.3 + 0.7 * len(rows))
+    ends = list(rows.values())
+    for row, (local, central) in enumerate(ends):
+        axis.plot([local, central], [row, row], color="#1b1b1b", linewidth=1.5, zorder=1)
+        said = f"{100 * (central - local):.1f} points"
+        axis.annotate(said, ((local + central) / 2, row), (0, 7), textcoords="offset points", ha="center")
+    for column, name in enumerate(("local only", "centralized")):
+        style = {**plots.STYLES[name], "linestyle": "none"}
+        axis.plot([pair[column] for pair in ends], range(len(ends)), label=name, markersize=10, **style)
+    axis.set_yticks(range(len(rows)), list(rows))
+    axis.set(xlabel="accuracy on the test images", ylim=(len(rows) - 0.5, -0.7))
+    axis.xaxis.set_major_locator(MaxNLocator(nbins=7, steps=[1, 2, 5, 10]))
+    axis.xaxis.set_major_formatter(plots.percent)
+    axis.margins(x=0.15)
+    figure.legend(loc="outside upper center", ncols=2)
+    told = [f"{name}: local only {local:.1%}, centralized {central:.1%}" for name, (local, central) in rows.items()]
+    return Drawing(figure, f"Test accuracy of local only and centralized. {'; '.join(told)}.")
+
+
+def rates(accuracies: Mapping[str, Mapping[float, float]]) -> Drawing:
+    """Draw the validation accuracy of clients alone over the learning rate.
+
+    Args:
+        accuracies: by how long they trained, a validation accuracy for each learning rate.
+    """
+    figure = plots.curves(
+        {f"local only, {how}": (list(by_rate), list(by_rate.values())) for how, by_rate in accuracies.items()},
+        xlabel="learning rate of Adam (logarithmic)",
+        ylabel="validation accuracy (mean of clients)",
+        log_x=True,
+    )
+    (axis,) = figure.axes
+    axis.yaxis.set_major_formatter(plots.percent)
+    axis.get_legend().remove()
+    figure.legend(loc="outside upper center", ncols=2)
+    best = [f"{how} at {max(by_rate, key=by_rate.__getitem__):g}" for how, by_rate in accuracies.items()]
+    return Drawing(figure, f"Validation accuracy of clients alone over the learning rate. Best: {', '.join(best)}.")
+
+
+def worth_of_images(table: pd.DataFrame) -> Drawing:
+    """Draw the test accuracy over the number of training images, each training until it stops improving.
+
+    Args:
+        table: a row per training, with the columns `clients` (whose images are together), `images` and
+            `test accuracy`.
+    """
+    figure, axis = new_figure(7.0, 4.4)
+    means = table.groupby("clients")[["images", "test accuracy"]].mean()
+    axis.plot(means["images"], means["test accuracy"], color="#1b1b1b", linewidth=2, label="mean", zorder=1)
+    for clients, rows in table.groupby("clients"):
+        name = {means.index[0]: "local only", means.index[-1]: "centralized"}.get(
+            clients, "images of some clients together"
+        )
+        style = {**(plots.STYLES.get(name) or {"color": "#1b1b1b", "marker": "o"}), "linestyle": "none"}
+        label = None if name in axis.get_legend_handles_labels()[1] else name
+        axis.plot(rows["images"], rows["test accuracy"], label=label, markersize=8, fillstyle="none", **style)
+    axis.set_xscale("log")
+    axis.minorticks_off()
+    named = [f"{images:,.0f}\n{n} client{'s' * (n > 1)}" for n, images in means["images"].items()]
+    axis.set_xticks(means["images"], named)
+    axis.set(xlabel="training images (logarithmic)", ylabel="accuracy on the test images")
+    axis.yaxis.set_major_formatter(plots.percent)
+    figure.legend(loc="outside upper center", ncols=2)
+    told = [f"{accuracy:.1%} with {images:,.0f}" for images, accuracy in means.to_numpy()]
+    return Drawing(figure, f"Mean test accuracy over the number of training images: {', '.join(told)}.")
+
+
+_KEPT: dict[str, Any] = {"markersize": 10, "linestyle": "none", "markeredgecolor": "#1b1b1b", "zorder": 4}
+
+
+def _filled(style: Mapping[str, Any]) -> dict[str, Any]:
+    return {"color": style["color"], "marker": style["marker"]}
+
+
+def _learner(axis: Axes, x: Sequence[float], accuracies: Sequence[float], name: str, *, first: bool = True) -> None:
+    """Draw a learner's accuracies as a line; of several of one way of learning the first is in the legend."""
+    style = plots.STYLES[name]
+    label = {"local only": "local only, a line per client"}.get(name, name) if first else None
+    axis.plot(x, accuracies, color=style["color"], linestyle=style["linestyle"], label=label, linewidth=1.8)
 
 
 _SHOWN = 12

@@ -9,6 +9,7 @@ class CentralizedParameters(LessonParameters):
     dataset: DatasetName
     num_clients: Count
     epochs: Count
+    patience: Count
     batch_size: Count
     learning_rate: Rate
     device: Device

@@ -1,0 +1,94 @@
+"""What notebook 01 claims, to be tried again."""
+
+from fedlearn_helpers.lessons.common.claims import Claim, Metrics, Variant, difference
+
+
+def _missing_training(metrics: Metrics) -> list[float]:
+    at_equal_epochs = metrics["centralized_test_accuracy"] - metrics["local_only_test_accuracy"]
+    when_stopped = metrics["centralized_stopped_test_accuracy"] - metrics["local_only_stopped_test_accuracy"]
+    return [at_equal_epochs - when_stopped]
+
+
+def _data(metrics: Metrics) -> list[float]:
+    central = metrics["centralized_stopped_test_accuracy"]
+    return [central - accuracy for accuracy in metrics["local_only_stopped_test_accuracy_per_client"]]
+
+
+def _patience_pays(metrics: Metrics) -> list[float]:
+    return [metrics["local_only_stopped_test_accuracy"] - metrics["local_only_test_accuracy"]]
+
+
+def _curve_rises(metrics: Metrics) -> list[float]:
+    accuracies = metrics["test_accuracy_by_images"]
+    return [min(more - fewer for fewer, more in zip(accuracies, accuracies[1:], strict=False))]
+
+
+def _first_partners(metrics: Metrics) -> list[float]:
+    """By how much the group that is nearest to half of the clients is above the middle of the gap."""
+    images, accuracies = metrics["images"], metrics["test_accuracy_by_images"]
+    half = min(range(len(images)), key=lambda place: abs(images[place] - images[-1] / 2))
+    return [accuracies[half] - (accuracies[0] + accuracies[-1]) / 2]
+
+
+def _rate_is_good(metrics: Metrics) -> list[float]:
+    """How close 0.003 comes to the best rate on validation images: above 0 where less than 2 points are missing."""
+    accuracies = dict(zip(metrics["rates"], metrics["rate_validation_accuracies"], strict=True))
+    return [accuracies[0.003] - max(accuracies.values()) + 0.02]
+
+
+def _lag_grows(metrics: Metrics) -> list[float]:
+    lags = metrics["lag_by_epoch_of_steps"]
+    return [lags[-1] - lags[0]]
+
+
+def _large_steps_lead_early(metrics: Metrics) -> list[float]:
+    accuracies = dict(zip(metrics["rates"], metrics["rate_validation_accuracies_early"], strict=True))
+    return [accuracies[0.01] - accuracies[0.001]]
+
+
+def _large_steps_lose_late(metrics: Metrics) -> list[float]:
+    accuracies = dict(zip(metrics["rates"], metrics["rate_validation_accuracies"], strict=True))
+    return [accuracies[0.001] - accuracies[0.01]]
+
+
+CLAIMS = (
+    Claim(
+        "gap-answer", "The gap at equal epochs is more than data: part of it is missing training.", _missing_training
+    ),
+    Claim(
+        "steps-answer",
+        "Step for step a client alone falls further behind centralized the longer both train.",
+        _lag_grows,
+    ),
+    Claim("parts-answer", "A client alone gets better when it trains until it stops improving.", _patience_pays),
+    Claim("parts-answer", "A gap is left when both have stopped improving.", _data),
+    Claim(
+        "rate-answer",
+        "On validation images 0.003 is the best of the rates, or within two points of it.",
+        _rate_is_good,
+    ),
+    Claim("recall", "After two epochs a rate of 0.01 is ahead of 0.001 on validation images.", _large_steps_lead_early),
+    Claim(
+        "recall",
+        "When both have stopped improving, 0.001 is ahead of 0.01 on validation images.",
+        _large_steps_lose_late,
+    ),
+    Claim(
+        "worth-answer",
+        "More images, better model: the mean rises from each number of images to the next.",
+        _curve_rises,
+    ),
+    Claim("worth", "Half of the clients win more than half of the gap.", _first_partners),
+    Claim(
+        "gap",
+        "At equal epochs centralized is above local only.",
+        difference("centralized_test_accuracy", "local_only_test_accuracy"),
+    ),
+)
+
+VARIANTS = (
+    Variant("half the rate", {"learning_rate": 0.0015}),
+    Variant("twice the rate", {"learning_rate": 0.006}),
+    Variant("twice the epochs", {"epochs": 20}),
+    Variant("twice the patience", {"patience": 20}),
+)
