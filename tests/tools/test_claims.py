@@ -51,7 +51,7 @@ def test_claims_are_tried_with_five_seeds_and_in_variants_and_runs_are_kept(clai
     page = (folder / "claims.md").read_text()
     assert "| 5 of 5 |" in page and "[helper](<../notebooks/00_start_here.ipynb#A-quick-notebook>)" in page
     assert "The rate is above \\| 0. " in page and "+0.1 ± 0 units" in page
-    assert "| +2 ± 0 units, 2 of 2 | **−0.5 ± 0 units, 0 of 2** | a low rate |" in page
+    assert "| +2 ± 0 units, 2 of 2 | **−0.5 ± 0 units**, 0 of 2 | a low rate |" in page
     assert "*rate 2*: `rate = 2.0`, `seed = 7`" in page
     assert page.endswith("## 09 Another\n\nIts table.\n") and "old" not in page.lower().split("## 00")[1]
     claimed((POSITIVE, LARGE))
