@@ -10,6 +10,7 @@ import nbformat
 import papermill
 import pytest
 from lesson import all_lessons, call_of, cells_of, code_of, has_tag, text_of
+from link_terms import link_terms, linked
 from places import NOTEBOOKS as FOLDER
 
 import fedlearn_helpers
@@ -180,6 +181,37 @@ def test_the_glossary_defines_every_term_once_and_names_the_notebook_that_introd
         defined[heading.removeprefix("### ")] = re.findall(r"\]\(([^)]+)\)", definition)[-1]
     assert defined == introduced
     assert list(defined) == sorted(defined, key=str.lower)
+
+
+def test_terms_in_definitions_are_linked():
+    """If this fails: `python docs/link_terms.py`."""
+    glossary = nbformat.read(GLOSSARY, as_version=4)
+    before = [cell.source for cell in glossary.cells]
+    link_terms(glossary)
+    assert [cell.source for cell in glossary.cells] == before
+    links = [link for text in before for link in re.findall(r"\]\(#([^)]+)\)", text)]
+    anchors = {text.partition("\n")[0].removeprefix("### ").replace(" ", "-") for text in before[1:]}
+    assert len(links) > 50 and set(links) <= anchors
+
+
+@pytest.mark.parametrize(
+    ("definition", "links"),
+    [
+        ("A client sends weights. The client waits.", "A [client](#client) sends weights. The client waits."),
+        (
+            "Strategies of Clients, in a full-batch step",
+            "[Strategies](#strategy) of [Clients](#client), in a full-batch step",
+        ),
+        ("Client drift, `client`, $client$", "[Client drift](#client-drift), `client`, $client$"),
+        (
+            "[Clients](#client) and a client. [00 client](00.ipynb)",
+            "[Clients](#client) and a client. [00 client](00.ipynb)",
+        ),
+        ("Not non-IID, and no roundabout round", "Not non-IID, and no roundabout round"),
+    ],
+)
+def test_the_first_use_of_a_term_is_linked(definition, links):
+    assert linked(definition, ["client", "client drift", "strategy", "batch", "IID"], own="round") == links
 
 
 @every_notebook
