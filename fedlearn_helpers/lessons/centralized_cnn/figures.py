@@ -12,7 +12,7 @@ from matplotlib.ticker import MaxNLocator
 from fedlearn_helpers import plots
 from fedlearn_helpers.data import ImageDataset
 from fedlearn_helpers.lessons.common.widgets import explore, line
-from fedlearn_helpers.plots import Drawing, draw_image, new_figure
+from fedlearn_helpers.plots import Drawing, Values, draw_image, new_figure
 from fedlearn_helpers.training import Evaluation
 
 
@@ -223,7 +223,8 @@ def rates(accuracies: Mapping[str, Mapping[float, float]]) -> Drawing:
     )
     (axis,) = figure.axes
     axis.yaxis.set_major_formatter(plots.percent)
-    axis.get_legend().remove()
+    if legend := axis.get_legend():  # inside it would cover points
+        legend.remove()
     figure.legend(loc="outside upper center", ncols=2)
     best = [f"{how} at {max(by_rate, key=by_rate.__getitem__):g}" for how, by_rate in accuracies.items()]
     return Drawing(figure, f"Validation accuracy of clients alone over the learning rate. Best: {', '.join(best)}.")
@@ -264,7 +265,7 @@ def _filled(style: Mapping[str, Any]) -> dict[str, Any]:
     return {"color": style["color"], "marker": style["marker"]}
 
 
-def _learner(axis: Axes, x: Sequence[float], accuracies: Sequence[float], name: str, *, first: bool = True) -> None:
+def _learner(axis: Axes, x: Values, accuracies: Values, name: str, *, first: bool = True) -> None:
     """Draw a learner's accuracies as a line; of several of one way of learning the first is in the legend."""
     style = plots.STYLES[name]
     label = {"local only": "local only, a line per client"}.get(name, name) if first else None
