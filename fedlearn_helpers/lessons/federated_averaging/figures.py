@@ -179,7 +179,7 @@ def tradeoff(settings: pd.DataFrame, chosen: int | None = None) -> Drawing:
         style: dict[str, Any] = {"color": _FEDERATED["color"], "fillstyle": fill, "linestyle": "none"}
         axis.plot(*place, marker, markersize=9, label=None if label in places else label, **style)
         places[label] = marker
-        axis.annotate(str(row), place, xytext=(8, 5), textcoords="offset points", fontsize=10)
+        axis.annotate(str(row), place, xytext=(10, 6), textcoords="offset points", fontsize=10)
         if row == chosen:
             axis.plot(*place, "o", color=_DARK, markersize=19, fillstyle="none", markeredgewidth=2)
     axis.set(xscale="log", xlabel="sent in all rounds, MB (logarithmic)", ylabel="accuracy on the test images")
@@ -273,7 +273,7 @@ def _marked(style: Mapping[str, Any], few: bool) -> dict[str, Any]:
 
 
 def _rounds_and_percent(axis: Axes) -> None:
-    axis.xaxis.set_major_locator(MaxNLocator(10, integer=True))
+    axis.xaxis.set_major_locator(MaxNLocator(10, integer=True, steps=[1, 2, 5, 10]))
     axis.yaxis.set_major_formatter(percent)
 
 
