@@ -215,7 +215,7 @@ def test_settings_that_send_the_same_are_all_accepted():
 
 
 def test_coins_fall_as_unevenly_as_the_sign_test_says():
-    sign_test = defined_in_the_notebook("sign_test", math=math)
+    sign_test = defined_in_the_notebook("sign_test", comb=math.comb)
     assert sign_test(9, 1) == sign_test(1, 9) == pytest.approx(22 / 1024)
     assert sign_test(9, 0) == pytest.approx(2 / 512)
     assert sign_test(5, 5) == sign_test(0, 0) == 1
