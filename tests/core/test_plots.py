@@ -7,7 +7,6 @@ from matplotlib.text import Text
 
 from fedlearn_helpers import plots
 from fedlearn_helpers.lessons.centralized_cnn import figures as centralized_cnn
-from fedlearn_helpers.lessons.federated_averaging import figures as federated_averaging
 from fedlearn_helpers.lessons.non_iid_data import figures as non_iid_data
 from fedlearn_helpers.lessons.personalization import figures as personalization
 
@@ -123,8 +122,6 @@ def test_ticks_of_a_logarithmic_axis_stay_formulas():
 def drawings_of_lessons(names):
     counts = np.ones((3, len(names)), int)
     yield centralized_cnn.confusion(np.eye(len(names)), names, "None is confused.")
-    yield federated_averaging.class_counts(counts, names)
-    yield federated_averaging.one_client(counts, names, {"local only": [0.5] * 3, "federated": [0.6] * 3}, 1)
     yield non_iid_data.who_holds_what({"rule": counts}, names)
     yield non_iid_data.images_of_each_class(counts, names, "rule")
     yield personalization.classes_of_clients(counts, names, scenario="iid", num_unseen=1)

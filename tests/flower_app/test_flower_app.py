@@ -92,7 +92,7 @@ def test_it_is_the_federation_of_notebook_02():
     shares = partition.iid(len(data.train_labels), NUM_CLIENTS, seed=3)
     shards = partition.split_train_validation(shares, validation_fraction=0.2, seed=3)
     model = new_cnn(data.image_shape, data.num_classes, seed=3)
-    notebooks_client = make_client_app(data, shards, model, local_epochs=1, batch_size=100, learning_rate=0.001, seed=3)
+    notebooks_client = make_client_app(data, shards, model, local_epochs=1, batch_size=100, learning_rate=0.003, seed=3)
     initial = ArrayRecord(model.state_dict())
     notebooks_server = ServerApp()
 

@@ -1,6 +1,7 @@
 """The lesson of notebook 02."""
 
 import ast
+import math
 import os
 import re
 from pathlib import Path
@@ -18,11 +19,11 @@ from shown_code import definition
 
 from fedlearn_helpers.algorithms import weighted_mean
 from fedlearn_helpers.experiments import ReferenceLines, basic_client
-from fedlearn_helpers.lessons.federated_averaging import figures
+from fedlearn_helpers.lessons.federated_averaging import exercises, figures
 from fedlearn_helpers.metrics import averages, weighted_average
 
 DATA = os.environ.get("FEDLEARN_DATA", "")  # no test of a lesson sees it unless it says so
-SETTINGS = pd.DataFrame({"accuracy": [0.70, 0.79, 0.80, 0.80], "megabytes": [1.0, 4.0, 8.0, 16.0]})
+SETTINGS = pd.DataFrame({"accuracy": [0.70, 0.78, 0.80, 0.79, 0.75], "megabytes": [1.0, 4.0, 16.0, 8.0, 2.0]})
 
 
 def aggregate(change):
@@ -40,7 +41,7 @@ def aggregate(change):
 class TestFederatedAveraging(LessonTests):
     lesson = Lesson(
         notebook="02_federated_averaging",
-        small={"num_clients": 6, "num_rounds": 2, "batch_size": 100},
+        small={"num_clients": 6, "num_rounds": 2, "batch_size": 100, "patience": 1},
         metrics={
             "fedavg_test_accuracy",
             "local_only_test_accuracy",
@@ -49,6 +50,10 @@ class TestFederatedAveraging(LessonTests):
             "bytes_down",
             "bytes_up",
             "fedavg_seconds",
+            "local_only_stopped_test_accuracy",
+            "tries_test_accuracy",
+            "kept_round",
+            "settings",
         },
         bad=[
             ({"num_clients": 0}, "num_clients must be >= 1, got 0"),
@@ -58,6 +63,7 @@ class TestFederatedAveraging(LessonTests):
             ({"local_epochs": 0}, "local_epochs must be >= 1, got 0"),
             ({"batch_size": 0}, "batch_size must be >= 1, got 0"),
             ({"learning_rate": -0.1}, "learning_rate must be > 0, got -0.1"),
+            ({"patience": 0}, "patience must be >= 1, got 0"),
             ({"fraction_train": 1.5}, "fraction_train must be <= 1, got 1.5"),
             ({"min_clients": 11}, "min_clients must be <= num_clients (10), got 11"),
             ({"workers": 0}, "workers must be 'auto' or a whole number >= 1, got 0"),
@@ -69,6 +75,7 @@ class TestFederatedAveraging(LessonTests):
                 (10, "That is training alone"),
                 (30, "with all ten clients training"),
                 (25, "Do clients send a model back when they evaluate?"),
+                (5, "the number of clients that train"),
                 (7, "7 is not it"),
             ],
             "worst_client": [
@@ -116,9 +123,11 @@ class TestFederatedAveraging(LessonTests):
                 ),
             ],
             "cheapest_setting": [
-                (0, "at most 2 points lower"),
-                (2, "Another row is, too"),
-                (9, "the number of a row, 0 to 3, and it is 9"),
+                (0, "It sends least of all, but row 0 has accuracy 70.0%"),
+                (4, "5.0 points below the best one, 80.0%; 4 are allowed"),
+                (2, "Row 2 is the most accurate, and sends 16.00 MB: 4.0 times as much"),
+                (3, "Row 3 is accurate enough, and sends 8.00 MB: 2.0 times as much"),
+                (9, "the number of a row, 0 to 4, and it is 9"),
                 ("first", "must be a number, and it is 'first'"),
             ],
         },
@@ -188,11 +197,28 @@ assert again.rounds[columns].equals(history.rounds[columns])
 """
 
 
-def defined_in_the_notebook(name):
-    """A function that the notebook defines."""
-    names = {}
+def defined_in_the_notebook(name, **names):
+    """A function that the notebook defines, with what it needs."""
     exec(ast.unparse(definition(code_of(LESSON.path), name)), names)
     return names[name]
+
+
+def test_the_best_row_is_right_where_nothing_cheaper_comes_near():
+    settings = pd.DataFrame({"accuracy": [0.60, 0.80], "megabytes": [1.0, 2.0]})
+    verdict = exercises.cheapest_setting.check(1, settings=settings)
+    assert verdict.status == "correct" and "nothing is gained by sending less" in verdict.message
+
+
+def test_settings_that_send_the_same_are_all_accepted():
+    settings = pd.DataFrame({"accuracy": [0.79, 0.80], "megabytes": [2.0, 2.0]})
+    assert {exercises.cheapest_setting.check(row, settings=settings).status for row in (0, 1)} == {"correct"}
+
+
+def test_coins_fall_as_unevenly_as_the_sign_test_says():
+    sign_test = defined_in_the_notebook("sign_test", comb=math.comb)
+    assert sign_test(9, 1) == sign_test(1, 9) == pytest.approx(22 / 1024)
+    assert sign_test(9, 0) == pytest.approx(2 / 512)
+    assert sign_test(5, 5) == sign_test(0, 0) == 1
 
 
 def test_averaging_in_the_notebook_is_that_of_the_package():
@@ -238,9 +264,9 @@ def test_notebooks_01_and_02_give_the_same_reference_lines(tmp_path):
     """The lines that 01 introduces are the ones that 02 compares with."""
     for name in "ab":
         (tmp_path / name).mkdir()
-    shared = {"num_clients": 5, "batch_size": 100}
+    shared = {"num_clients": 5, "batch_size": 100, "learning_rate": 0.003}
     first = execute(all_lessons()["01_centralized_cnn"], tmp_path / "a", **shared, epochs=2)["metrics"]
-    second = execute(LESSON, tmp_path / "b", **shared, num_rounds=2)["metrics"]
+    second = execute(LESSON, tmp_path / "b", **shared, num_rounds=2, patience=1)["metrics"]
     assert first["centralized_test_accuracy"] == second["centralized_test_accuracy"]
     alone = first["local_only_test_accuracy_per_client"]
     assert alone == second["local_only_test_accuracy_per_client"][: len(alone)]
@@ -251,7 +277,7 @@ def test_notebooks_01_and_02_give_the_same_reference_lines(tmp_path):
 def test_cifar10_reaches_all_three_lines(tmp_path, monkeypatch):
     """A short run: the federation must lie above local only, and below centralized."""
     monkeypatch.setenv("FEDLEARN_DATA", DATA)
-    metrics = execute(LESSON, tmp_path, dataset="cifar10", num_rounds=3, local_epochs=2)["metrics"]
+    metrics = execute(LESSON, tmp_path, dataset="cifar10", num_rounds=3, local_epochs=2, patience=1)["metrics"]
     assert 0.30 < metrics["local_only_test_accuracy"] < metrics["fedavg_test_accuracy"]
     assert metrics["fedavg_test_accuracy"] < metrics["centralized_test_accuracy"] < 0.70
 
@@ -263,40 +289,61 @@ def test_a_chosen_setting_stands_out_among_all():
     settings = pd.DataFrame({"accuracy": [0.5, 0.6, 0.7], "megabytes": [1.0, 2.0, 4.0]})
     (axis,) = figures.tradeoff(settings, chosen=1).figure.axes
     assert [text.get_text() for text in axis.texts] == ["0", "1", "2"]
-    everything, chosen = axis.lines
-    assert everything.get_xdata().tolist() == [1.0, 2.0, 4.0]
+    *everything, chosen = sorted(axis.lines, key=lambda line: line.get_markersize())
+    assert [list(line.get_xdata()) for line in everything] == [[1.0], [2.0], [4.0]]
     assert (chosen.get_xdata(), chosen.get_ydata()) == ([2.0], [0.6])
     assert axis.get_xlabel() and axis.get_ylabel()
 
 
-def test_one_client_among_all():
-    counts = np.array([[3, 0], [1, 2]])
-    left, right = figures.one_client(counts, ["cat", "dog"], {"federated": [0.5, 0.9]}, client=1).figure.axes
-    assert [bar.get_height() for bar in left.patches] == [1, 2]
-    assert right.lines[0].get_ydata().tolist() == [0.5, 0.9]
-    assert right.lines[1].get_ydata() == [0.9]
+STOPPED = ReferenceLines(0.85, (0.8, 0.8), (0.5, 0.375), (0.5, 0.375), seconds=1.0)
+LINES = ReferenceLines(0.8, (0.75, 0.75), (0.5, 0.25), (0.5, 0.25), seconds=1.0, early_stopping=STOPPED)
 
 
-LINES = ReferenceLines(0.8, (0.75, 0.75), (0.5, 0.25), (0.5, 0.25), seconds=1.0)
-
-
-def test_the_federation_lies_between_its_reference_lines():
+def test_the_federation_is_drawn_with_both_kinds_of_reference_lines():
     drawing = figures.accuracy_by_round(pd.Series([0.1, 0.4, 0.625]), LINES, local_epochs=2)
     assert drawing.alt == (
-        "Test accuracy of the federated model by round: 10.0% before training, 62.5% after 2 rounds. Reference lines: "
-        "local only 37.5%, centralized 80.0%."
+        "Test accuracy of the federated model by round: 40.0% after the first, 62.5% after 2 rounds. Reference lines: "
+        "centralized, as many epochs: 80.0%; local only, as many epochs: 37.5%; centralized, early stopping: 85.0%; "
+        "local only, early stopping: 43.8%."
     )
     (axis,) = drawing.figure.axes
     assert axis.get_xlabel() == "round (2 local epochs per round)"
-    labels = [line.get_label() for line in axis.lines]
-    assert labels == ["federated", "local only: 37.5%", "centralized: 80.0%"]
+    federated, *lines = axis.lines
+    assert federated.get_ydata().tolist() == [0.4, 0.625]
+    assert [line.get_ydata()[0] for line in lines] == [0.85, 0.8, 0.4375, 0.375]
+    assert len({line.get_color() for line in lines}) == 2, "one for local only, one for centralized"
 
 
-def test_clients_that_gain_are_counted():
-    accuracies = {"local only": np.array([0.5, 0.75, 0.25]), "federated": np.array([0.625, 0.75, 0.5])}
-    assert figures.accuracy_of_clients(accuracies).alt == (
-        "Accuracy of every client on its own validation images. With the federated model 2 of 3 clients do better than "
-        "with their own. Federated: from 50.0% to 75.0%; local only: from 25.0% to 75.0%."
+def test_gains_and_losses_of_clients_are_told_apart():
+    drawing = figures.gain_of_clients([0.5, 0.75, 0.5], [0.625, 0.75, 0.25], when="round 3")
+    assert drawing.alt == (
+        "Accuracy of every client on its own validation images, round 3. With the federated model 1 of 3 clients do "
+        "better than alone, 1 worse, 1 equally well. Federated: from 25.0% to 75.0%; local only: from 50.0% to 75.0%."
+    )
+    (axis,) = drawing.figure.axes
+    gain, loss = axis.collections
+    assert gain.get_segments()[0].tolist() == [[0, 0.5], [0, 0.625]]
+    assert loss.get_segments()[0].tolist() == [[2, 0.5], [2, 0.25]]
+    assert axis.get_legend() is None, "it stands beside the axes, where it covers no client"
+
+
+def test_the_models_before_averaging_and_their_average():
+    drawing = figures.attempts(["careless", "careful"], [[0.5, 0.75], [0.5, 0.625]], [0.125, 0.75])
+    assert drawing.alt.endswith(
+        "careless: 62.5% on average before, 12.5% after; careful: 56.2% on average before, 75.0% after."
+    )
+    (axis,) = drawing.figure.axes
+    assert [list(line.get_xdata()) for line in axis.lines] == [[0.5, 0.75], [0.125], [0.5, 0.625], [0.75]]
+    assert axis.get_ylim() == (1.5, -0.5), "the first try is on top"
+
+
+def test_the_kept_round_is_shown_with_what_clients_would_choose():
+    validation = np.array([[0.5, 0.25], [0.75, 0.5], [0.5, 0.625]])
+    drawing = figures.choosing_a_round(validation, [0.375, 0.625, 0.5625], [0.4, 0.6, 0.58], kept=2)
+    assert drawing.alt == (
+        "Validation accuracy of the global model by round: each client's, and their average, which is best in round 2 "
+        "with 62.5%. The clients' own best rounds are 2 to 3. On the test images the model of round 2 reaches 60.0%, "
+        "that of the last 58.0%."
     )
 
 
@@ -306,11 +353,6 @@ def test_the_best_and_the_cheapest_setting_are_named():
         "Accuracy against megabytes sent for 2 settings, numbered as in the table. The best, row 1, reaches 75.0% with "
         "2.00 MB; the first of the cheapest, row 0, reaches 50.0% with 1.00 MB."
     )
-
-
-def test_counts_are_summed_up():
-    alt = figures.class_counts(np.array([[3, 0], [1, 2]]), ["cat", "dog"]).alt
-    assert alt == "Training images of each class at 2 clients: between 0 and 3 images of a class at a client."
 
 
 # The widgets
@@ -332,15 +374,11 @@ def test_settings_are_looked_up_by_what_was_chosen(screen):
     assert screen.alts[-1].startswith("Row 3: clients 10, epochs 5: accuracy 40.0% with 4.00 MB")
 
 
-def test_a_client_is_shown_with_its_images_and_accuracies(screen):
-    counts = np.array([[3, 0], [1, 2]])
-    figures.browse_clients(counts, ["cat", "dog"], {"local only": [0.5, 0.25], "federated": [0.75, 0.8]})
-    assert screen.alts[-1] == (
-        "Client 0: 3 training images, from 0 to 3 of a class. "
-        "On its own validation images: local only 50.0%, federated 75.0%."
-    )
-    screen.control("client").value = 1
-    assert screen.alts[-1].startswith("Client 1: 3 training images, from 1 to 2 of a class.")
+def test_a_round_is_shown_with_the_clients_that_gain(screen):
+    figures.browse_rounds([0.5, 0.75], np.array([[0.25, 0.5], [0.625, 0.5], [0.75, 0.875]]))
+    assert "round 3. With the federated model 2 of 2 clients do better than alone" in screen.alts[-1]
+    screen.control("round").value = 2
+    assert "round 2. With the federated model 1 of 2 clients do better than alone, 1 worse" in screen.alts[-1]
 
 
 @pytest.mark.browser
@@ -348,16 +386,16 @@ def test_other_settings_of_the_federation(opened, expect):
     page = opened("02_federated_averaging")
     widget = cell(page, "figures.compare_settings(")
     image = widget.locator("img")
-    expect(image).to_have_attribute("alt", re.compile("clients 2, share that trains 0.5, local epochs 1:"))
+    expect(image).to_have_attribute("alt", re.compile("share 0.2, rounds 4, local epochs 1:"))
     press(page, widget.locator(".widget-slider", has_text="local epochs"), "ArrowRight", 1)
-    expect(image).to_have_attribute("alt", re.compile("clients 2, share that trains 0.5, local epochs 5:"))
+    expect(image).to_have_attribute("alt", re.compile("share 0.2, rounds 4, local epochs 5:"))
 
 
 @pytest.mark.browser
-def test_picking_a_client(opened, expect):
+def test_picking_a_round(opened, expect):
     page = opened("02_federated_averaging")
-    widget = cell(page, "figures.browse_clients(")
+    widget = cell(page, "figures.browse_rounds(")
     image = widget.locator("img")
-    expect(image).to_have_attribute("alt", re.compile("^Client 0: 800 training images"))
+    expect(image).to_have_attribute("alt", re.compile("validation images, round 3[.]"))
     press(page, widget.locator(".widget-slider"), "ArrowRight", 4)
-    expect(image).to_have_attribute("alt", re.compile("^Client 4: 800 training images"))
+    expect(image).to_have_attribute("alt", re.compile("validation images, round 7[.]"))

@@ -6,82 +6,156 @@ from typing import Any
 import ipywidgets
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
 
-from fedlearn_helpers import plots
-from fedlearn_helpers.data import ImageDataset
 from fedlearn_helpers.experiments import ReferenceLines
 from fedlearn_helpers.lessons.common.widgets import WIDE, explore, slider
-from fedlearn_helpers.plots import STYLES, Drawing, new_figure, style_of
-from fedlearn_helpers.training import Evaluation
+from fedlearn_helpers.plots import OTHER_STYLE, STYLES, Drawing, new_figure, percent
+
+_ALONE, _FEDERATED, _CENTRALIZED = (STYLES[name] for name in ("local only", "federated", "centralized"))
+_DARK = OTHER_STYLE["color"]
 
 
-def class_counts(counts: np.ndarray, class_names: Sequence[str]) -> Drawing:
-    """Draw how many training images of each class every client holds.
+def attempts(names: Sequence[str], returned: Sequence[Sequence[float]], averages: Sequence[float]) -> Drawing:
+    """Draw for several ways to federate the models that clients returned last, and the average of these.
 
     Args:
-        counts: (clients, classes) integers.
-        class_names: one name per class.
+        names: one per way.
+        returned: the accuracies of the clients' models, by way.
+        averages: the accuracy of their average, by way.
     """
-    return Drawing(
-        plots.class_counts(counts, class_names),
-        f"Training images of each class at {len(counts)} clients: between {counts.min()} and {counts.max()} images of "
-        "a class at a client.",
+    figure, axis = new_figure(8.5, 1.3 + 0.62 * len(names))
+    for row, (models, average) in enumerate(zip(returned, averages, strict=True)):
+        axis.plot(models, [row] * len(models), "|", color=_DARK, markersize=12, label=_once("a client's model", row))
+        style = {"color": _FEDERATED["color"], "marker": _FEDERATED["marker"], "markersize": 11, "linestyle": "none"}
+        axis.plot(average, row, label=_once("their average", row), **style)
+    axis.set_yticks(range(len(names)), names)
+    axis.set(xlabel="accuracy on the test images", ylim=(len(names) - 0.5, -0.5))
+    axis.xaxis.set_major_formatter(percent)
+    figure.legend(loc="outside upper center", ncols=2)
+    reached = "; ".join(
+        f"{name}: {np.mean(models):.1%} on average before, {average:.1%} after"
+        for name, models, average in zip(names, returned, averages, strict=True)
     )
+    return Drawing(figure, f"Test accuracy of the clients' models before averaging, and of their average. {reached}.")
 
 
 def accuracy_by_round(per_round: pd.Series, lines: ReferenceLines, local_epochs: int) -> Drawing:
-    """Draw the accuracy of the global model by round, between the two reference lines.
+    """Draw the accuracy of the global model by round, and the reference lines, those of early stopping too.
 
     Args:
-        per_round: accuracy on the test images by round, from round 0 (before training) on.
-        lines: local only and centralized.
+        per_round: accuracy on the test images by round, from round 0 (before training) on, which is not drawn.
+        lines: local only and centralized, with early stopping.
         local_epochs: of a client in a round.
     """
+    figure, axis = new_figure(9.0, 4.4)
+    trained = per_round.iloc[1:]
+    few = len(trained) <= 30
+    axis.plot(trained.index, trained, label="federated", linewidth=2, markersize=5, **_marked(_FEDERATED, few))
+    heights = {"as many epochs": lines}
+    if lines.early_stopping is not None:
+        heights["early stopping"] = lines.early_stopping
+        alone = lines.early_stopping.local_test
+        label = "local only, early stopping:\nrange of the clients"
+        axis.axhspan(min(alone), max(alone), color=_ALONE["color"], alpha=0.12, linewidth=0, label=label)
+    dashes = dict(zip(heights, ((0, (1, 1.5)), (0, (5, 2))), strict=False))
+    drawn = [
+        (f"{way}, {name}: {height:.1%}", height, style["color"], dashes[name])
+        for name, reached in heights.items()
+        for way, height, style in (
+            ("centralized", reached.centralized_test, _CENTRALIZED),
+            ("local only", reached.local_test_mean, _ALONE),
+        )
+    ]
+    for label, height, color, dash in sorted(drawn, key=lambda line: -line[1]):  # the legend in the figure's order
+        axis.axhline(height, color=color, linestyle=dash, linewidth=2, label=label)
+    every = "s" if local_epochs > 1 else ""
+    axis.set(xlabel=f"round ({local_epochs} local epoch{every} per round)", ylabel="accuracy on the test images")
+    _rounds_and_percent(axis)
+    figure.legend(loc="outside right upper", fontsize=9)
     return Drawing(
-        plots.curves(
-            {"federated": (per_round.index, per_round)},
-            xlabel=f"round ({local_epochs} local epoch{'s' if local_epochs > 1 else ''} per round)",
-            ylabel="accuracy on the test images",
-            lines={
-                f"local only: {lines.local_test_mean:.1%}": lines.local_test_mean,
-                f"centralized: {lines.centralized_test:.1%}": lines.centralized_test,
-            },
-        ),
-        f"Test accuracy of the federated model by round: {per_round.iloc[0]:.1%} before training, "
-        f"{per_round.iloc[-1]:.1%} after {per_round.index[-1]} rounds. Reference lines: local only "
-        f"{lines.local_test_mean:.1%}, centralized {lines.centralized_test:.1%}.",
+        figure,
+        f"Test accuracy of the federated model by round: {trained.iloc[0]:.1%} after the first, {trained.iloc[-1]:.1%} "
+        f"after {trained.index[-1]} rounds. Reference lines: {'; '.join(label for label, *_ in drawn)}.",
     )
 
 
-def accuracy_of_clients(accuracies: Mapping[str, np.ndarray]) -> Drawing:
-    """Draw the accuracy of every client on its own validation images.
+def gain_of_clients(
+    alone: Sequence[float], federated: Sequence[float], *, when: str = "", limits: tuple[float, float] | None = None
+) -> Drawing:
+    """Draw every client's accuracy alone and with the federated model, and the gain as a segment between them.
 
     Args:
-        accuracies: one value per client by way of learning, "federated" and "local only" among them.
+        alone: one accuracy per client, of its own model.
+        federated: one per client, of the federated model on the same images.
+        when: a title, such as "round 3".
+        limits: of the accuracies, where several such figures are compared.
     """
-    federated, alone = accuracies["federated"], accuracies["local only"]
+    before, after = np.asarray(alone), np.asarray(federated)
+    clients = np.arange(len(before))
+    figure, axis = new_figure(max(6.5, min(0.45 * len(before) + 4.0, 11.0)), 4.0)
+    for won, style, label in (
+        (after > before, _FEDERATED, "gain: better with\nthe federated model"),
+        (after < before, _ALONE, "loss: better alone"),
+    ):
+        if won.any():
+            axis.vlines(
+                clients[won], before[won], after[won], color=style["color"], linewidth=4, alpha=0.5, label=label
+            )
+    for label, values, style in (("federated", after, _FEDERATED), ("local only,\nearly stopping", before, _ALONE)):
+        axis.plot(
+            clients, values, style["marker"], color=style["color"], markersize=8, markeredgecolor="white", label=label
+        )
+    axis.set(xlabel="client", ylabel="accuracy on own validation images", title=when, ylim=limits)
+    axis.yaxis.set_major_formatter(percent)
+    axis.xaxis.set_major_locator(MaxNLocator(min(len(before), 15), integer=True))
+    figure.legend(loc="outside right upper", fontsize=10)
+    better, worse, equal = compare_clients(before, after)
     return Drawing(
-        plots.client_strip(accuracies, ylabel="accuracy on own validation images"),
-        f"Accuracy of every client on its own validation images. With the federated model {(federated > alone).sum()} "
-        f"of {len(federated)} clients do better than with their own. Federated: from {federated.min():.1%} to "
-        f"{federated.max():.1%}; local only: from {alone.min():.1%} to {alone.max():.1%}.",
+        figure,
+        f"Accuracy of every client on its own validation images{', ' + when if when else ''}. With the federated model "
+        f"{better} of {len(before)} clients do better than alone, {worse} worse, {equal} equally well. Federated: from "
+        f"{after.min():.1%} to {after.max():.1%}; local only: from {before.min():.1%} to {before.max():.1%}.",
     )
 
 
-def predictions(data: ImageDataset, test: Evaluation, chosen: np.ndarray) -> Drawing:
-    """Draw the first test images with their class, the federated model's prediction and how sure it is.
+def compare_clients(alone: Sequence[float], federated: Sequence[float]) -> tuple[int, int, int]:
+    """Return how many clients do better with the federated model than alone, how many worse, how many the same."""
+    before, after = np.asarray(alone), np.asarray(federated)
+    return int((after > before).sum()), int((after < before).sum()), int((after == before).sum())
+
+
+def choosing_a_round(validation: np.ndarray, average: Sequence[float], test: Sequence[float], kept: int) -> Drawing:
+    """Draw by round what clients report of the global model, their average, and the accuracy on the test images.
 
     Args:
-        data: whose test images they are.
-        test: what the model said about all of them.
-        chosen: (n,) indices of the first ones; a dozen fit well.
+        validation: (rounds, clients) accuracies on validation images, from round 1 on.
+        average: (rounds,) what the server makes of them.
+        test: (rounds,) accuracies on the test images.
+        kept: the round with the best average.
     """
-    labels, predicted = data.test_labels.cpu().numpy()[chosen], test.predictions.numpy()[chosen]
-    images = data.test_images[chosen].cpu().numpy()
+    rounds = np.arange(1, len(validation) + 1)
+    figure, axis = new_figure(9.0, 4.4)
+    few = len(rounds) <= 30
+    axis.plot(rounds, validation, color=_FEDERATED["color"], linewidth=0.8, alpha=0.35)
+    axis.plot([], [], color=_FEDERATED["color"], linewidth=0.8, alpha=0.6, label="one client's report")
+    best = validation.argmax(axis=0)
+    places = validation[best, np.arange(validation.shape[1])]
+    axis.plot(
+        best + 1, places, "D", color=_FEDERATED["color"], fillstyle="none", markersize=6, label="its own best round"
+    )
+    axis.plot(rounds, average, linewidth=2.5, markersize=4, label="average of the reports", **_marked(_FEDERATED, few))
+    axis.plot(rounds, test, color=_DARK, linewidth=1.5, linestyle="--", label="test images")
+    axis.axvline(kept, color=_DARK, linewidth=1, linestyle=":", label=f"best average: round {kept}")
+    axis.set(xlabel="round", ylabel="accuracy", ylim=(float(np.median(validation[0])) - 0.02, None))
+    _rounds_and_percent(axis)
+    figure.legend(loc="outside right upper", fontsize=9)
     return Drawing(
-        plots.predictions(images, labels, predicted, test.confidences.numpy()[chosen], data.class_names),
-        f"The first {len(chosen)} test images with their true class and the class that the federated model predicts; "
-        f"{(labels == predicted).sum()} of {len(chosen)} are right.",
+        figure,
+        f"Validation accuracy of the global model by round: each client's, and their average, which is best in round "
+        f"{kept} with {average[kept - 1]:.1%}. The clients' own best rounds are {best.min() + 1} to {best.max() + 1}. "
+        f"On the test images the model of round {kept} reaches {test[kept - 1]:.1%}, that of the last {test[-1]:.1%}.",
     )
 
 
@@ -89,29 +163,41 @@ def tradeoff(settings: pd.DataFrame, chosen: int | None = None) -> Drawing:
     """Draw what settings of a federation reached against what they sent.
 
     Args:
-        settings: one row per setting: a column for each thing to choose, then `accuracy` (share), `megabytes` and
-            others; the row numbers are written beside the points.
+        settings: one row per setting: a column for each thing to choose, of which `local epochs` decides the marker and
+            `share` how it is filled, if they are there; then `accuracy` (share), `megabytes` and others. The row
+            numbers are written beside the points.
         chosen: a row to point out.
     """
-    figure, axis = new_figure(7.0, 4.2)
-    style = STYLES["federated"]
-    axis.plot(
-        settings["megabytes"],
-        settings["accuracy"],
-        style["marker"],
-        color=style["color"],
-        markersize=7,
-        fillstyle="none",
-    )
+    figure, axis = new_figure(8.5, 4.4)
+    places: dict[str, str] = {}
     for row, setting in settings.iterrows():
+        epochs, share = setting.get("local epochs", 1), setting.get("share", 1.0)
+        label = f"{share:.0%} of the clients,\n{epochs:g} local epoch{'s' if epochs > 1 else ''}"
+        marker = "o" if epochs == settings.get("local epochs", pd.Series([1])).min() else "s"
+        fill = "full" if share == settings.get("share", pd.Series([1.0])).max() else "none"
         place = (setting["megabytes"], setting["accuracy"])
-        axis.annotate(str(row), place, xytext=(7, 4), textcoords="offset points", fontsize=9)
+        style: dict[str, Any] = {"color": _FEDERATED["color"], "fillstyle": fill, "linestyle": "none"}
+        axis.plot(*place, marker, markersize=9, label=None if label in places else label, **style)
+        places[label] = marker
+        axis.annotate(str(row), place, xytext=(10, 6), textcoords="offset points", fontsize=10)
         if row == chosen:
-            axis.plot(*place, style["marker"], color=style["color"], markersize=13)
+            axis.plot(*place, "o", color=_DARK, markersize=19, fillstyle="none", markeredgewidth=2)
     axis.set(xscale="log", xlabel="sent in all rounds, MB (logarithmic)", ylabel="accuracy on the test images")
-    axis.xaxis.set_major_formatter("{x:g}")
+    _round_megabytes(axis, settings["megabytes"])
+    axis.yaxis.set_major_formatter(percent)
     axis.margins(0.12)
+    figure.legend(loc="outside right upper", fontsize=9)
     return Drawing(figure, _in_words(settings) if chosen is None else _row_in_words(settings, chosen))
+
+
+def _round_megabytes(axis: Axes, megabytes: pd.Series) -> None:
+    """Set round ticks on a logarithmic axis: 1, 2, 5, 10, 20, … as far as there are points."""
+    lowest, highest = float(megabytes.min()), float(megabytes.max())
+    exponents = range(int(np.floor(np.log10(lowest))), int(np.ceil(np.log10(highest))) + 1)
+    ticks = [first * 10.0**exponent for exponent in exponents for first in (1, 2, 5)]
+    shown = [tick for tick in ticks if lowest / 2 <= tick <= highest * 2]
+    axis.set_xticks(shown, [f"{tick:g}" for tick in shown])
+    axis.minorticks_off()
 
 
 def _in_words(settings: pd.DataFrame) -> str:
@@ -137,38 +223,6 @@ def _chosen_by(settings: pd.DataFrame) -> list[str]:
     return list(settings.columns[: list(settings.columns).index("accuracy")])
 
 
-def one_client(
-    counts: np.ndarray, class_names: Sequence[str], accuracies: Mapping[str, Sequence[float]], client: int
-) -> Drawing:
-    """Draw one client: its examples by class, and its accuracy among all clients'.
-
-    Args:
-        counts: (clients, classes) integers.
-        class_names: one name per class.
-        accuracies: one value per client by way of learning (a key of `STYLES`).
-        client: which one.
-    """
-    figure, (left, right) = new_figure(10.5, 4.0, 1, 2, width_ratios=(3, 2))
-    places = np.arange(len(class_names))
-    left.bar(places, counts[client], color=STYLES["centralized"]["color"], label=f"client {client}")
-    left.plot(places, counts.mean(axis=0), "_", color="#1b1b1b", markersize=18, label="mean of all clients")
-    left.set_xticks(places, class_names, rotation=45, ha="right")
-    left.set(ylabel="training images", title=f"Client {client}: its images", ylim=(0, 1.25 * max(counts.max(), 1)))
-    left.legend(fontsize=9)
-    for place, (label, values) in enumerate(accuracies.items()):
-        style = style_of(label)
-        right.plot([place] * len(values), values, style["marker"], color="#b0b0b0", markersize=5)
-        right.plot(place, values[client], style["marker"], color=style["color"], markersize=12)
-    right.set_xticks(range(len(accuracies)), list(accuracies))
-    right.set(ylabel="accuracy on own validation images", title="among all clients", xlim=(-0.5, len(accuracies) - 0.5))
-    reached = ", ".join(f"{name} {values[client]:.1%}" for name, values in accuracies.items())
-    return Drawing(
-        figure,
-        f"Client {client}: {counts[client].sum()} training images, from {counts[client].min()} to "
-        f"{counts[client].max()} of a class. On its own validation images: {reached}.",
-    )
-
-
 def compare_settings(settings: pd.DataFrame) -> None:
     """Choose a setting of a federation and see what it reached, and what it sent, among all others.
 
@@ -191,17 +245,37 @@ def compare_settings(settings: pd.DataFrame) -> None:
     )
 
 
-def browse_clients(counts: np.ndarray, class_names: Sequence[str], accuracies: Mapping[str, Sequence[float]]) -> None:
-    """Pick a client; see its training images by class, and its accuracy.
+def browse_rounds(alone: Sequence[float], by_round: np.ndarray) -> None:
+    """Pick a round; see which clients its global model serves better than their own.
 
     Args:
-        counts: (clients, classes) integers.
-        class_names: one name per class.
-        accuracies: one value per client by way of learning (a key of `plots.STYLES`).
+        alone: one accuracy per client, of its own model.
+        by_round: (rounds, clients) accuracies of the global model, from round 1 on.
     """
+    everything = np.concatenate([np.ravel(alone), by_round.ravel()])
+    limits = (float(everything.min()) - 0.02, float(everything.max()) + 0.02)
 
-    def draw(client: int) -> str:
-        return one_client(counts, class_names, accuracies, client).html()
+    def draw(server_round: int) -> str:
+        return gain_of_clients(alone, by_round[server_round - 1], when=f"round {server_round}", limits=limits).html()
 
-    last = len(counts) - 1
-    explore(draw, {"client": slider("client", 0, 0, last)}, examples=[{"client": 0}, {"client": last}])
+    last = len(by_round)
+    examples = sorted({min(3, last), max(last // 3, 1), last})
+    explore(
+        draw,
+        {"server_round": slider("round", min(3, last), 1, last)},
+        examples=[{"server_round": number} for number in examples],
+    )
+
+
+def _marked(style: Mapping[str, Any], few: bool) -> dict[str, Any]:
+    """Return a style, without its marker where there are many points."""
+    return {**style, "marker": style["marker"] if few else ""}
+
+
+def _rounds_and_percent(axis: Axes) -> None:
+    axis.xaxis.set_major_locator(MaxNLocator(10, integer=True, steps=[1, 2, 5, 10]))
+    axis.yaxis.set_major_formatter(percent)
+
+
+def _once(label: str, row: int) -> str | None:
+    return label if row == 0 else None

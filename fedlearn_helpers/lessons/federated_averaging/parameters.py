@@ -25,6 +25,7 @@ class FederatedParameters(LessonParameters):
     local_epochs: Count
     batch_size: Count
     learning_rate: Rate
+    patience: Count
     fraction_train: Share
     min_clients: Count
     workers: Workers
