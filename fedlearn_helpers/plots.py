@@ -272,7 +272,7 @@ def comparison(table: pd.DataFrame, value: str = "test_accuracy") -> Figure:
     return figure
 
 
-def percent(share: float, position: int) -> str:
+def percent(share: float, position: float) -> str:
     """Format a tick of an axis of shares."""
     return f"{share:.0%}"
 

@@ -11,7 +11,7 @@ from matplotlib.ticker import MaxNLocator
 
 from fedlearn_helpers.experiments import ReferenceLines
 from fedlearn_helpers.lessons.common.widgets import WIDE, explore, slider
-from fedlearn_helpers.plots import OTHER_STYLE, STYLES, Drawing, new_figure, percent
+from fedlearn_helpers.plots import OTHER_STYLE, STYLES, Drawing, Values, new_figure, percent
 
 _ALONE, _FEDERATED, _CENTRALIZED = (STYLES[name] for name in ("local only", "federated", "centralized"))
 _DARK = OTHER_STYLE["color"]
@@ -120,7 +120,7 @@ def gain_of_clients(
     )
 
 
-def compare_clients(alone: Sequence[float], federated: Sequence[float]) -> tuple[int, int, int]:
+def compare_clients(alone: Values, federated: Values) -> tuple[int, int, int]:
     """Return how many clients do better with the federated model than alone, how many worse, how many the same."""
     before, after = np.asarray(alone), np.asarray(federated)
     return int((after > before).sum()), int((after < before).sum()), int((after == before).sum())
