@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
+from matplotlib.ticker import MaxNLocator
 
 from fedlearn_helpers.availability.devices import Answer, Devices, Late, Status, round_seconds
 from fedlearn_helpers.lessons.common.widgets import WIDE, explore
@@ -38,6 +39,7 @@ _STYLES_OF_GROUPS = (
     {"color": "#94a4a2", "marker": "D"},
 )
 _SHADE = "#e8e8e8"
+_ROUND_STEPS = (1, 2, 5, 10)  # between ticks: no 72.5 %, which would be written 73 %
 
 ValuesOfSeeds = Mapping[str, Mapping[str, Sequence[float]]]
 """By row, and in it by group, one share in [0, 1] per seed; the same groups in every row."""
@@ -65,6 +67,7 @@ def speed_and_availability(devices: Devices, steps: int, num_rounds: int, deadli
     for chosen, look, label in ((~late, _LOOKS["in time"], "in time"), (late, _LOOKS["late"], "too late")):
         left.barh(rows[chosen], seconds[order][chosen], height=0.8, label=label, **look)
     left.axvline(deadline, color=_INK, linestyle="--", linewidth=2, label="deadline")
+    left.xaxis.set_major_locator(MaxNLocator(8, steps=_ROUND_STEPS))
     left.set(xlabel="simulated seconds for a round", ylabel="devices, the fastest on top", yticks=[])
     figure.legend(loc="outside upper center", ncols=3, fontsize=10)
 
@@ -122,6 +125,7 @@ def one_round(
         axis.axvline(deadline, color=_INK, linestyle=":", linewidth=2)
         handles += axis.plot([], [], ":", color=_INK, linewidth=2, label=f"deadline: {deadline:.1f} s")
     axis.set_yticks(range(len(clients)), [f"client {client}" for client in clients], fontsize=9)
+    axis.xaxis.set_major_locator(MaxNLocator(10, steps=_ROUND_STEPS))
     axis.set(xlabel="simulated seconds since the server asked", xlim=(0, 1.05 * max([*without_deadline, end])))
     axis.invert_yaxis()
     figure.legend(handles=handles, loc="outside upper center", ncols=len(handles), fontsize=9)
@@ -179,11 +183,14 @@ def accuracy_of_groups(panels: Mapping[str, Runs], until: float, *, xlabel: str 
         xlabel: what the times of the runs are.
     """
     figure, axes = new_figure(9.0, 3.9, 1, len(panels), sharey=True, squeeze=False)
+    everything = [run for runs in panels.values() for of_seeds in runs.values() for run in of_seeds]
+    lowest = min(values_at(run, np.linspace(0.15 * until, until, 400)).min() for run in everything)
     for axis, (name, runs) in zip(axes[0], panels.items(), strict=True):
         _draw_runs(axis, runs, until)
         axis.set_title(name, fontsize=11)
         axis.set(xlabel=xlabel)
     axes[0, 0].set_ylabel("accuracy on the test images")
+    axes[0, 0].set_ylim(bottom=max(lowest - 0.05, 0.0))  # the first rounds come from below
     axes[0, 0].yaxis.set_major_formatter(percent)
     runs = next(iter(panels.values()))
     _legend(figure, axes[0, 0], runs)
@@ -233,12 +240,36 @@ def _ends(runs: Runs, until: float) -> str:
     )
 
 
+def accuracy_on_classes(values: ValuesOfSeeds) -> Drawing:
+    """Draw how good models are on the classes of the fast and of the slow clients.
+
+    Args:
+        values: by rule, and in it by group of classes; at most two groups.
+    """
+    said = f"Accuracy on the test images, {' and '.join(next(iter(values.values())))}: {_means(values)}."
+    return Drawing(_rows_of_groups(values, xlabel="accuracy on the test images"), said)
+
+
 def accuracy_on_own_images(values: ValuesOfSeeds) -> Drawing:
     """Draw how good models are on the images of the clients that use them.
 
     Args:
         values: by way of learning, and in it by group, the mean over its clients per seed; at most two groups.
     """
+    groups = " and over ".join(next(iter(values.values())))
+    said = f"Accuracy on the clients' own validation images, means over {groups}: {_means(values)}."
+    return Drawing(_rows_of_groups(values, xlabel="accuracy on own validation images, mean over clients"), said)
+
+
+def _means(values: ValuesOfSeeds) -> str:
+    """Say the mean over seeds of every group in every row."""
+    return "; ".join(
+        f"{row} {' and '.join(f'{np.mean(seeds):.1%}' for seeds in of.values())}" for row, of in values.items()
+    )
+
+
+def _rows_of_groups(values: ValuesOfSeeds, *, xlabel: str) -> Figure:
+    """Draw a mark per row and group, the mean over seeds, and a line over their range."""
     groups = list(next(iter(values.values())))
     figure, axis = new_figure(8.5, 1.4 + 0.45 * len(values))
     for row, of_groups in enumerate(values.values()):
@@ -250,14 +281,11 @@ def accuracy_on_own_images(values: ValuesOfSeeds) -> Drawing:
     if len(of_groups[groups[0]]) > 1:
         axis.plot([], [], color=_INK, linewidth=2, label="range of the seeds")
     axis.set_yticks(range(len(values)), list(values))
-    axis.set(xlabel="accuracy on own validation images, mean over clients", ylim=(len(values) - 0.5, -0.5))
+    axis.set(xlabel=xlabel, ylim=(len(values) - 0.5, -0.5))
+    axis.xaxis.set_major_locator(MaxNLocator(8, steps=_ROUND_STEPS))
     axis.xaxis.set_major_formatter(percent)
     figure.legend(loc="outside upper center", ncols=3, fontsize=10)
-    means = "; ".join(
-        f"{row} {' and '.join(f'{np.mean(seeds):.1%}' for seeds in of.values())}" for row, of in values.items()
-    )
-    said = f"Accuracy on the clients' own validation images, means over {' and over '.join(groups)}: {means}."
-    return Drawing(figure, said)
+    return figure
 
 
 def _seeds_of_runs(runs: Runs) -> str:
