@@ -2,12 +2,11 @@
 
 import math
 import re
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
-from flwr.app import ConfigRecord, Error, Message, RecordDict
+from flwr.app import Error, Message
 from in_browser import cell, press
 from lesson import Lesson, LessonTests, Typed, cells_of
 from torch.nn import functional as F
@@ -108,23 +107,32 @@ def shown(*ids, **names):
 
 @pytest.mark.parametrize("late", ["drop", "partial"])
 def test_the_mod_that_is_shown_does_what_the_packages_does(late):
-    devices = draw_devices(20, slow_share=0.5, slow_factor=10, availability=0.7, seed=1)
-    steps = [14] * 20
-    mods = [
-        make(devices, steps, deadline=5.0, late=late)
-        for make in (shown("mod-code", Message=Message, Error=Error)["device_mod"], device_mod)
-    ]
+    data = load_dataset("fashion")
+    devices = draw_devices(12, slow_share=0.5, slow_factor=10, availability=0.7, seed=1)
 
-    def what_comes_of(mod, client, server_round):
-        content = RecordDict({"config": ConfigRecord({"server-round": server_round})})
-        message = Message(content, dst_node_id=1, message_type="train")
-        context = SimpleNamespace(node_config={"partition-id": client})
-        reply = mod(message, context, lambda message, context: message.content["config"]["max-steps"])
-        return reply.error.reason.split(":")[0] if isinstance(reply, Message) else reply
+    def result_with(make):
+        return federate(
+            "fedavg",
+            data,
+            [Shard(np.array([2 * client, 2 * client + 1]), np.array([100])) for client in range(12)],
+            num_rounds=2,
+            local_config=LocalConfig(local_epochs=7, batch_size=1, learning_rate=0.1),
+            mods=[make(devices, [14] * 12, deadline=5.0, late=late)],
+            seed=1,
+            workers=1,
+            model=models.new_mlp(data.image_shape, data.num_classes, 1),
+            on_error="reply",
+            label=None,
+        )
 
-    seen = [[what_comes_of(mod, client, 3) for client in range(20)] for mod in mods]
-    assert seen[0] == seen[1]
-    assert {"away", 14} < set(seen[0]) and len(set(seen[0])) >= 3
+    notebooks, packages = (
+        result_with(make) for make in (shown("mod-code", Message=Message, Error=Error)["device_mod"], device_mod)
+    )
+    missing = [list(run.history.failures[["round", "client"]].itertuples()) for run in (notebooks, packages)]
+    assert missing[0] == missing[1] and missing[0]
+    assert set(notebooks.history.clients["steps"].dropna()) == set(packages.history.clients["steps"].dropna())
+    states = [run.model.to_torch_state_dict() for run in (notebooks, packages)]
+    assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
 
 
 def the_loop(data):

@@ -61,6 +61,7 @@ CLAIMS = (
         "classes-sentences",
         "After as much time, the classes of the slow are worse with dropping than with waiting.",
         _above("wait", "drop", "slow_classes"),
+        fails="In the time of three rounds of waiting (num_rounds = 3), in which waiting has hardly begun.",
     ),
     Claim(
         "classes-sentences",

@@ -144,10 +144,10 @@ def _draw_answers(axis: Axes, answers: Sequence[Answer], deadline: float | None)
         if answer.status == "away":
             axis.text(0, row, "  away", va="center", fontsize=9)
             continue
-        cut_off = answer.status == "late" and deadline is not None
-        axis.barh(row, deadline if cut_off else answer.seconds, height=0.7, **_LOOKS[answer.status])
-        if cut_off:
-            axis.text(deadline, row, f"  would need {answer.seconds:.1f} s", va="center", fontsize=9)
+        shown = answer.seconds if deadline is None else min(answer.seconds, deadline)
+        axis.barh(row, shown, height=0.7, **_LOOKS[answer.status])
+        if answer.status == "late":
+            axis.text(shown, row, f"  would need {answer.seconds:.1f} s", va="center", fontsize=9)
 
 
 def accuracy_by_clock(runs: Runs, until: float, *, lines: Mapping[str, float]) -> Drawing:
