@@ -19,7 +19,6 @@ from fedlearn_helpers.data import load_dataset
 from fedlearn_helpers.errors import InputError
 from fedlearn_helpers.experiments import federate
 from fedlearn_helpers.lessons.clients_that_come_and_go import figures
-from fedlearn_helpers.lessons.clients_that_come_and_go.claims import CLAIMS
 from fedlearn_helpers.partition import Shard
 from fedlearn_helpers.seeds import derive_seed
 
@@ -166,11 +165,6 @@ def test_the_loop_that_is_shown_stops_where_it_must():
     network = models.new_mlp(data.image_shape, data.num_classes, 5)
     taken = [the_loop(data)(network, np.arange(40), 0, max_steps=steps) for steps in (1, 4, 6, 9)]
     assert taken == [1, 4, 6, 6]
-
-
-def test_claims_name_cells_of_the_notebook():
-    ids = {one.id for one in cells_of(TestClientsThatComeAndGo.lesson.path)}
-    assert {claim.cell for claim in CLAIMS} <= ids
 
 
 # Figures

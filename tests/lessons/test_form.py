@@ -27,7 +27,6 @@ every_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: pat
 BEFORE_THE_REWRITE = {
     "00_start_here",
     "02_federated_averaging",
-    "03_clients_that_come_and_go",
     "04_non_iid_data",
     "05_strategies",
     "06_personalization",
