@@ -72,7 +72,12 @@ CLAIMS = (
         "classes-lesson", "With dropping the two groups of classes stay more than five points apart.", _gap_of_dropping
     ),
     Claim("classes-lesson", "Where clients are alike, dropping costs the classes of the slow less.", _control),
-    Claim("partial-sentences", "Partial work is above dropping on all classes.", _above("partial", "drop", "test")),
+    Claim(
+        "partial-sentences",
+        "Partial work is above dropping on all classes.",
+        _above("partial", "drop", "test"),
+        fails="the CNN, half the time: within a point of each other.",
+    ),
     Claim("partial-sentences", "Partial work is above waiting on all classes.", _above("partial", "wait", "test")),
     Claim(
         "partial-sentences",
@@ -98,5 +103,5 @@ VARIANTS = (
     Variant("twice the rate", {"learning_rate": 0.2}),
     Variant("half the time", {"num_rounds": 12}),
     Variant("twice the time", {"num_rounds": 48}),
-    Variant("the CNN", {"model": "cnn"}),
+    Variant("the CNN, half the time", {"model": "cnn", "num_rounds": 12}),
 )
