@@ -103,9 +103,9 @@ class Devices:
         return Answer("late", 0, seconds)
 
 
-def steps_in_time(steps: int, seconds_per_step: float, seconds_per_transfer: float, deadline: float) -> int:
-    """Return how many of `steps` training steps fit into the time that transfers leave; 0 if not even one does."""
-    time_to_compute = deadline - seconds_per_transfer
+def steps_in_time(steps: int, seconds_per_step: float, seconds_for_transfers: float, deadline: float) -> int:
+    """Return how many of `steps` training steps fit into the time that both transfers leave; 0 if not even one does."""
+    time_to_compute = deadline - seconds_for_transfers
     possible = time_to_compute / seconds_per_step + 1e-9  # since 0.3 / 0.1 is 2.9999999999999996
     return math.floor(max(min(possible, steps), 0))
 

@@ -5,13 +5,22 @@ import re
 
 import numpy as np
 import pytest
+import torch
+from flwr.app import Error, Message
 from in_browser import cell, press
-from lesson import Lesson, LessonTests, Typed
+from lesson import Lesson, LessonTests, Typed, cells_of
+from torch.nn import functional as F
 
-from fedlearn_helpers import plots
+from fedlearn_helpers import models, plots, training
+from fedlearn_helpers.algorithms import LocalConfig
+from fedlearn_helpers.availability import device_mod
 from fedlearn_helpers.availability.devices import Devices, draw_devices
+from fedlearn_helpers.data import load_dataset
 from fedlearn_helpers.errors import InputError
+from fedlearn_helpers.experiments import federate
 from fedlearn_helpers.lessons.clients_that_come_and_go import figures
+from fedlearn_helpers.partition import Shard
+from fedlearn_helpers.seeds import derive_seed
 
 
 def share_in_time(seconds):
@@ -22,7 +31,7 @@ def share_in_time(seconds):
 class TestClientsThatComeAndGo(LessonTests):
     lesson = Lesson(
         notebook="03_clients_that_come_and_go",
-        small={"num_clients": 8, "clients_per_round": 4, "num_rounds": 1, "max_images": 400},
+        small={"num_clients": 8, "clients_per_round": 4, "num_rounds": 2, "max_images": 400, "num_seeds": 2},
         metrics={
             "wait_test_accuracy",
             "drop_slow_classes_accuracy",
@@ -30,8 +39,9 @@ class TestClientsThatComeAndGo(LessonTests):
             "partial_pull_simulated_seconds",
             "local_only_test_accuracy",
             "centralized_test_accuracy",
-            "few_clients_lost_class_after",
-            "many_clients_lost_class_after",
+            "wait_slow_classes_accuracy_equal_rounds_per_seed",
+            "drop_slow_classes_accuracy_alike_per_seed",
+            "away_owners_slow_classes_accuracy_per_seed",
         },
         bad=[
             ({"clients_per_round": 31}, "clients_per_round must be <= num_clients (30), got 31"),
@@ -40,6 +50,8 @@ class TestClientsThatComeAndGo(LessonTests):
             ({"availability": 0.0}, "availability must be > 0, got 0.0"),
             ({"deadline": 0.0}, "deadline must be > 0, got 0.0"),
             ({"mu": -0.1}, "mu must be >= 0, got -0.1"),
+            ({"model": "resnet"}, "model must be 'mlp' or 'cnn', got 'resnet'"),
+            ({"num_seeds": 0}, "num_seeds must be >= 1, got 0"),
             ({"num_clients": 3000, "max_images": 4000}, "num_clients=3000 leaves a client with 0; use fewer clients"),
         ],
         wrong={
@@ -54,6 +66,11 @@ class TestClientsThatComeAndGo(LessonTests):
             "partial_steps": [
                 (lambda steps, step, transfer, limit: limit // step, "has to travel, too"),
                 (lambda steps, step, transfer, limit: limit - transfer, "to compute"),
+                (lambda steps, step, transfer, limit: (limit - 2 * transfer) // step, "both of them together"),
+                (
+                    lambda steps, step, transfer, limit: min(round((limit - transfer) / step), steps),
+                    "3 whole steps, not 4",
+                ),
                 (
                     lambda steps, step, transfer, limit: (limit - transfer) * step,
                     "Divide the seconds by the seconds per step",
@@ -74,6 +91,80 @@ class TestClientsThatComeAndGo(LessonTests):
         names={"math": math, "np": np},
         in_browser=Typed("clients_to_ask", wrong="18", sentence="one in ten is not there", right="20"),
     )
+
+
+# What is shown
+
+
+def shown(*ids, **names):
+    """Run cells of the notebook that define functions, with these names, and return all names."""
+    sources = {one.id: one.source for one in cells_of(TestClientsThatComeAndGo.lesson.path)}
+    for name in ids:
+        exec(sources[name], names)
+    return names
+
+
+@pytest.mark.parametrize("late", ["drop", "partial"])
+def test_the_mod_that_is_shown_does_what_the_packages_does(late):
+    data = load_dataset("fashion")
+    devices = draw_devices(12, slow_share=0.5, slow_factor=10, availability=0.7, seed=1)
+
+    def result_with(make):
+        return federate(
+            "fedavg",
+            data,
+            [Shard(np.array([2 * client, 2 * client + 1]), np.array([100])) for client in range(12)],
+            num_rounds=2,
+            local_config=LocalConfig(local_epochs=7, batch_size=1, learning_rate=0.1),
+            mods=[make(devices, [14] * 12, deadline=5.0, late=late)],
+            seed=1,
+            workers=1,
+            model=models.new_mlp(data.image_shape, data.num_classes, 1),
+            on_error="reply",
+            label=None,
+        )
+
+    notebooks, packages = (
+        result_with(make) for make in (shown("mod-code", Message=Message, Error=Error)["device_mod"], device_mod)
+    )
+    missing = [list(run.history.failures[["round", "client"]].itertuples()) for run in (notebooks, packages)]
+    assert missing[0] == missing[1] and missing[0]
+    assert set(notebooks.history.clients["steps"].dropna()) == set(packages.history.clients["steps"].dropna())
+    states = [run.model.to_torch_state_dict() for run in (notebooks, packages)]
+    assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
+
+
+def the_loop(data):
+    names = {"torch": torch, "F": F, "training": training, "data": data}
+    return shown("loop-code", **names, learning_rate=0.1, batch_size=16, local_epochs=2)["train_locally"]
+
+
+@pytest.mark.parametrize("mu", [0.0, 0.5])
+def test_the_loop_that_is_shown_is_the_packages_fedprox(mu):
+    data, images = load_dataset("fashion"), np.arange(40)
+    network = models.new_mlp(data.image_shape, data.num_classes, 5)
+    assert the_loop(data)(network, images, derive_seed(5, "train", 1, 0), mu=mu) == 6
+    result = federate(
+        "fedprox",
+        data,
+        [Shard(images, np.arange(40, 50))],
+        num_rounds=1,
+        local_config=LocalConfig(local_epochs=2, batch_size=16, learning_rate=0.1),
+        settings={"mu": mu},
+        seed=5,
+        workers=1,
+        model=models.new_mlp(data.image_shape, data.num_classes, 5),
+        label=None,
+    )
+    for name, tensor in result.model.to_torch_state_dict().items():
+        torch.testing.assert_close(network.state_dict()[name], tensor, rtol=0, atol=1e-6)
+
+
+def test_the_loop_that_is_shown_stops_where_it_must():
+    data = load_dataset("fashion")
+    network = models.new_mlp(data.image_shape, data.num_classes, 5)
+    taken = [the_loop(data)(network, np.arange(40), 0, max_steps=steps) for steps in (1, 4, 6, 9)]
+    assert taken == [1, 4, 6, 6]
 
 
 # Figures
@@ -99,15 +190,22 @@ def test_a_round_says_who_is_in_time_and_how_long_it_lasts():
     assert "1 in time, 2 partial work, 0 late, 1 away" in a_round(deadline=7.0, late="partial").alt
 
 
-def test_a_bar_for_every_client_that_is_there_and_lines_for_deadline_and_end():
+def test_a_late_bar_ends_at_the_deadline_which_ends_the_round():
     figure = a_round(deadline=7.0).figure
     (axis,) = figure.axes
-    assert [bar.get_width() for bar in axis.patches] == [6.0, 10.0, 18.0]
-    assert [text.get_text().strip() for text in axis.texts] == ["away"]
+    assert [bar.get_width() for bar in axis.patches] == [6.0, 7.0, 7.0]
+    texts = [text.get_text().strip() for text in axis.texts]
+    assert texts == ["would need 10.0 s", "would need 18.0 s", "away"]
     assert [label.get_text() for label in axis.get_yticklabels()] == [f"client {k}" for k in range(4)]
     (legend,) = figure.legends
     texts = [text.get_text() for text in legend.get_texts()]
-    assert texts == ["in time", "late: cut off", "the round ends: 7.0 s", "deadline: 7.0 s"]
+    assert texts == ["in time", "late: work is lost", "the deadline ends the round: 7.0 s"]
+
+
+def test_a_deadline_after_the_last_answer_is_another_line_than_the_end():
+    (legend,) = figures.one_round(DEVICES, [0, 1], 1, 8, deadline=12.0).figure.legends
+    texts = [text.get_text() for text in legend.get_texts()]
+    assert texts == ["in time", "the last answer ends the round: 10.0 s", "deadline: 12.0 s"]
 
 
 def test_kinds_of_answers_differ_in_greyscale_too():
@@ -122,7 +220,7 @@ def test_a_round_with_an_impossible_deadline_is_refused():
 def test_devices_are_drawn_from_the_fastest_to_the_slowest():
     drawing = figures.speed_and_availability(DEVICES, 8, 3, deadline=7.0)
     left, right = drawing.figure.axes
-    assert [label.get_text() for label in left.get_yticklabels()] == ["0", "1", "3", "2"]
+    assert [bar.get_width() for bar in left.patches] == [6.0, 10.0, 10.0, 18.0]
     away = right.images[0].get_array()
     assert away.tolist() == [[False] * 3, [False] * 3, [True] * 3, [False] * 3]
     assert drawing.alt == (
@@ -137,38 +235,62 @@ def test_any_number_of_devices_can_be_drawn(count):
     assert figures.speed_and_availability(devices, 10, 30, deadline=4.0).figure.axes
 
 
-def test_the_clock_of_several_seeds_is_a_mean_of_steps():
-    runs = {"drop": [([0, 10, 20], [0.1, 0.2, 0.4]), ([0, 5, 30], [0.1, 0.4, 0.6])]}
-    drawing = figures.accuracy_by_clock(runs, local_only=0.2, centralized=0.9)
+RUNS = {"drop the late": [([0, 10, 20], [0.1, 0.2, 0.4]), ([0, 5, 50], [0.1, 0.4, 0.6])]}
+
+
+def test_a_model_stays_until_the_next_one_is_there():
+    run = ([0, 10, 20], [0.1, 0.2, 0.4])
+    assert figures.values_at(run, np.array([0, 9.9, 10, 19, 30])).tolist() == [0.1, 0.1, 0.2, 0.2, 0.4]
+
+
+def test_the_last_quarter_is_weighted_by_time():
+    run = ([0, 10, 35], [0.1, 0.2, 0.4])
+    assert figures.last_quarter(run, 40) == pytest.approx(0.3, abs=0.001), "half of it before second 35"
+    assert figures.last_quarter(run, 20) == pytest.approx(0.2)
+    assert figures.last_quarter(run, 1000) == pytest.approx(0.4)
+    assert figures.last_quarter(([0.0, 0.0], [0.1, 0.5]), 0.0) == pytest.approx(0.5), "a run in which no time passes"
+
+
+def test_curves_go_to_the_end_of_the_time_for_all_seeds():
+    drawing = figures.accuracy_by_clock(RUNS, 40, lines={"local only": 0.2, "centralized": 0.9})
     (axis,) = drawing.figure.axes
     curve, local_only, centralized = axis.lines
-    assert curve.get_xdata().tolist() == [0, 5, 10, 20], "up to where the first seed ends"
-    assert curve.get_ydata().tolist() == pytest.approx([0.1, 0.25, 0.3, 0.4])
+    assert (curve.get_xdata()[0], curve.get_xdata()[-1]) == (0, 40)
+    assert curve.get_ydata()[-1] == pytest.approx(0.4), "0.4 with either seed, 20 seconds after the first one ended"
     assert local_only.get_color() == plots.STYLES["local only"]["color"]
     assert (local_only.get_label(), local_only.get_ydata()[0]) == ("local only: 20.0%", 0.2)
     assert centralized.get_color() == plots.STYLES["centralized"]["color"]
-    assert (centralized.get_label(), centralized.get_ydata()[0]) == ("centralized: 90.0%", 0.9)
     assert axis.get_xlabel() and axis.get_ylabel()
+    (legend,) = drawing.figure.legends
+    assert "band: range of 2 seeds" in [text.get_text() for text in legend.get_texts()]
     assert drawing.alt == (
-        "Test accuracy against simulated seconds, mean and range of 2 seeds. After the last round: "
-        "drop 50.0% after 25 seconds. Local only 20.0%, centralized 90.0%."
+        "Test accuracy against simulated seconds, mean and range of 2 seeds. Mean over the last quarter of 40 seconds: "
+        "drop the late 40.0%. Reference lines: local only 20.0%, centralized 90.0%."
     )
+
+
+def test_groups_of_classes_have_a_panel_each():
+    drawing = figures.accuracy_of_groups({"x": RUNS, "y": RUNS}, 40, xlabel="round")
+    assert [axis.get_title() for axis in drawing.figure.axes] == ["x", "y"]
+    assert drawing.alt == (
+        "Accuracy by group of classes against round, mean and range of 2 seeds. Mean over the last quarter: "
+        "x: drop the late 40.0%; y: drop the late 40.0%."
+    )
+
+
+def test_no_colour_of_a_rule_is_that_of_a_reference_line():
+    colors = [style["color"] for style in figures._STYLES_OF_RUNS.values()]
+    assert len(set(colors)) == len(colors)
+    assert not {plots.STYLES[name]["color"] for name in ("local only", "centralized")} & set(colors)
 
 
 @pytest.mark.parametrize(
     ("draw", "alt"),
     [
-        (
-            figures.accuracy_on_classes,
-            "Accuracy on the classes of the fast and of the slow clients, 2 seeds. Means: a 20.0% and 60.0%.",
-        ),
+        (figures.accuracy_on_classes, "Accuracy on the test images, x and y: a 20.0% and 60.0%."),
         (
             figures.accuracy_on_own_images,
-            "Accuracy on the clients' own validation images, means over fast and over slow clients: a 20.0% and 60.0%.",
-        ),
-        (
-            figures.accuracy_without_clients,
-            "Accuracy on the class of the lost clients and on all classes, 2 seeds. Means: a 20.0% and 60.0%.",
+            "Accuracy on the clients' own validation images, means over x and over y: a 20.0% and 60.0%.",
         ),
     ],
 )

@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
+from matplotlib.ticker import MaxNLocator
 
 from fedlearn_helpers.availability.devices import Answer, Devices, Late, Status, round_seconds
 from fedlearn_helpers.lessons.common.widgets import WIDE, explore
@@ -16,25 +17,36 @@ from fedlearn_helpers.plots import STYLES, Drawing, new_figure, percent
 
 _INK = "#1b1b1b"
 _LOOKS: dict[Status, dict[str, Any]] = {
-    "in time": {"facecolor": STYLES["federated"]["color"], "edgecolor": _INK, "linewidth": 0.8},
-    "partial": {"facecolor": "#b9d9f4", "edgecolor": _INK, "linewidth": 0.8, "hatch": "//"},
-    "late": {"facecolor": "#e3e3e3", "edgecolor": STYLES["centralized"]["color"], "linewidth": 0.8, "hatch": ".."},
+    "in time": {"facecolor": "#92dadd", "edgecolor": _INK, "linewidth": 0.8},
+    "partial": {"facecolor": "#ffd9b8", "edgecolor": _INK, "linewidth": 0.8, "hatch": "//"},
+    "late": {"facecolor": "#e8e8e8", "edgecolor": "#717581", "linewidth": 0.8, "hatch": ".."},
 }
 """Of a device's bar, by the status of its answer."""
-_LABELS: dict[Status, str] = {"in time": "in time", "partial": "partial work, in time", "late": "late: cut off"}
+_LABELS: dict[Status, str] = {"in time": "in time", "partial": "partial work, in time", "late": "late: work is lost"}
 _IN_WORDS: dict[Status, str] = {"in time": "in time", "partial": "partial work", "late": "late", "away": "away"}
 _RULES: dict[str, Late | None] = {"wait for all": None, "drop the late": "drop", "partial work": "partial"}
-_SERIES_STYLES = (
-    {"color": "#3f90da", "marker": "o", "linestyle": "-"},
-    {"color": "#832db6", "marker": "s", "linestyle": "--"},
-    {"color": "#b07500", "marker": "^", "linestyle": "-."},
-    {"color": _INK, "marker": "D", "linestyle": ":"},
+_STYLES_OF_RUNS: dict[str, dict[str, Any]] = {
+    "wait for all": {"color": STYLES["federated"]["color"], "linestyle": "-"},
+    "drop the late": {"color": "#832db6", "linestyle": "--"},
+    "partial work": {"color": "#e76300", "linestyle": "-."},
+    "partial work and pull": {"color": "#a96b59", "linestyle": ":"},
+    "away by chance": {"color": _INK, "linestyle": "-"},
+    "away with their data": {"color": "#ffa90e", "linestyle": "--"},
+}
+"""By rule, or by who is away; FedAvg that waits is the federation of notebook 02, in its colour."""
+_STYLES_OF_GROUPS = (
+    {"color": _INK, "marker": "o"},
+    {"color": "#94a4a2", "marker": "D"},
 )
+_SHADE = "#e8e8e8"
+_ROUND_STEPS = (1, 2, 5, 10)  # between ticks: no 72.5 %, which would be written 73 %
 
 ValuesOfSeeds = Mapping[str, Mapping[str, Sequence[float]]]
 """By row, and in it by group, one share in [0, 1] per seed; the same groups in every row."""
 Run = tuple[Sequence[float], Sequence[float]]
-"""The clock (rounds + 1,) in simulated seconds, from 0 on, and the accuracies (rounds + 1,) at these times."""
+"""When a model changed, from 0 on (simulated seconds, or rounds), and its accuracy from then on; of equal length."""
+Runs = Mapping[str, Sequence[Run]]
+"""By rule, one run per seed."""
 
 
 def speed_and_availability(devices: Devices, steps: int, num_rounds: int, deadline: float) -> Drawing:
@@ -49,22 +61,22 @@ def speed_and_availability(devices: Devices, steps: int, num_rounds: int, deadli
     seconds = devices.seconds_per_transfer + steps * devices.seconds_per_step
     order = np.argsort(seconds, kind="stable")
     there = np.array([[devices.is_there(client, number + 1) for number in range(num_rounds)] for client in order])
-    figure, (left, right) = new_figure(10.0, 1.6 + 0.19 * min(len(devices), 40), 1, 2, sharey=True, width_ratios=(3, 2))
+    figure, (left, right) = new_figure(9.0, 1.6 + 0.09 * min(len(devices), 60), 1, 2, sharey=True, width_ratios=(1, 1))
 
     rows, late = np.arange(len(devices)), seconds[order] > deadline
     for chosen, look, label in ((~late, _LOOKS["in time"], "in time"), (late, _LOOKS["late"], "too late")):
-        left.barh(rows[chosen], seconds[order][chosen], height=0.75, label=label, **look)
+        left.barh(rows[chosen], seconds[order][chosen], height=0.8, label=label, **look)
     left.axvline(deadline, color=_INK, linestyle="--", linewidth=2, label="deadline")
-    left.set(xlabel="simulated seconds for a round", ylabel="client, the fastest on top")
-    left.legend(fontsize=9, loc="upper right", framealpha=0.9)
-    left.set_yticks(rows if len(devices) <= 40 else [], order if len(devices) <= 40 else [], fontsize=8)
+    left.xaxis.set_major_locator(MaxNLocator(8, steps=_ROUND_STEPS))
+    left.set(xlabel="simulated seconds for a round", ylabel="devices, the fastest on top", yticks=[])
+    figure.legend(loc="outside upper center", ncols=3, fontsize=10)
 
     edges = (0.5, num_rounds + 0.5, len(devices) - 0.5, -0.5)  # columns count from 1, rows from 0 downwards
     right.imshow(~there, cmap="Greys", vmin=-0.25, vmax=1.25, aspect="auto", extent=edges)
     right.grid(False)
     right.set(xlabel="round (dark: the device is away)", ylim=(len(devices) - 0.5, -0.5))
-    if num_rounds <= 20:
-        right.set_xticks(range(1, num_rounds + 1))
+    apart = -(-num_rounds // 12)
+    right.set_xticks(range(apart, num_rounds + 1, apart))
     return Drawing(
         figure,
         f"Left: seconds that each of {len(devices)} devices takes for a round, from {seconds.min():.1f} to "
@@ -84,7 +96,8 @@ def one_round(
 ) -> Drawing:
     """Draw one round in simulated time: a bar for each client that is asked.
 
-    The time axis is as long as the slowest client would take without a deadline.
+    The time axis is as long as the slowest client would take without a deadline. The bar of a client that is late ends
+    at the deadline, where the server stops listening.
 
     Args:
         devices: one per client.
@@ -102,15 +115,17 @@ def one_round(
     statuses = Counter(answer.status for answer in answers)
 
     figure, axis = new_figure(9.0, 1.7 + 0.3 * min(len(clients), 30))
-    _draw_answers(axis, answers)
-    axis.axvline(end, color=_INK, linewidth=2.5)
+    _draw_answers(axis, answers, deadline)
     handles = [Patch(label=_LABELS[status], **look) for status, look in _LOOKS.items() if statuses[status]]
-    handles += axis.plot([], [], color=_INK, linewidth=2.5, label=f"the round ends: {end:.1f} s")
-    if deadline is not None:
-        axis.axvline(deadline, color="w", linewidth=1)  # keeps the dashes visible where the round ends at the deadline
-        axis.axvline(deadline, color=_INK, linestyle="--", linewidth=2)
-        handles += axis.plot([], [], "--", color=_INK, linewidth=2, label=f"deadline: {deadline:.1f} s")
+    at_deadline = deadline is not None and end == deadline
+    axis.axvline(end, color=_INK, linewidth=2.5)
+    says = "the deadline ends the round" if at_deadline else "the last answer ends the round"
+    handles += axis.plot([], [], color=_INK, linewidth=2.5, label=f"{says}: {end:.1f} s")
+    if deadline is not None and not at_deadline:
+        axis.axvline(deadline, color=_INK, linestyle=":", linewidth=2)
+        handles += axis.plot([], [], ":", color=_INK, linewidth=2, label=f"deadline: {deadline:.1f} s")
     axis.set_yticks(range(len(clients)), [f"client {client}" for client in clients], fontsize=9)
+    axis.xaxis.set_major_locator(MaxNLocator(10, steps=_ROUND_STEPS))
     axis.set(xlabel="simulated seconds since the server asked", xlim=(0, 1.05 * max([*without_deadline, end])))
     axis.invert_yaxis()
     figure.legend(handles=handles, loc="outside upper center", ncols=len(handles), fontsize=9)
@@ -123,130 +138,159 @@ def one_round(
     )
 
 
-def _draw_answers(axis: Axes, answers: Sequence[Answer]) -> None:
-    """Draw one bar per answer, from top to bottom; a word for a device that is away."""
+def _draw_answers(axis: Axes, answers: Sequence[Answer], deadline: float | None) -> None:
+    """Draw one bar per answer, from top to bottom; a word for a device that is away or would have gone on."""
     for row, answer in enumerate(answers):
         if answer.status == "away":
             axis.text(0, row, "  away", va="center", fontsize=9)
-        else:
-            axis.barh(row, answer.seconds, height=0.7, **_LOOKS[answer.status])
+            continue
+        shown = answer.seconds if deadline is None else min(answer.seconds, deadline)
+        axis.barh(row, shown, height=0.7, **_LOOKS[answer.status])
+        if answer.status == "late":
+            axis.text(shown, row, f"  would need {answer.seconds:.1f} s", va="center", fontsize=9)
 
 
-def accuracy_by_clock(runs: Mapping[str, Sequence[Run]], *, local_only: float, centralized: float) -> Drawing:
+def accuracy_by_clock(runs: Runs, until: float, *, lines: Mapping[str, float]) -> Drawing:
     """Draw accuracy against simulated time: the mean over seeds, and a band over their range.
 
-    A model stays as it is until the next round ends. A curve ends where its shortest run does.
-
     Args:
-        runs: by rule (at most four), one run per seed.
-        local_only, centralized: test accuracies of the reference lines.
+        runs: by rule.
+        until: where the time axis ends, the same for all.
+        lines: test accuracies of the reference lines, by the keys of `STYLES`.
     """
-    figure, axis = new_figure(8.5, 4.6)
-    for (rule, seeds), style in zip(runs.items(), _SERIES_STYLES, strict=False):
-        times, values = _at_common_times(seeds)
-        low, high, mean = values.min(axis=0), values.max(axis=0), values.mean(axis=0)
-        axis.fill_between(times, low, high, step="post", alpha=0.15, linewidth=0, color=style["color"])
-        look = {"linewidth": 2, "markersize": 6, "markevery": 0.12, "drawstyle": "steps-post"}
-        axis.plot(times, mean, label=rule, **look, **style)
-    for name, height in (("local only", local_only), ("centralized", centralized)):
-        axis.axhline(height, label=f"{name}: {height:.1%}", linewidth=2, **{**STYLES[name], "marker": ""})
-
-    first = min(clock[1] for seeds in runs.values() for clock, _ in seeds if len(clock) > 1)
-    last = max(clock[-1] for seeds in runs.values() for clock, _ in seeds)
-    ticks = [digit * 10.0**power for power in range(-2, 9) for digit in (1, 2, 5)]
-    axis.set(xscale="log", xlim=(0.9 * first, 1.1 * last), ylabel="accuracy on the test images")
-    axis.set_xlabel("simulated seconds (logarithmic)")
-    axis.set_xticks([tick for tick in ticks if 0.9 * first <= tick <= 1.1 * last])
-    axis.xaxis.set_major_formatter("{x:,g}")
-    axis.minorticks_off()
-    figure.legend(loc="outside right center", fontsize=9)
-
-    ends = {
-        rule: (np.mean([accuracies[-1] for _, accuracies in seeds]), np.mean([clock[-1] for clock, _ in seeds]))
-        for rule, seeds in runs.items()
-    }
+    figure, axis = new_figure(8.5, 4.2)
+    _draw_runs(axis, runs, until)
+    for name, height in lines.items():
+        label = f"{name}: {height:.1%}"
+        axis.axhline(height, label=label, linewidth=2, **{**STYLES[name], "marker": ""})
+    axis.set(xlabel="simulated seconds", ylabel="accuracy on the test images")
+    axis.yaxis.set_major_formatter(percent)
+    _legend(figure, axis, runs)
+    said = ", ".join(f"{name} {height:.1%}" for name, height in lines.items())
     return Drawing(
         figure,
-        f"Test accuracy against simulated seconds, mean and range of {_seeds(next(iter(runs.values())))}. "
-        "After the last round: "
-        + "; ".join(f"{rule} {accuracy:.1%} after {seconds:.0f} seconds" for rule, (accuracy, seconds) in ends.items())
-        + f". Local only {local_only:.1%}, centralized {centralized:.1%}.",
+        f"Test accuracy against simulated seconds, mean and range of {_seeds_of_runs(runs)}. "
+        f"Mean over the last quarter of {until:.0f} seconds: {_ends(runs, until)}. Reference lines: {said}.",
     )
 
 
-def _at_common_times(runs: Sequence[Run]) -> tuple[np.ndarray, np.ndarray]:
-    """Return the times (n,) at which any run changes, up to the end of the shortest, and accuracies (runs, n) then."""
-    times = np.unique(np.concatenate([clock for clock, _ in runs]))
-    times = times[times <= min(clock[-1] for clock, _ in runs)]
-    rounds = [np.searchsorted(clock, times, side="right") - 1 for clock, _ in runs]
-    return times, np.array([np.asarray(accuracies)[done] for (_, accuracies), done in zip(runs, rounds, strict=True)])
+def accuracy_of_groups(panels: Mapping[str, Runs], until: float, *, xlabel: str = "simulated seconds") -> Drawing:
+    """Draw accuracy against time, a panel for each group of classes.
+
+    Args:
+        panels: by the group's name, its runs; the same rules in all.
+        until: where the time axis ends, the same for all.
+        xlabel: what the times of the runs are.
+    """
+    figure, axes = new_figure(9.0, 3.9, 1, len(panels), sharey=True, squeeze=False)
+    everything = [run for runs in panels.values() for of_seeds in runs.values() for run in of_seeds]
+    lowest = min(values_at(run, np.linspace(0.15 * until, until, 400)).min() for run in everything)
+    for axis, (name, runs) in zip(axes[0], panels.items(), strict=True):
+        _draw_runs(axis, runs, until)
+        axis.set_title(name, fontsize=11)
+        axis.set(xlabel=xlabel)
+    axes[0, 0].set_ylabel("accuracy on the test images")
+    axes[0, 0].set_ylim(bottom=max(lowest - 0.05, 0.0))  # the first rounds come from below
+    axes[0, 0].yaxis.set_major_formatter(percent)
+    runs = next(iter(panels.values()))
+    _legend(figure, axes[0, 0], runs)
+    means = "; ".join(f"{name}: {_ends(runs, until)}" for name, runs in panels.items())
+    return Drawing(
+        figure,
+        f"Accuracy by group of classes against {xlabel}, mean and range of {_seeds_of_runs(runs)}. "
+        f"Mean over the last quarter: {means}.",
+    )
+
+
+def _draw_runs(axis: Axes, runs: Runs, until: float) -> None:
+    """Draw a step curve and a band per rule; a model stays as it is until the next one is there."""
+    moments = np.linspace(0, until, 400)
+    axis.axvspan(0.75 * until, until, color=_SHADE, linewidth=0, label="last quarter", zorder=0)
+    for rule, of_seeds in runs.items():
+        style = _STYLES_OF_RUNS[rule]
+        values = np.array([values_at(run, moments) for run in of_seeds])
+        low, high = values.min(axis=0), values.max(axis=0)
+        axis.fill_between(moments, low, high, alpha=0.2, linewidth=0, color=style["color"])
+        axis.plot(moments, values.mean(axis=0), label=rule, linewidth=2, **style)
+    axis.set_xlim(0, until)
+
+
+def _legend(figure: Figure, axis: Axes, runs: Runs) -> None:
+    handles, labels = axis.get_legend_handles_labels()
+    if len(next(iter(runs.values()))) > 1:
+        handles.append(Patch(color=_INK, alpha=0.2, linewidth=0))
+        labels.append(f"band: range of {_seeds_of_runs(runs)}")
+    figure.legend(handles, labels, loc="outside upper center", ncols=3, fontsize=10)
+
+
+def values_at(run: Run, moments: np.ndarray) -> np.ndarray:
+    """Return the values (n,) that hold at these moments (n,): those of the last change until then."""
+    times, values = np.array(run[0]), np.array(run[1])
+    return values[np.searchsorted(times, moments, side="right") - 1]
+
+
+def last_quarter(run: Run, until: float) -> float:
+    """Return the mean value over the last quarter of the time from 0 to `until`."""
+    return float(values_at(run, np.linspace(0.75 * until, until, 400)).mean())
+
+
+def _ends(runs: Runs, until: float) -> str:
+    return ", ".join(
+        f"{rule} {np.mean([last_quarter(run, until) for run in of_seeds]):.1%}" for rule, of_seeds in runs.items()
+    )
 
 
 def accuracy_on_classes(values: ValuesOfSeeds) -> Drawing:
-    """Draw, for each rule, the accuracy on the classes of the fast and of the slow clients.
+    """Draw how good models are on the classes of the fast and of the slow clients.
 
     Args:
-        values: by rule, and in it for the fast clients' classes and for the slow clients'.
+        values: by rule, and in it by group of classes; at most two groups.
     """
-    said = f"Accuracy on the classes of the fast and of the slow clients, {_seeds_of(values)}. Means: {_means(values)}."
-    return Drawing(_rows_of_groups(values, xlabel="accuracy on the test images of these classes"), said)
-
-
-def accuracy_on_own_images(values: ValuesOfSeeds) -> Drawing:
-    """Draw, for each way of learning, the mean accuracy of fast and of slow clients on their own images.
-
-    Args:
-        values: by way of learning, and in it for the fast clients and for the slow ones.
-    """
-    said = f"Accuracy on the clients' own validation images, means over fast and over slow clients: {_means(values)}."
-    return Drawing(_rows_of_groups(values, xlabel="accuracy on own validation images, mean over clients"), said)
-
-
-def accuracy_without_clients(values: ValuesOfSeeds) -> Drawing:
-    """Draw what federations know before and after they have lost clients.
-
-    Args:
-        values: by federation, and in it on the class of the lost clients and on all classes.
-    """
-    said = (
-        f"Accuracy on the class of the lost clients and on all classes, {_seeds_of(values)}. Means: {_means(values)}."
-    )
+    said = f"Accuracy on the test images, {' and '.join(next(iter(values.values())))}: {_means(values)}."
     return Drawing(_rows_of_groups(values, xlabel="accuracy on the test images"), said)
 
 
-def _rows_of_groups(values: ValuesOfSeeds, *, xlabel: str) -> Figure:
-    """Draw a mark per group and seed in each row, with the mean of each group filled; at most four groups."""
-    groups = list(next(iter(values.values())))
-    figure, axis = new_figure(8.5, 1.5 + 0.55 * len(values))
-    for row, of_groups in enumerate(values.values()):
-        for shift, (group, style) in enumerate(zip(groups, _SERIES_STYLES, strict=False)):
-            height, seeds = row + 0.22 * (shift - (len(groups) - 1) / 2), of_groups[group]
-            look = {"color": style["color"], "marker": style["marker"]}
-            axis.plot([min(seeds), max(seeds)], [height, height], color=style["color"], linewidth=2)
-            axis.plot(seeds, [height] * len(seeds), fillstyle="none", linestyle="none", **look)
-            label = group if row == 0 else None
-            axis.plot(np.mean(seeds), height, markersize=9, linestyle="none", label=label, **look)
-    axis.set_yticks(range(len(values)), list(values))
-    axis.set(xlabel=xlabel, ylim=(len(values) - 0.5, -0.5))
-    axis.xaxis.set_major_formatter(percent)
-    figure.legend(loc="outside upper center", ncols=len(groups), fontsize=10)
-    return figure
+def accuracy_on_own_images(values: ValuesOfSeeds) -> Drawing:
+    """Draw how good models are on the images of the clients that use them.
+
+    Args:
+        values: by way of learning, and in it by group, the mean over its clients per seed; at most two groups.
+    """
+    groups = " and over ".join(next(iter(values.values())))
+    said = f"Accuracy on the clients' own validation images, means over {groups}: {_means(values)}."
+    return Drawing(_rows_of_groups(values, xlabel="accuracy on own validation images, mean over clients"), said)
 
 
 def _means(values: ValuesOfSeeds) -> str:
     """Say the mean over seeds of every group in every row."""
     return "; ".join(
-        f"{row} {' and '.join(f'{np.mean(seeds):.1%}' for seeds in of_groups.values())}"
-        for row, of_groups in values.items()
+        f"{row} {' and '.join(f'{np.mean(seeds):.1%}' for seeds in of.values())}" for row, of in values.items()
     )
 
 
-def _seeds_of(values: ValuesOfSeeds) -> str:
-    return _seeds(next(iter(next(iter(values.values())).values())))
+def _rows_of_groups(values: ValuesOfSeeds, *, xlabel: str) -> Figure:
+    """Draw a mark per row and group, the mean over seeds, and a line over their range."""
+    groups = list(next(iter(values.values())))
+    figure, axis = new_figure(8.5, 1.4 + 0.45 * len(values))
+    for row, of_groups in enumerate(values.values()):
+        for shift, (group, style) in enumerate(zip(groups, _STYLES_OF_GROUPS, strict=False)):
+            height, seeds = row + 0.25 * (shift - (len(groups) - 1) / 2), of_groups[group]
+            axis.plot([min(seeds), max(seeds)], [height, height], color=style["color"], linewidth=2)
+            label = group if row == 0 else None
+            axis.plot(np.mean(seeds), height, markersize=9, linestyle="none", label=label, **style)
+    if len(of_groups[groups[0]]) > 1:
+        axis.plot([], [], color=_INK, linewidth=2, label="range of the seeds")
+    axis.set_yticks(range(len(values)), list(values))
+    axis.set(xlabel=xlabel, ylim=(len(values) - 0.5, -0.5))
+    axis.xaxis.set_major_locator(MaxNLocator(8, steps=_ROUND_STEPS))
+    axis.xaxis.set_major_formatter(percent)
+    figure.legend(loc="outside upper center", ncols=3, fontsize=10)
+    return figure
 
 
-def _seeds(runs: Sequence[object]) -> str:
-    return f"{len(runs)} seed{'s' if len(runs) > 1 else ''}"
+def _seeds_of_runs(runs: Runs) -> str:
+    count = len(next(iter(runs.values())))
+    return f"{count} seed{'s' if count > 1 else ''}"
 
 
 def explore_one_round(

@@ -1,6 +1,6 @@
 """The parameters of notebook 03: what each may be."""
 
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -20,6 +20,7 @@ class ClientsParameters(LessonParameters):
     """Parameters of notebook 03; the deadline counts in multiples of what a typical fast device needs."""
 
     dataset: DatasetName
+    model: Literal["mlp", "cnn"]
     max_images: Annotated[int, Field(ge=100)]
     num_clients: Annotated[int, Field(ge=2)]  # a fast device and a slow one
     clients_per_round: Count
@@ -32,6 +33,7 @@ class ClientsParameters(LessonParameters):
     availability: Share
     deadline: Annotated[float, Field(gt=0, allow_inf_nan=False)]
     mu: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    num_seeds: Count
     workers: Workers
     device: Device
 
