@@ -36,7 +36,7 @@ def _closes_most_of_the_gap(metrics: Metrics) -> list[float]:
 
 
 def _few_rounds_lose(metrics: Metrics) -> list[float]:
-    return [_local_only(metrics) - metrics["test_accuracy_per_round"][3]]
+    return [_local_only(metrics) - metrics["test_accuracy_per_round"][:4][-1]]
 
 
 def _signs(metrics: Metrics) -> list[float]:

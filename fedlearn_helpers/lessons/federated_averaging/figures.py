@@ -272,7 +272,7 @@ def _marked(style: Mapping[str, Any], few: bool) -> dict[str, Any]:
     return {**style, "marker": style["marker"] if few else ""}
 
 
-def _rounds_and_percent(axis: Axes) -> None:
+def _rounds_and_percent(axis: Any) -> None:
     axis.xaxis.set_major_locator(MaxNLocator(10, integer=True, steps=[1, 2, 5, 10]))
     axis.yaxis.set_major_formatter(percent)
 
