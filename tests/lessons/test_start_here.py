@@ -91,8 +91,8 @@ def test_the_map_averages_by_weights():
     text = picture.drawing(step=3).alt
     assert "client 0 to 1.00, 0.50; client 1 to 0.00, 2.50" in text
     assert "slope 0.75, intercept 1.00" in text
-    assert f"error {np.mean((0.75 * np.array([0, 1, 2]) + 1 - np.array([1, 3, 5])) ** 2):.2f} on all points" in text
-    assert text.endswith("the centralized line has 0.00.")
+    assert f"error {np.mean((0.75 * np.array([0, 1, 2]) + 1 - np.array([1, 3, 5])) ** 2):.3f} on all points" in text
+    assert text.endswith("the centralized line has 0.000.")
 
 
 @pytest.mark.parametrize(("step", "shown"), [(1, 2), (2, 5), (3, 7)])

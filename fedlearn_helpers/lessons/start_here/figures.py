@@ -39,7 +39,7 @@ def three_ways() -> Drawing:
     )
     for axis, title, caption in zip(axes, titles, captions, strict=True):
         _blank(axis, title)
-        axis.text(0.5, -0.04, caption, ha="center", va="top", style="italic")
+        axis.text(0.5, -0.07, caption, ha="center", va="top", style="italic")
     _node(axes[0], 0.5, _SERVER_Y, "machine", data=True, model=True)
     for x in _CLIENT_X:
         _node(axes[0], x, _CLIENT_Y, "owner", data=True, model=False)
@@ -139,8 +139,11 @@ def line_fits(
         slope, intercept = local_only[client]
         label = "local only" if client == 0 else None
         left.plot(span, slope * span + intercept, lw=2, label=label, **{**STYLES["local only"], "marker": ""})
-        color = STYLES["local only"]["color"]
-        left.text(span[1] + 0.05, slope * span[1] + intercept, f"{client} alone", color=color, fontsize=9, va="center")
+    ends = [line[0] * span[1] + line[1] for line in local_only]
+    for client, height in zip(np.argsort(ends), _apart(sorted(ends)), strict=True):
+        left.text(
+            span[1] + 0.05, height, f"{client} alone", color=STYLES["local only"]["color"], fontsize=9, va="center"
+        )
     for name, (slope, intercept) in (("federated", federated), ("centralized", centralized)):
         left.plot(span, slope * span + intercept, lw=2, label=name, **{**STYLES[name], "marker": ""})
     left.set(xlabel="x", ylabel="y", title=f"Lines after {_rounds(len(errors) - 1)}", xlim=(span[0], span[1] + 0.6))
@@ -298,12 +301,20 @@ class RoundMap:
         weights = ", ".join(f"{weight:g}" for weight in self._weights)
         return (
             f"{moved} The server averages them, counting {weights}: slope {self.average[0]:.2f}, intercept "
-            f"{self.average[1]:.2f}, with error {self._error(self.average):.3g} on all points; the centralized line "
-            f"has {self._error(self._best):.3g}."
+            f"{self.average[1]:.2f}, with error {self._error(self.average):.3f} on all points; the centralized line "
+            f"has {self._error(self._best):.3f}."
         )
 
     def _error(self, line: np.ndarray | tuple[float, float]) -> float:
         return float(np.mean((line[0] * self._x + line[1] - self._y) ** 2))
+
+
+def _apart(heights: Sequence[float], gap: float = 0.4) -> list[float]:
+    """Return rising heights, each moved up until it is a gap above the one before, so that labels can be read."""
+    moved: list[float] = []
+    for height in heights:
+        moved.append(max(height, moved[-1] + gap) if moved else height)
+    return moved
 
 
 _LEVELS = (0.1, 0.2, 0.3, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0)
@@ -419,12 +430,14 @@ class Watch:
     """What the server measures after every round: shown while the federation runs, and kept for later figures.
 
     Args:
-        data: the images; the first test images are shown.
+        data: the images; test images of different classes are shown.
         num_rounds: of the federation.
     """
 
     def __init__(self, data: ImageDataset, num_rounds: int) -> None:
         self._data, self._num_rounds = data, num_rounds
+        _, first = np.unique(data.test_labels.cpu().numpy(), return_index=True)
+        self._shown = np.sort(first)[:_SHOWN].tolist()  # of different classes
         self.results: dict[int, Evaluation] = {}
         self._handle: Any = None
 
@@ -454,20 +467,17 @@ class Watch:
         curve.set(xlim=(-0.5, self._num_rounds + 0.5), ylim=(0, 1), xlabel="round", title="accuracy on test images")
         curve.yaxis.set_major_formatter(plots.percent)
         curve.xaxis.get_major_locator().set_params(integer=True)
-        right = 0
-        for number, axis in enumerate(axes[:, 2:].flat):
-            right += self._draw_guess(axis, number, round_number)
+        places = zip(axes[:, 2:].flat, self._shown, strict=False)
+        right = sum(self._draw_guess(axis, number, round_number) for axis, number in places)
         figure.suptitle(f"After {_rounds(round_number)}: {shown[-1]:.1%}", fontsize=12)
         return Drawing(
             figure,
             f"After {_rounds(round_number)} the global model is right on {shown[-1]:.1%} of the test images; at first "
-            f"on {shown[0]:.1%}. Of the first {_SHOWN} test images it gets {right} right.",
+            f"on {shown[0]:.1%}. Of {len(self._shown)} test images it gets {right} right.",
         )
 
     def _draw_guess(self, axis: Axes, number: int, round_number: int) -> bool:
         data, result = self._data, self.results[round_number]
-        if number >= len(data.test_images):
-            return False
         guess, label = int(result.predictions[number]), int(data.test_labels[number])
         plots.draw_image(axis, data.test_images[number].cpu().numpy())
         said = data.class_names[guess] if guess >= 0 else "nothing"
@@ -476,12 +486,12 @@ class Watch:
         return guess == label
 
     def before_and_after(self) -> Drawing:
-        """Draw the first test images with what the model says before the first, after one and after all rounds."""
+        """Draw test images with what the model says to them before the first, after one and after all rounds."""
         rounds = sorted({0, min(1, self._num_rounds), self._num_rounds})
         data = self._data
-        count = min(_SHOWN, len(data.test_images))
+        count = len(self._shown)
         figure, axes = new_figure(1.75 * count, 1.5 + 0.3 * len(rounds), 1, count, squeeze=False)
-        for number, axis in enumerate(axes[0]):
+        for number, axis in zip(self._shown, axes[0], strict=True):
             axis.axis("off")
             label = int(data.test_labels[number])
             plots.draw_image(axis, data.test_images[number].cpu().numpy())
@@ -494,9 +504,12 @@ class Watch:
                 color = _INK if guess == label else STYLES["local only"]["color"]
                 axis.text(0, -0.1 - 0.2 * line, text, transform=axis.transAxes, va="top", fontsize=8.5, color=color)
         figure.suptitle("round: what the global model says (how sure it is)", fontsize=10)
-        hits = [int((self.results[r].predictions[:count] == data.test_labels[:count].cpu()).sum()) for r in rounds]
+        labels = data.test_labels[self._shown].cpu()
+        hits = [int((self.results[when].predictions[self._shown] == labels).sum()) for when in rounds]
         told = ", ".join(f"{hit} right after {_rounds(when)}" for when, hit in zip(rounds, hits, strict=True))
-        return Drawing(figure, f"The first {count} test images and what the global model says to them: {told}.")
+        return Drawing(
+            figure, f"{count} test images of different classes and what the global model says to them: {told}."
+        )
 
     def explore(self) -> None:
         """Let a slider go through the rounds."""
@@ -529,6 +542,8 @@ def together_and_alone(
     ):
         axis.plot(epochs, values, lw=2, label=label, markersize=6, **STYLES[name])
     axis.set(xlabel="passes over the own images", ylabel="accuracy on test images")
+    if len(epochs) <= 20:
+        axis.set_xticks(epochs)
     axis.yaxis.set_major_formatter(plots.percent)
     axis.legend(loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=2, fontsize=9)
     ends = alone[:, -1]
