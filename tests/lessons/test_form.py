@@ -24,7 +24,6 @@ every_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: pat
 
 # Notebooks that do not yet have sections with minutes, answers, folds, recall questions and claims.
 BEFORE_THE_REWRITE = {
-    "00_start_here",
     "01_centralized_cnn",
     "02_federated_averaging",
     "03_clients_that_come_and_go",

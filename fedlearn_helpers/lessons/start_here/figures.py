@@ -191,7 +191,7 @@ def errors_by_steps(
     axis.xaxis.get_major_locator().set_params(integer=True)
     axis.legend(loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=2, fontsize=9)
     rounds = len(next(iter(errors.values()))) - 1
-    first, last, rest = (
+    at_first, at_last, at_rest = (
         ", ".join(f"{value - centralized_error:.4f} with {_in_words(steps)}" for steps, value in values.items())
         for values in (
             {steps: path[1] for steps, path in errors.items()},
@@ -201,8 +201,8 @@ def errors_by_steps(
     )
     return Drawing(
         figure,
-        f"How far the error lies above the centralized line's, by round. After the first round: {first}; after "
-        f"{_rounds(rounds)}: {last}; at rest: {rest}.",
+        f"How far the error lies above the centralized line's, by round. After the first round: {at_first}; after "
+        f"{_rounds(rounds)}: {at_last}; at rest: {at_rest}.",
     )
 
 
@@ -461,7 +461,7 @@ class Watch:
         grid = axes[0, 0].get_gridspec()
         for axis in axes.flat:
             axis.axis("off")
-        curve = figure.add_subplot(grid[:, 0])
+        curve: Any = figure.add_subplot(grid[:, 0])
         shown = [self.results[number].accuracy for number in range(round_number + 1)]
         curve.plot(shown, label="federated", **STYLES["federated"])
         curve.set(xlim=(-0.5, self._num_rounds + 0.5), ylim=(0, 1), xlabel="round", title="accuracy on test images")
