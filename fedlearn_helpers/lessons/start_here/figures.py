@@ -1,15 +1,22 @@
 """The figures and the widget of notebook 00."""
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import ipywidgets
 import numpy as np
+from IPython.display import display
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.patches import Circle, FancyArrowPatch, FancyBboxPatch
 
+from fedlearn_helpers import plots
+from fedlearn_helpers.data import ImageDataset
 from fedlearn_helpers.lessons.common.widgets import explore, slider
-from fedlearn_helpers.plots import STYLES, Drawing, curves, new_figure
+from fedlearn_helpers.partition import Shard
+from fedlearn_helpers.plots import STYLES, Drawing, new_figure
+from fedlearn_helpers.training import Evaluation
 
 TrainLocally = Callable[[np.ndarray, np.ndarray, np.ndarray, int], np.ndarray]
 """Maps weights, x, y and a number of steps to new weights."""
@@ -22,28 +29,57 @@ _SERVER_Y, _CLIENT_Y = 0.80, 0.22
 
 
 def three_ways() -> Drawing:
-    """Draw the three places to train: all data in one centre, gradients sent, weights sent."""
-    figure, axes = new_figure(11, 4.0, 1, 3)
-    titles = ("1. One data centre", "2. Distributed training", "3. Federated learning")
-    captions = ("the data move", "gradients move, at every step", "weights move, once per round")
+    """Draw where data and models are: one machine, many machines of one data centre, the owners' own machines."""
+    figure, axes = new_figure(11, 4.6, 1, 3)
+    titles = ("1. One machine", "2. Distributed training", "3. Federated learning")
+    captions = (
+        "the data move, once",
+        "the data move, once; then gradients\nmove inside, at every step",
+        "no data move; weights move,\nonce per round",
+    )
     for axis, title, caption in zip(axes, titles, captions, strict=True):
         _blank(axis, title)
-        axis.text(0.5, -0.04, caption, ha="center", va="top", style="italic")
-    _node(axes[0], 0.5, _SERVER_Y, "data centre", data=True, model=True)
+        axis.text(0.5, -0.07, caption, ha="center", va="top", style="italic")
+    _node(axes[0], 0.5, _SERVER_Y, "machine", data=True, model=True)
     for x in _CLIENT_X:
-        _node(axes[0], x, _CLIENT_Y, "source", data=True, model=False)
+        _node(axes[0], x, _CLIENT_Y, "owner", data=True, model=False)
         _arrow(axes[0], (x, _CLIENT_Y + 0.13), (0.5, _SERVER_Y - 0.13), _DATA, "data" if x == 0.5 else "")
-    for axis, what in ((axes[1], "gradients"), (axes[2], "weights")):
-        _node(axis, 0.5, _SERVER_Y, "server", data=False, model=True)
-        for x in _CLIENT_X:
-            _node(axis, x, _CLIENT_Y, "worker" if what == "gradients" else "client", data=True, model=True)
-            _arrow(axis, (x, _CLIENT_Y + 0.13), (0.5, _SERVER_Y - 0.13), _MODEL, what if x == 0.5 else "", both=True)
+    _data_centre(axes[1])
+    _node(axes[2], 0.5, _SERVER_Y, "server", data=False, model=True)
+    for x in _CLIENT_X:
+        _node(axes[2], x, _CLIENT_Y, "owner", data=True, model=True)
+        label = "weights" if x == 0.5 else ""
+        _arrow(axes[2], (x, _CLIENT_Y + 0.13), (0.5, _SERVER_Y - 0.13), _MODEL, label, both=True)
+    handles = [
+        Line2D([], [], color=color, marker=marker, markeredgecolor=_INK, markersize=10, linestyle="none", label=label)
+        for color, marker, label in ((_DATA, "s", "data"), (_MODEL, "o", "a copy of the model"))
+    ]
+    figure.legend(handles=handles, loc="outside upper center", ncols=2)
     return Drawing(
         figure,
-        "Three diagrams. In one data centre, three sources send their data to the centre, which holds the model. In "
-        "distributed training and in federated learning every worker or client keeps its data and a copy of the model; "
-        "gradients travel at every step in the first, weights once per round in the second.",
+        "Three diagrams. On one machine: three owners send their data to one machine, which has the model. In "
+        "distributed training: three owners send their data to one data centre, in which the data are spread over "
+        "workers that exchange gradients at every step. In federated learning: the owners keep their data; they and "
+        "a server exchange weights, once per round.",
     )
+
+
+def _data_centre(axis: Axes) -> None:
+    """Draw a data centre with three workers, and below it the owners whose data it was given."""
+    axis.add_patch(
+        FancyBboxPatch((0.02, 0.3), 0.96, 0.68, boxstyle="round,pad=0.01", fc="#f2f2f2", ec=_INK, ls="--", lw=1.2)
+    )
+    axis.text(0.05, 0.93, "one data centre", fontsize=9, va="center")
+    _node(axis, 0.5, 0.84, "server", data=False, model=True)
+    for x in _CLIENT_X:
+        _node(axis, x, 0.43, "worker", data=True, model=True)
+        _arrow(axis, (x, 0.55), (0.5, 0.72), _MODEL, "gradients" if x == 0.5 else "", both=True)
+        axis.add_patch(
+            FancyBboxPatch((x - 0.1, -0.02), 0.2, 0.16, boxstyle="round,pad=0.01", fill=False, ec=_INK, lw=1.2)
+        )
+        axis.text(x, 0.105, "owner", ha="center", va="center", fontsize=9)
+        axis.add_patch(FancyBboxPatch((x - 0.025, 0.0), 0.05, 0.055, boxstyle="square,pad=0", fc=_DATA, ec=_INK))
+        _arrow(axis, (x, 0.15), (x, 0.31), _DATA, "data" if x == 0.5 else "")
 
 
 def one_round() -> Drawing:
@@ -95,18 +131,22 @@ def line_fits(
         errors: the federated line's error before the first and after every round.
         error_of: the error of a line on the points of all clients.
     """
-    figure, (left, right) = new_figure(11, 4.2, 1, 2)
+    figure, (left, right) = new_figure(11, 4.6, 1, 2)
     span = np.array([min(map(np.min, clients_x)) - 0.2, max(map(np.max, clients_x)) + 0.2])
     for client, (x, y) in enumerate(zip(clients_x, clients_y, strict=True)):
         marks = {"marker": _client_marker(client), "markersize": 7, "fillstyle": "none"}
         left.plot(x, y, color=_INK, linestyle="none", label=f"points of client {client}", **marks)
-        slope, intercept = local_only[client]  # the line of this client, with its marks at both ends
-        style = {**STYLES["local only"], **marks, "label": "local only" if client == len(clients_x) - 1 else None}
-        left.plot(span, slope * span + intercept, lw=2, **style)
+        slope, intercept = local_only[client]
+        label = "local only" if client == 0 else None
+        left.plot(span, slope * span + intercept, lw=2, label=label, **{**STYLES["local only"], "marker": ""})
+    ends = [line[0] * span[1] + line[1] for line in local_only]
+    for client, height in zip(np.argsort(ends), _apart(sorted(ends)), strict=True):
+        left.text(
+            span[1] + 0.05, height, f"{client} alone", color=STYLES["local only"]["color"], fontsize=9, va="center"
+        )
     for name, (slope, intercept) in (("federated", federated), ("centralized", centralized)):
         left.plot(span, slope * span + intercept, lw=2, label=name, **{**STYLES[name], "marker": ""})
-    left.set(xlabel="x", ylabel="y", title=f"Lines after {len(errors) - 1} rounds")
-    left.legend(fontsize=9)
+    left.set(xlabel="x", ylabel="y", title=f"Lines after {_rounds(len(errors) - 1)}", xlim=(span[0], span[1] + 0.6))
     right.plot(errors, label="federated", **STYLES["federated"])
     alone, pooled = float(np.mean([error_of(line) for line in local_only])), error_of(centralized)
     for name, height in (("local only", alone), ("centralized", pooled)):
@@ -114,38 +154,55 @@ def line_fits(
         right.axhline(height, lw=2, label=label, **{**STYLES[name], "marker": ""})
     right.set(xlabel="round", ylabel="mean squared error on all points", title="Error of the global line")
     right.set(yscale="log")
-    right.legend(fontsize=9)
+    right.xaxis.get_major_locator().set_params(integer=True)
+    for axis in (left, right):
+        axis.legend(fontsize=9, ncols=2, loc="upper center", bbox_to_anchor=(0.5, -0.16))
     return Drawing(
         figure,
         f"Left: the points of {len(clients_x)} clients, the line that each finds alone, the federated and the "
         f"centralized line. Right: the error of the federated line on all points goes from {errors[0]:.2f} to "
-        f"{errors[-1]:.2f} in {len(errors) - 1} rounds; the centralized line has {pooled:.2f}, the clients alone "
+        f"{errors[-1]:.2f} in {_rounds(len(errors) - 1)}; the centralized line has {pooled:.2f}, the clients alone "
         f"{alone:.2f} on average.",
     )
 
 
-def errors_by_steps(errors: Mapping[int, Sequence[float]], centralized_error: float) -> Drawing:
-    """Draw the error of the toy's global line by round, a curve for each number of local steps.
+def errors_by_steps(
+    errors: Mapping[int, Sequence[float]], centralized_error: float, resting: Mapping[int, float]
+) -> Drawing:
+    """Draw how far the toy's global line is above the lowest error, a curve for each number of local steps.
 
     Args:
         errors: by number of local steps, the error before the first and after every round.
         centralized_error: the error of the best line for all points together.
+        resting: by number of local steps, the error where rounds change nothing any more.
     """
-    *others, most = map(str, errors)
-    first, last = (
-        ", ".join(f"{path[when]:.{digits}f} with {_in_words(steps)}" for steps, path in errors.items())
-        for when, digits in ((1, 2), (-1, 3))
+    figure, axis = new_figure(7.5, 4.6)
+    shades, markers = ("#9cc9f0", STYLES["federated"]["color"], "#1b4f7f"), "o^D"
+    floor = max(1e-6, 0.5 * min(min(path) - centralized_error for path in errors.values()))
+    for number, (steps, path) in enumerate(errors.items()):
+        above = np.maximum(np.array(path) - centralized_error, floor)
+        style = {"color": shades[number % 3], "marker": markers[number % 3], "markersize": 5}
+        axis.plot(above, lw=2, label=f"federated, {_in_words(steps)}", **style)
+        rest = resting[steps] - centralized_error
+        if rest > floor:
+            axis.axhline(rest, color=style["color"], lw=1, ls="--")
+    axis.plot([], [], color=STYLES["federated"]["color"], lw=1, ls="--", label="where it comes to rest")
+    axis.set(yscale="log", xlabel="round", ylabel="error above that of the centralized line")
+    axis.xaxis.get_major_locator().set_params(integer=True)
+    axis.legend(loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=2, fontsize=9)
+    rounds = len(next(iter(errors.values()))) - 1
+    at_first, at_last, at_rest = (
+        ", ".join(f"{value - centralized_error:.4f} with {_in_words(steps)}" for steps, value in values.items())
+        for values in (
+            {steps: path[1] for steps, path in errors.items()},
+            {steps: path[-1] for steps, path in errors.items()},
+            resting,
+        )
     )
     return Drawing(
-        curves(
-            {f"federated, {_in_words(steps)}": (range(len(path)), path) for steps, path in errors.items()},
-            xlabel="round",
-            ylabel="mean squared error on all points",
-            lines={"centralized": centralized_error},
-            log=True,
-        ),
-        f"Error by round for {', '.join(others)} and {most} local steps. After the first round: {first}; after "
-        f"{len(next(iter(errors.values()))) - 1} rounds: {last}; centralized: {centralized_error:.3f}.",
+        figure,
+        f"How far the error lies above the centralized line's, by round. After the first round: {at_first}; after "
+        f"{_rounds(rounds)}: {at_last}; at rest: {at_rest}.",
     )
 
 
@@ -155,12 +212,14 @@ class RoundMap:
     Args:
         clients_x, clients_y: the points of each client.
         train_locally: maps weights, x, y and a number of steps to new weights.
-        start: (slope, intercept) of the global model when the round begins.
-        local_steps: steps of each client.
-        weights: how much each client counts in the average, >= 0, not all zero.
+        start: (slope, intercept) of the global model before the first round.
+        local_steps: steps that each client takes.
+        weights: what each client counts for in the average, such as its number of examples.
+        round_number: the round that is drawn, 1 for the first; the earlier ones are drawn as a path.
 
     Attributes:
-        average: (slope, intercept) of the new global model.
+        average: the new global model, after that round.
+        path: (round_number + 1, 2) the global models from the first to the new one.
     """
 
     def __init__(
@@ -171,15 +230,20 @@ class RoundMap:
         start: np.ndarray,
         local_steps: int,
         weights: Sequence[float],
+        round_number: int = 1,
     ) -> None:
-        self._start, self._local_steps, self._weights = start, local_steps, weights
-        self._paths = []
-        for x, y in zip(clients_x, clients_y, strict=True):
-            path = [np.asarray(start, dtype=float)]
-            for _ in range(local_steps):
-                path.append(train_locally(path[-1], x, y, 1))
-            self._paths.append(np.array(path))
-        self.average = np.average([path[-1] for path in self._paths], axis=0, weights=weights)
+        self._local_steps, self._weights, self._round = local_steps, weights, round_number
+        models = [np.asarray(start, dtype=float)]
+        for _ in range(round_number):
+            self._paths = []
+            for x, y in zip(clients_x, clients_y, strict=True):
+                path = [models[-1]]
+                for _ in range(local_steps):
+                    path.append(train_locally(path[-1], x, y, 1))
+                self._paths.append(np.array(path))
+            models.append(np.average([path[-1] for path in self._paths], axis=0, weights=weights))
+        self.path, self.average = np.array(models), models[-1]
+        self._start = models[-2]
         self._x, self._y = np.concatenate(clients_x), np.concatenate(clients_y)
         self._best = np.polyfit(self._x, self._y, deg=1)
 
@@ -188,38 +252,46 @@ class RoundMap:
         return Drawing(self._draw(step), self._describe(step))
 
     def _draw(self, step: int) -> Figure:
-        figure, axis = new_figure(7.5, 4.8)
-        ends = np.concatenate([*self._paths, [self._best]])
+        figure, axis = new_figure(8.6, 4.8)
+        ends = np.concatenate([*self._paths, self.path, [self._best]])
         low, high = ends.min(axis=0) - 0.4, ends.max(axis=0) + 0.4
         slopes, intercepts = (np.linspace(a, b, 60) for a, b in zip(low, high, strict=True))
         errors = np.array([[self._error((slope, intercept)) for slope in slopes] for intercept in intercepts])
-        levels = np.geomspace(1.3 * errors.min() + 1e-6, errors.max() + 1e-5, 8)  # close together near the lowest
+        levels = [level for level in _LEVELS if errors.min() < level < errors.max()] or [errors.max()]
         lines = axis.contour(slopes, intercepts, errors, levels=levels, colors="#a0a0a0", linewidths=1)
-        axis.clabel(lines, fontsize=8, fmt="%.2g", colors="#606060")
+        axis.clabel(lines, fontsize=8, fmt="%g", colors="#606060")
         axis.plot(*self._best, label="centralized", markersize=10, **{**STYLES["centralized"], "linestyle": "none"})
+        if self._round > 1:
+            style = {**STYLES["federated"], "marker": ".", "lw": 1.5}
+            axis.plot(*self.path[:-1].T, label="global models of earlier rounds", **style)
         if step >= 2:
             for client, path in enumerate(self._paths):
-                axis.plot(*path.T, color=STYLES["local only"]["color"], marker=".", lw=1.5)
-                axis.plot(
-                    *path[-1],
-                    _client_marker(client),
-                    color=_INK,
-                    markersize=9,
-                    fillstyle="none",
-                    label=f"client {client}",
-                )
+                label = "local steps" if client == 0 else None
+                axis.plot(*path.T, color=STYLES["local only"]["color"], marker=".", lw=1.5, label=label)
+            for client, path in enumerate(self._paths):
+                style = {"color": _INK, "markersize": 9, "fillstyle": "none", "linestyle": "none"}
+                axis.plot(*path[-1], marker=_client_marker(client), label=f"client {client} returns", **style)
         if step == 3:
-            for path in self._paths:
-                axis.plot(*np.array([path[-1], self.average]).T, ":", color=STYLES["federated"]["color"], lw=2)
-            axis.plot(*self.average, label="new global model", markersize=11, **STYLES["federated"])
-        axis.plot(*self._start, "*", color=_INK, markersize=13, label="global model, sent to all")
+            for client, path in enumerate(self._paths):
+                label = "averaged" if client == 0 else None
+                ends = np.array([path[-1], self.average]).T
+                axis.plot(*ends, ":", color=STYLES["federated"]["color"], lw=2, label=label)
+            axis.plot(
+                *self.average, label="new global model", markersize=11, **{**STYLES["federated"], "linestyle": "none"}
+            )
+        axis.plot(*self._start, "*", color=_INK, markersize=13, label="global model, sent to all", linestyle="none")
         axis.set(xlabel="slope", ylabel="intercept", xlim=(low[0], high[0]), ylim=(low[1], high[1]))
-        axis.set_title(f"Error on all points, and one round with {_in_words(self._local_steps)}", fontsize=11)
-        axis.legend(loc="best", fontsize=9, framealpha=0.9)
+        axis.set_title(
+            f"Round {self._round} with {_in_words(self._local_steps)}; grey: error on all points", fontsize=11
+        )
+        figure.legend(loc="outside right upper", fontsize=9)
         return figure
 
     def _describe(self, step: int) -> str:
-        sent = f"The server sends slope {self._start[0]:.2f}, intercept {self._start[1]:.2f} to every client."
+        sent = (
+            f"Round {self._round}. The server sends slope {self._start[0]:.2f}, intercept {self._start[1]:.2f} to "
+            "every client."
+        )
         if step == 1:
             return sent
         ends = "; ".join(f"client {k} to {path[-1][0]:.2f}, {path[-1][1]:.2f}" for k, path in enumerate(self._paths))
@@ -229,16 +301,31 @@ class RoundMap:
         weights = ", ".join(f"{weight:g}" for weight in self._weights)
         return (
             f"{moved} The server averages them, counting {weights}: slope {self.average[0]:.2f}, intercept "
-            f"{self.average[1]:.2f}, with error {self._error(self.average):.2f} on all points; the centralized line "
-            f"has {self._error(self._best):.2f}."
+            f"{self.average[1]:.2f}, with error {self._error(self.average):.3f} on all points; the centralized line "
+            f"has {self._error(self._best):.3f}."
         )
 
     def _error(self, line: np.ndarray | tuple[float, float]) -> float:
         return float(np.mean((line[0] * self._x + line[1] - self._y) ** 2))
 
 
+def _apart(heights: Sequence[float], gap: float = 0.4) -> list[float]:
+    """Return rising heights, each moved up until it is a gap above the one before, so that labels can be read."""
+    moved: list[float] = []
+    for height in heights:
+        moved.append(max(height, moved[-1] + gap) if moved else height)
+    return moved
+
+
+_LEVELS = (0.1, 0.2, 0.3, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0)
+
+
 def _in_words(steps: int) -> str:
     return f"{steps} local step{'' if steps == 1 else 's'}"
+
+
+def _rounds(count: int) -> str:
+    return f"{count} round{'' if count == 1 else 's'}"
 
 
 def _client_marker(client: int) -> str:
@@ -280,9 +367,10 @@ def _arrow(
 
 
 _STEPS = ("1. send", "2. train", "3. average")
+_MOST_ROUNDS = 30
 
 
-def explore_one_round(
+def explore_rounds(
     clients_x: Sequence[np.ndarray],
     clients_y: Sequence[np.ndarray],
     train_locally: TrainLocally,
@@ -290,24 +378,214 @@ def explore_one_round(
     *,
     local_steps: int,
 ) -> None:
-    """Step through one round of the toy federation: the server sends, clients move, the server averages.
+    """Step through the rounds of the toy federation: the server sends, clients move, the server averages.
 
     Args:
         clients_x, clients_y: the points of each client.
         train_locally: maps weights, x, y and a number of steps to new weights.
-        start: (slope, intercept) at the start of the round.
+        start: (slope, intercept) before the first round.
         local_steps: where the slider stands at first.
     """
 
-    def draw(step: str, steps: int, **counts: int) -> str:
-        picture = RoundMap(clients_x, clients_y, train_locally, start, steps, tuple(counts.values()))
+    def draw(round_number: int, step: str, steps: int, **counts: int) -> str:
+        weights = tuple(counts.values())
+        picture = RoundMap(clients_x, clients_y, train_locally, start, steps, weights, round_number)
         return picture.drawing(_STEPS.index(step) + 1).html()
 
     controls: dict[str, ipywidgets.Widget] = {
+        "round_number": slider("round", 1, 1, _MOST_ROUNDS),
         "step": ipywidgets.ToggleButtons(options=_STEPS, value=_STEPS[-1], description="stage"),
         "steps": slider("local steps", local_steps, 1, 50),
     }
     for client, x in enumerate(clients_x):
         controls[f"client_{client}"] = slider(f"client {client} counts", len(x), 0 if client else 1, 20)
+    for control in controls.values():
+        if isinstance(control, ipywidgets.IntSlider):
+            control.layout.width = "30em"  # wide enough to hit a number
     only_one = {f"client_{client}": 0 for client in range(1, len(clients_x))}
-    explore(draw, controls, examples=[{"step": _STEPS[0]}, {"steps": 50}, only_one])
+    explore(draw, controls, examples=[{"round_number": 8}, {"steps": 50}, only_one])
+
+
+# The federation of images
+
+_SHOWN = 6  # test images whose predictions are followed
+_FOUND = 0.02  # mean distance of pixels in [-1, 1] below which an image counts as read
+
+
+def images_of_clients(data: ImageDataset, shards: Sequence[Shard], each: int = 8) -> Drawing:
+    """Draw the first training images of the first clients, a row for each."""
+    clients = list(enumerate(shards))[:4]
+    figure, axes = new_figure(0.8 * each + 1, 0.85 * len(clients), len(clients), each, squeeze=False)
+    for row, (client, shard) in zip(axes, clients, strict=True):
+        for axis in row:
+            axis.axis("off")
+        for axis, index in zip(row, shard.train, strict=False):
+            plots.draw_image(axis, data.train_images[index].cpu().numpy())
+        row[0].text(-0.2, 0.5, f"client {client}", transform=row[0].transAxes, ha="right", va="center", fontsize=10)
+    names = ", ".join(data.class_names)
+    return Drawing(figure, f"The first training images of {len(clients)} clients. The classes are {names}.")
+
+
+class Watch:
+    """What the server measures after every round: shown while the federation runs, and kept for later figures.
+
+    Args:
+        data: the images; test images of different classes are shown.
+        num_rounds: of the federation.
+    """
+
+    def __init__(self, data: ImageDataset, num_rounds: int) -> None:
+        self._data, self._num_rounds = data, num_rounds
+        _, first = np.unique(data.test_labels.cpu().numpy(), return_index=True)
+        self._shown = np.sort(first)[:_SHOWN].tolist()  # of different classes
+        self.results: dict[int, Evaluation] = {}
+        self._handle: Any = None
+
+    @property
+    def accuracies(self) -> list[float]:
+        """Accuracy on the test images, before the first and after every round."""
+        return [result.accuracy for result in self.results.values()]
+
+    def add(self, round_number: int, result: Evaluation) -> None:
+        """Keep what was measured after a round, and draw it in place of the picture before."""
+        self.results[round_number] = result
+        picture = self.drawing(round_number)
+        if self._handle is None:
+            self._handle = display(picture, display_id=True)
+        else:
+            self._handle.update(picture)
+
+    def drawing(self, round_number: int) -> Drawing:
+        """Draw the accuracy up to a round, and what the model of that round says to the first test images."""
+        figure, axes = new_figure(10, 3.6, 2, 2 + _SHOWN // 2, width_ratios=[2, 0.01, 1, 1, 1])
+        grid = axes[0, 0].get_gridspec()
+        for axis in axes.flat:
+            axis.axis("off")
+        curve: Any = figure.add_subplot(grid[:, 0])
+        shown = [self.results[number].accuracy for number in range(round_number + 1)]
+        curve.plot(shown, label="federated", **STYLES["federated"])
+        curve.set(xlim=(-0.5, self._num_rounds + 0.5), ylim=(0, 1), xlabel="round", title="accuracy on test images")
+        curve.yaxis.set_major_formatter(plots.percent)
+        curve.xaxis.get_major_locator().set_params(integer=True)
+        places = zip(axes[:, 2:].flat, self._shown, strict=False)
+        right = sum(self._draw_guess(axis, number, round_number) for axis, number in places)
+        figure.suptitle(f"After {_rounds(round_number)}: {shown[-1]:.1%}", fontsize=12)
+        return Drawing(
+            figure,
+            f"After {_rounds(round_number)} the global model is right on {shown[-1]:.1%} of the test images; at first "
+            f"on {shown[0]:.1%}. Of {len(self._shown)} test images it gets {right} right.",
+        )
+
+    def _draw_guess(self, axis: Axes, number: int, round_number: int) -> bool:
+        data, result = self._data, self.results[round_number]
+        guess, label = int(result.predictions[number]), int(data.test_labels[number])
+        plots.draw_image(axis, data.test_images[number].cpu().numpy())
+        said = data.class_names[guess] if guess >= 0 else "nothing"
+        color = _INK if guess == label else STYLES["local only"]["color"]
+        axis.set_title(f"{'✓' if guess == label else '✗'} {said}", fontsize=9, color=color)
+        return guess == label
+
+    def before_and_after(self) -> Drawing:
+        """Draw test images with what the model says to them before the first, after one and after all rounds."""
+        rounds = sorted({0, min(1, self._num_rounds), self._num_rounds})
+        data = self._data
+        count = len(self._shown)
+        figure, axes = new_figure(1.75 * count, 1.5 + 0.3 * len(rounds), 1, count, squeeze=False)
+        for number, axis in zip(self._shown, axes[0], strict=True):
+            axis.axis("off")
+            label = int(data.test_labels[number])
+            plots.draw_image(axis, data.test_images[number].cpu().numpy())
+            axis.set_title(f"true: {data.class_names[label]}", fontsize=9)
+            for line, when in enumerate(rounds):
+                result = self.results[when]
+                guess = int(result.predictions[number])
+                said = data.class_names[guess] if guess >= 0 else "nothing"
+                text = f"{when}: {'✓' if guess == label else '✗'} {said} ({float(result.confidences[number]):.0%})"
+                color = _INK if guess == label else STYLES["local only"]["color"]
+                axis.text(0, -0.1 - 0.2 * line, text, transform=axis.transAxes, va="top", fontsize=8.5, color=color)
+        figure.suptitle("round: what the global model says (how sure it is)", fontsize=10)
+        labels = data.test_labels[self._shown].cpu()
+        hits = [int((self.results[when].predictions[self._shown] == labels).sum()) for when in rounds]
+        told = ", ".join(f"{hit} right after {_rounds(when)}" for when, hit in zip(rounds, hits, strict=True))
+        return Drawing(
+            figure, f"{count} test images of different classes and what the global model says to them: {told}."
+        )
+
+    def explore(self) -> None:
+        """Let a slider go through the rounds."""
+        control = slider("round", self._num_rounds, 0, self._num_rounds)
+        control.layout.width = "30em"
+        pages = [{"round_number": number} for number in sorted({0, 1, self._num_rounds}) if number in self.results]
+        explore(lambda round_number: self.drawing(round_number).html(), {"round_number": control}, examples=pages)
+
+
+def together_and_alone(
+    epochs: Sequence[int], federated: Sequence[float], alone: np.ndarray, centralized: Sequence[float]
+) -> Drawing:
+    """Draw accuracy by passes over the own images: the federation, each client alone, and all images in one place.
+
+    Args:
+        epochs: passes over the own images.
+        federated: accuracy then.
+        alone: (clients, epochs) accuracy of each client's own model.
+        centralized: of one model trained on the images of all.
+    """
+    figure, axis = new_figure(8, 4.6)
+    red = STYLES["local only"]
+    for client, row in enumerate(alone):
+        label = f"local only, each of {len(alone)} clients" if client == 0 else None
+        axis.plot(epochs, row, color=red["color"], lw=0.8, alpha=0.5, label=label)
+    for name, label, values in (
+        ("local only", "local only, their mean", alone.mean(axis=0)),
+        ("federated", "federated", federated),
+        ("centralized", "centralized: all images in one place", centralized),
+    ):
+        axis.plot(epochs, values, lw=2, label=label, markersize=6, **STYLES[name])
+    axis.set(xlabel="passes over the own images", ylabel="accuracy on test images")
+    if len(epochs) <= 20:
+        axis.set_xticks(epochs)
+    axis.yaxis.set_major_formatter(plots.percent)
+    axis.legend(loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=2, fontsize=9)
+    ends = alone[:, -1]
+    return Drawing(
+        figure,
+        f"Accuracy on test images by passes over the own images, from {epochs[0]} to {epochs[-1]}. At the end: "
+        f"federated {federated[-1]:.1%}, each client alone from {ends.min():.1%} to {ends.max():.1%}, centralized "
+        f"{centralized[-1]:.1%}.",
+    )
+
+
+def images_from_weights(true: np.ndarray, results: Mapping[int, tuple[np.ndarray, int]]) -> Drawing:
+    """Draw a client's images, and below them what a server computes from weights after some numbers of steps.
+
+    Args:
+        true: (n, channels, height, width) in [-1, 1].
+        results: by number of steps, what `most_similar` returns.
+    """
+    rows = {"in the client": true} | {
+        f"after {steps} step{'' if steps == 1 else 's'}:\n{found} of {len(true)} found": pictures.reshape(true.shape)
+        for steps, (pictures, found) in results.items()
+    }
+    figure, axes = new_figure(1.05 * len(true) + 1.3, 1.05 * len(rows), len(rows), len(true), squeeze=False)
+    for row, (name, pictures) in zip(axes, rows.items(), strict=True):
+        for axis, picture in zip(row, pictures, strict=True):
+            plots.draw_image(axis, (127.5 * (np.clip(picture, -1, 1) + 1)).astype(np.uint8))
+            axis.axis("off")
+        row[0].text(-0.15, 0.5, name, transform=row[0].transAxes, ha="right", va="center", fontsize=10)
+    told = ", ".join(f"{found} after {steps}" for steps, (_, found) in results.items())
+    return Drawing(
+        figure,
+        f"{len(true)} images of a client, and below each the most similar picture that a server computes from the "
+        f"weights that the client returns. Of the images are found, by local steps: {told}.",
+    )
+
+
+def most_similar(pictures: np.ndarray, true: np.ndarray) -> tuple[np.ndarray, int]:
+    """Return for every true image the most similar picture, and how many images are found in this way.
+
+    Args:
+        pictures: (m, pixels) what was computed.
+        true: (n, pixels) in [-1, 1].
+    """
+    distances = np.abs(pictures[:, None] - true[None]).mean(axis=2)
+    return pictures[distances.argmin(axis=0)], int((distances.min(axis=0) < _FOUND).sum())
