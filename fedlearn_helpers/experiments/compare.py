@@ -135,10 +135,14 @@ class ComparisonTables:
         clients: one row per algorithm, scenario, seed and client. Columns: `algorithm`, `scenario`, `seed`, `client`,
             `unseen` (whether it took no part in training), `accuracy` (of the model that the client uses, on its own
             validation images), `test_accuracy` (of the same model, on the test images), `megabytes`.
+        rounds: one row per algorithm, scenario, seed and round, the first model's with round 0; none for reference
+            lines, runs that diverged, and algorithms with a model for each client. Columns: `algorithm`, `scenario`,
+            `seed`, `round`, `test_accuracy`.
     """
 
     runs: pd.DataFrame
     clients: pd.DataFrame
+    rounds: pd.DataFrame
 
 
 @dataclass(frozen=True)
@@ -252,6 +256,7 @@ def _numbers(plan: Comparison, scenario: Scenario, run: _Run) -> Numbers:
     return numbers | {
         "test_accuracy": result.test_accuracy[-1],
         "best_test_accuracy": max((value for value in result.test_accuracy[1:] if value == value), default=math.nan),
+        "test_accuracy_by_round": list(result.test_accuracy),
     }
 
 
@@ -286,7 +291,7 @@ def _tables(
 ) -> ComparisonTables:
     import pandas as pd  # a third of a second
 
-    runs, clients = [], []
+    runs, clients, rounds = [], [], []
     for run, numbers in done.items():
         for name in (LOCAL_ONLY, CENTRALIZED) if run.algorithm == _REFERENCE else (run.algorithm,):
             prefix = f"{name} " if run.algorithm == _REFERENCE else ""
@@ -304,6 +309,10 @@ def _tables(
                     "megabytes": numbers.get("megabytes", np.nan),
                 }
             )
+            rounds += [
+                names | {"round": number, "test_accuracy": accuracy}
+                for number, accuracy in enumerate(numbers.get("test_accuracy_by_round", []))
+            ]
             for client, (accuracy, on_test) in enumerate(
                 zip(own, numbers[f"{prefix}client_test_accuracy"], strict=True)
             ):
@@ -317,7 +326,8 @@ def _tables(
                         "megabytes": numbers.get("megabytes", 0.0 if run.algorithm == _REFERENCE else np.nan),
                     }
                 )
-    return ComparisonTables(pd.DataFrame(runs), pd.DataFrame(clients))
+    by_round = pd.DataFrame(rounds, columns=["algorithm", "scenario", "seed", "round", "test_accuracy"])
+    return ComparisonTables(pd.DataFrame(runs), pd.DataFrame(clients), by_round)
 
 
 def summarize_runs(runs: pd.DataFrame) -> pd.DataFrame:

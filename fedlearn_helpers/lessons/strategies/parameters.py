@@ -10,7 +10,7 @@ from fedlearn_helpers.lessons.common.parameters import (
     DatasetName,
     Device,
     LessonParameters,
-    Rate,
+    Share,
     Workers,
     all_or_some,
     each,
@@ -29,18 +29,34 @@ def _known_partitions(value: str) -> str:
     return each(value, parse_partition)
 
 
+def split_rates(text: str) -> list[float]:
+    """Return the learning rates in a text with commas between them, in ascending order, each once."""
+    return sorted({float(rate) for rate in split_names(text)})
+
+
+def _known_rates(value: str) -> str:
+    try:
+        rates = split_rates(value)
+    except ValueError:
+        rates = []
+    if len(rates) < 2 or not all(0 < rate <= 10 for rate in rates):
+        raise ValueError("must be two numbers or more, > 0 and <= 10, with commas between them")
+    return value
+
+
 class StrategiesParameters(LessonParameters):
     """Parameters of notebook 05."""
 
     dataset: DatasetName
     strategies: Annotated[str, AfterValidator(_known_strategies)]
     partitions: Annotated[str, AfterValidator(_known_partitions)]
+    learning_rates: Annotated[str, AfterValidator(_known_rates)]
     num_seeds: Annotated[int, Field(ge=2)]  # a spread needs two
     num_clients: Annotated[int, Field(ge=2)]
     num_rounds: Count
+    fraction_train: Share
     local_epochs: Count
     batch_size: Count
-    learning_rate: Rate
     model: Literal["mlp", "cnn"]
     max_images: Annotated[int, Field(ge=100)]
     workers: Workers
