@@ -53,7 +53,8 @@ def test_the_table_has_a_row_for_every_strategy_partition_and_seed_and_for_both_
 
 
 def test_a_run_is_the_federation_that_its_names_say(noise):
-    table = run(noise).set_index(["algorithm", "scenario", "seed"])
+    tables = compare(Comparison(**PLAN), noise, workers=1, label=None)
+    table = tables.runs.set_index(["algorithm", "scenario", "seed"])
     labels = noise.train_labels.numpy()
     parts = dirichlet(labels, 3, alpha=0.5, seed=1)
     shards = split_train_validation(parts, validation_fraction=0.2, seed=1, labels=labels)
@@ -63,6 +64,10 @@ def test_a_run_is_the_federation_that_its_names_say(noise):
     row = table.loc["scaffold", "dirichlet:0.5", 1]
     assert row["test_accuracy"] == outcome.test_accuracy[-1]
     assert row["worst_client_accuracy"] == outcome.members.own.min()
+    curve = tables.rounds.query("algorithm == 'scaffold' and scenario == 'dirichlet:0.5' and seed == 1")
+    assert curve["round"].tolist() == [0, 1, 2]
+    assert curve["test_accuracy"].tolist() == list(outcome.test_accuracy)
+    assert len(tables.rounds) == 2 * 2 * 2 * 3, "none for reference lines"
 
 
 def test_workers_change_nothing(noise):

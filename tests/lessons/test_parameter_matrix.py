@@ -71,6 +71,7 @@ TEXTS = {  # texts that a parameter may be
     "strategies": {"all", *STRATEGIES},
     "methods": {"all", *PERSONALIZATIONS},
     "partitions": set(),
+    "learning_rates": set(),
     "skewed": set(),
     "alike": set(),
     "others": {"", "  ", ","},

@@ -84,8 +84,8 @@ def paths_on_plane(centres: np.ndarray, curvatures: np.ndarray, paths: Mapping[s
     near.set(title="the dashed square: large marks are the last round")
     for axis in (whole, near):
         axis.set(xlabel="first weight", aspect="equal")
-        axis.xaxis.set_major_locator(MaxNLocator(5))
-        axis.yaxis.set_major_locator(MaxNLocator(5))
+        axis.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
+        axis.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
     figure.legend(*whole.get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize=9)
     return Drawing(
         figure,
@@ -186,7 +186,7 @@ def distance_by_round(distances: Mapping[str, np.ndarray], first_near: Mapping[s
         axis.plot(distance, label=name, linewidth=1.8, markersize=6, markevery=5, **style)
     axis.axhline(near, color="#1b1b1b", linewidth=0.8, label=f"{near:g}: near")
     axis.set(xlabel="round", ylabel="distance to the optimum", yscale="log")
-    axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axis.xaxis.set_major_locator(MaxNLocator(7, steps=[1, 2, 5, 10], integer=True))
     figure.legend(loc="outside lower center", ncols=3, fontsize=9)
     return Drawing(
         figure,
@@ -223,7 +223,7 @@ def accuracy_by_round(rounds: pd.DataFrame, lines: pd.DataFrame) -> Drawing:
         axis.set(title=f"{partition}, client rate {rate:g}")
         axis.yaxis.set_major_formatter(plots.percent)
         axis.yaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
-        axis.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+        axis.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10], integer=True))
     for axis in axes[-1]:
         axis.set_xlabel("round")
     for axis in axes[:, 0]:

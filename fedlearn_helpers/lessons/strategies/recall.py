@@ -39,15 +39,15 @@ recall = Recall(
                 ),
                 Option(
                     "Clients come unequally far towards their own optima within a round.",
-                    "Who cares much about a direction nearly arrives, who cares little does not: other proportions than "
-                    "in the loss of all.",
+                    "Who cares much about a direction nearly arrives, who cares little does not: other proportions "
+                    "than in the loss of all.",
                     right=True,
                 ),
             ),
         ),
         Question(
-            "SCAFFOLD, one client, learning rate 0.1, 5 steps, c = c_k = 0. The client moves from w = 3 to y = 2. What is "
-            "its new c_k?",
+            "SCAFFOLD, one client, learning rate 0.1, 5 steps, c = c_k = 0. The client moves from w = 3 to y = 2. What "
+            "is its new c_k?",
             (
                 Option("1", "That is how far it moved. Divide by the number of steps and by the rate."),
                 Option("2", "(3 − 2) / (5 · 0.1) = 2: the mean of the gradients that it followed.", right=True),
@@ -61,7 +61,7 @@ recall = Recall(
                 Option("Zero.", "Then each client would be at the optimum of its own loss. They differ."),
                 Option(
                     "The gradient of client k's own loss, at the model of all.",
-                    "Nobody moves, so the tilted loss is flat: the gradient less g_k is zero. And all g_k add up to zero.",
+                    "Nobody moves, so the tilted loss is flat: the gradient less g_k is zero. And the g_k add up to 0.",
                     right=True,
                 ),
                 Option(
@@ -72,8 +72,8 @@ recall = Recall(
             ),
         ),
         Question(
-            "Three clients take 2, 10 and 48 steps, each with the same number of images. By how much does FedNova stretch "
-            "the first one's change?",
+            "Three clients take 2, 10 and 48 steps, each with the same number of images. By how much does FedNova "
+            "stretch the first one's change?",
             (
                 Option(
                     "By 10: the mean number of steps is 20, and it took 2.", "20 / 2 = 10, straight ahead.", right=True
@@ -136,8 +136,8 @@ recall = Recall(
             ),
         ),
         Question(
-            "A client holds 40 images of one class and nothing else. Its own model names 100 % of its validation images "
-            "rightly. What follows?",
+            "A client holds 40 images of one class and nothing else. Its own model names 100 % of its validation "
+            "images rightly. What follows?",
             (
                 Option(
                     "It needs no federation.",

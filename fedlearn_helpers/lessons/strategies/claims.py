@@ -1,0 +1,122 @@
+"""What notebook 05 claims, to be tried again."""
+
+import re
+from collections.abc import Callable, Sequence
+
+from fedlearn_helpers.lessons.common.claims import Claim, Metrics, Variant
+
+_LATE = re.compile(r"(?P<strategy>.+) on (?P<partition>.+) with rate (?P<rate>.+): late test accuracy")
+
+
+def _runs(metrics: Metrics) -> dict[tuple[str, float], Sequence[float]]:
+    """Return accuracies by seed, by strategy and rate, of the first partition."""
+    found: dict[tuple[str, float], Sequence[float]] = {}
+    for name, values in metrics.items():
+        if match := _LATE.fullmatch(name):
+            found.setdefault((match["strategy"], float(match["rate"])), values)
+    return found
+
+
+def _above_fedavg(strategy: str, which: Callable[[list[float]], float]) -> Callable[[Metrics], list[float]]:
+    """Return the margins of "at this rate the strategy is above FedAvg": of the rates, `which` chooses one."""
+
+    def margins(metrics: Metrics) -> list[float]:
+        runs = _runs(metrics)
+        rate = which([rate for _, rate in runs])
+        pairs = zip(runs[strategy, rate], runs["fedavg", rate], strict=True)
+        return [own - other for own, other in pairs]
+
+    return margins
+
+
+def _opposite(margins: Callable[[Metrics], Sequence[float]]) -> Callable[[Metrics], list[float]]:
+    return lambda metrics: [-margin for margin in margins(metrics)]
+
+
+def _points(pattern: str) -> Callable[[Metrics], list[float]]:
+    """Return the margins of the first metric of this name, a list of points by seed."""
+
+    def margins(metrics: Metrics) -> list[float]:
+        name = next(name for name in metrics if re.fullmatch(pattern, name))
+        return [point / 100 for point in metrics[name]]
+
+    return margins
+
+
+def _closer_when_tuned(metrics: Metrics) -> list[float]:
+    """By how much the strategies' spread shrinks from one rate for all to a rate for each: the least of two."""
+    runs = _runs(metrics)
+    rates = [rate for _, rate in runs]
+    spreads = []
+    for rate in (min(rates), max(rates)):
+        means = [sum(values) / len(values) for (_, own), values in runs.items() if own == rate]
+        spreads.append(max(means) - min(means))
+    partition = next(match["partition"] for name in metrics if (match := _LATE.fullmatch(name)))
+    tuned = [metrics[f"{strategy} on {partition}: test_accuracy"] for strategy in {strategy for strategy, _ in runs}]
+    return [min(spreads) - (max(tuned) - min(tuned))]
+
+
+def _memory_helps_less(metrics: Metrics) -> list[float]:
+    """By how much SCAFFOLD's paired difference falls when few clients take part."""
+    full = _points("scaffold on .*: points above fedavg, by seed")(metrics)
+    few = _points("scaffold on .*, few clients: points above fedavg, by seed")(metrics)
+    return [before - after for before, after in zip(full, few, strict=True)]
+
+
+def _fairer(metrics: Metrics) -> list[float]:
+    of = {
+        q: next(values for name, values in metrics.items() if re.fullmatch(f"q {q} on .*: worst, by seed", name))
+        for q in ("0", "1")
+    }
+    return [one - zero for zero, one in zip(of["0"], of["1"], strict=True)]
+
+
+CLAIMS = (
+    Claim(
+        "experiment-answer",
+        "At the smallest client rate SCAFFOLD is ahead of FedAvg.",
+        _above_fedavg("scaffold", min),
+    ),
+    Claim(
+        "experiment-answer",
+        "At the largest client rate SCAFFOLD is behind FedAvg.",
+        _opposite(_above_fedavg("scaffold", max)),
+        fails="where the largest of the rates is small, such as 0.05",
+    ),
+    Claim("experiment-answer", "At the smallest client rate FedDyn is ahead of FedAvg.", _above_fedavg("feddyn", min)),
+    Claim(
+        "experiment-answer", "At the smallest client rate FedAvgM is ahead of FedAvg.", _above_fedavg("fedavgm", min)
+    ),
+    Claim(
+        "best-answer",
+        "Each at its own rate, the strategies are closer together than at either of the outer rates.",
+        _closer_when_tuned,
+    ),
+    Claim(
+        "cause-answer",
+        "The uniform mean is not what holds SCAFFOLD back at the largest rate: the weighted one leaves it behind.",
+        _opposite(_points("SCAFFOLD, weighted mean on .*: points above fedavg, by seed")),
+    ),
+    Claim(
+        "cause-answer",
+        "At the largest rate FedNova is behind FedAvg under label skew.",
+        _opposite(_points("FedNova on .*: points above fedavg, by seed")),
+    ),
+    Claim(
+        "partial-answer",
+        "With few clients in a round FedAvg reaches less.",
+        lambda metrics: [
+            next(values for name, values in metrics.items() if name.endswith("test accuracy lost with few clients"))
+        ],
+    ),
+    Claim("partial-answer", "With few clients in a round SCAFFOLD's memory helps less.", _memory_helps_less),
+    Claim("fairness-answer", "With q = 1 the worst client is better off than with q = 0.", _fairer),
+)
+
+VARIANTS = (
+    Variant("five other seeds", {"seed": 100, "num_seeds": 5}),
+    Variant("twice the rounds", {"num_rounds": 60}),
+    Variant("half the rates", {"learning_rates": "0.01,0.025,0.05"}),
+    Variant("twice the rates", {"learning_rates": "0.04,0.1,0.2"}),
+    Variant("two classes a client", {"partitions": "pathological:2"}),
+)
