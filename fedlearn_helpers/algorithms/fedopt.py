@@ -6,8 +6,8 @@
     v <- v + Delta^2                                 FedAdagrad, with m = Delta
     w_{t+1} = w_t + eta m / (sqrt(v) + tau)
 
-Clients do as in FedAvg. The servers are Flower's; its FedAdam corrects the first steps for a bias, which the paper does
-not.
+Clients do as in FedAvg. The servers are Flower's. Its FedAdam corrects for a bias, which the paper does not: in round t
+it takes eta sqrt(1 - beta_2^(t + 1)) / (1 - beta_1^(t + 1)) in place of eta.
 
 Source: Reddi et al. 2021, https://arxiv.org/abs/2003.00295, algorithm 2.
 """

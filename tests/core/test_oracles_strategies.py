@@ -4,6 +4,8 @@ Two kinds of clients: real ones, which train the CNN on images of noise, and qua
 quadratic client k has the loss (a_k / 2) ||w - b_k||^2, so that its training and its fixed points have closed forms.
 """
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -183,6 +185,15 @@ def test_adaptive_strategies_move_each_weight_by_about_eta_in_the_first_round(no
     for eta in (0.01, 0.02):
         moved = distance(final_model(noise, strategy, rounds=1, settings={"eta": eta, "tau": 1e-6}), start)
         assert 0.5 * eta < moved < 1.5 * eta
+
+
+def test_fedadam_corrects_for_a_bias_as_its_docstring_says(noise):
+    """In round 1 m is (1 - beta_1) Delta and v (1 - beta_2) Delta^2, so every weight moves by the same: 0.74 of eta."""
+    start = {n: t.double() for n, t in new_cnn(noise.image_shape, noise.num_classes, 0).state_dict().items()}
+    corrected = 0.01 * math.sqrt(1 - 0.99**2) / (1 - 0.9**2)
+    moved = distance(final_model(noise, "fedadam", rounds=1, settings={"eta": 0.01, "tau": 1e-9}), start)
+    assert moved == pytest.approx(corrected, rel=1e-3)
+    assert corrected / 0.01 == pytest.approx(0.74, abs=0.005)
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)

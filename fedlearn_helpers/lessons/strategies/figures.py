@@ -285,6 +285,7 @@ def paired_differences(points: pd.DataFrame) -> Drawing:
             axis.plot(place, here[rule].mean(skipna=False), "D", color="#1b1b1b", markersize=6)
         axis.set_xticks(range(len(here.columns)), here.columns, rotation=60, ha="right")
         axis.set(title=name, xlim=(-0.6, len(here.columns) - 0.4))
+        axis.yaxis.set_major_locator(MaxNLocator(8, steps=[1, 2, 5, 10]))
     first = axes[0][0]
     first.plot([], [], "o", color="#717581", fillstyle="none", markersize=7, label="one seed")
     first.plot([], [], "D", color="#1b1b1b", markersize=6, linestyle="none", label="mean of the seeds")
