@@ -307,7 +307,7 @@ def paired_differences(points: pd.DataFrame) -> Drawing:
 
 
 def mean_and_worst_client(by_q: pd.DataFrame, partition: str) -> Drawing:
-    """Draw the accuracy of the mean and of the worst client by q, as a mean and a range over seeds.
+    """Draw the accuracy of the mean and of the worst client by q: a thin line per seed, a thick one for their mean.
 
     Args:
         by_q: with the columns `q`, `seed`, `mean` and `worst`, a row per q and seed.
@@ -318,17 +318,23 @@ def mean_and_worst_client(by_q: pd.DataFrame, partition: str) -> Drawing:
         column: by_q.pivot(index="seed", columns="q", values=column)[q_values].to_numpy()
         for column in ("mean", "worst")
     }
-    figure = plots.curves(
-        {
-            "federated, mean of the clients": (q_values, of_seeds["mean"]),
-            "worst client": (q_values, of_seeds["worst"]),
-        },
-        xlabel="q",
-        ylabel="accuracy on own validation images",
-    )
+    figure, axis = new_figure(6.4, 4.4)
+    for label, column, style in (
+        ("mean of the clients", "mean", STYLES["federated"]),
+        ("worst client", "worst", {**OTHER_STYLE, "marker": "D"}),
+    ):
+        thin = {**style, "linewidth": 0.9, "markersize": 3, "alpha": 0.6}
+        for number, values in enumerate(of_seeds[column]):
+            axis.plot(q_values, values, label=f"{label}, one seed" if number == 0 else None, **thin)
+        axis.plot(q_values, of_seeds[column].mean(axis=0), label=label, linewidth=2.5, markersize=8, **style)
+    axis.set(xlabel="q", ylabel="accuracy on own validation images", title=partition)
+    axis.set_xticks(q_values)
+    axis.yaxis.set_major_formatter(plots.percent)
+    axis.yaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
+    figure.legend(loc="outside lower center", ncols=2, fontsize=9)
     return Drawing(
         figure,
-        alt=f"Accuracy by q on {partition}, mean and range over {len(of_seeds['mean'])} seeds. "
+        alt=f"Accuracy by q on {partition}, mean and a line for each of {len(of_seeds['mean'])} seeds. "
         + " ".join(
             f"q {q:g}: mean of the clients {mean:.1%}, worst client {worst:.1%}."
             for q, mean, worst in zip(
