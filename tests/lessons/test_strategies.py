@@ -260,8 +260,8 @@ def test_the_mean_and_the_worst_client_by_q():
     rows = [(0.0, 0, 0.7, 0.2), (0.0, 1, 0.8, 0.4), (5.0, 0, 0.6, 0.4), (5.0, 1, 0.6, 0.5)]
     drawing = figures.mean_and_worst_client(pd.DataFrame(rows, columns=["q", "seed", "mean", "worst"]), "x:1")
     assert drawing.alt == (
-        "Accuracy by q on x:1, mean and a line for each of 2 seeds. q 0: mean of the clients 75.0%, worst client 30.0%. "
-        "q 5: mean of the clients 60.0%, worst client 45.0%."
+        "Accuracy by q on x:1, mean and a line for each of 2 seeds. q 0: mean of the clients 75.0%, worst client "
+        "30.0%. q 5: mean of the clients 60.0%, worst client 45.0%."
     )
     lines = {line.get_label(): line for line in drawing.figure.axes[0].lines}
     mean, worst = lines["mean of the clients"], lines["worst client"]
