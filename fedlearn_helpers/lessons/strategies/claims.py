@@ -76,6 +76,7 @@ CLAIMS = (
         "experiment-answer",
         "At the smallest client rate SCAFFOLD is ahead of FedAvg.",
         _above_fedavg("scaffold", min),
+        fails="single seeds: of eight tried, one",
     ),
     Claim(
         "experiment-answer",
@@ -115,7 +116,12 @@ CLAIMS = (
         _points("feddyn on .*, few clients: points above fedavg, by seed"),
     ),
     Claim("partial-answer", "SCAFFOLD's memory helps more with few clients in a round.", _memory_helps_more),
-    Claim("fairness-answer", "With q = 1 the worst client is better off than with q = 0.", _fairer),
+    Claim(
+        "fairness-answer",
+        "With q = 1 the worst client is better off than with q = 0.",
+        _fairer,
+        fails="single seeds: of eight tried, one; and where q-FedAvg has half the rounds",
+    ),
 )
 
 VARIANTS = (
