@@ -62,7 +62,7 @@ class TestStrategies(LessonTests):
     lesson = Lesson(
         notebook="05_strategies",
         small={
-            "strategies": "fedavg,scaffold,qfedavg",
+            "strategies": "fedavg,scaffold,feddyn,fedavgm",
             "partitions": "iid,dirichlet:0.5",
             "learning_rates": "0.1,0.02",
             "num_seeds": 2,
@@ -74,7 +74,7 @@ class TestStrategies(LessonTests):
             "scaffold on dirichlet:0.5: test_accuracy",
             "centralized on iid: test_accuracy",
             "local only on iid: worst_client_accuracy",
-            "qfedavg on iid: points above fedavg",
+            "feddyn on iid: points above fedavg",
             "scaffold on iid with rate 0.02: late test accuracy",
             "fedavg on iid: chosen rate",
         },

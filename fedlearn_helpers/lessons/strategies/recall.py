@@ -12,13 +12,13 @@ recall = Recall(
                     "The same number is not the same chance. One of them may be far from its best at 0.01.",
                 ),
                 Option(
+                    "Nothing, since FedAvg is always tuned and the new strategy is not.",
+                    "Nobody has tuned anything here. It could favour either.",
+                ),
+                Option(
                     "Which of the two is better at 0.01, and nothing about other rates.",
                     "The order can turn when the rate changes. Tune both with the same budget.",
                     right=True,
-                ),
-                Option(
-                    "Nothing, since FedAvg is always tuned and the new strategy is not.",
-                    "Nobody has tuned anything here. It could favour either.",
                 ),
                 Option(
                     "That drift does not matter, as 0.01 is small.",
@@ -126,13 +126,13 @@ recall = Recall(
                     "It is 3 points better.",
                     "One of four seeds says the opposite: the standard error is about 1.5 points.",
                 ),
+                Option("+6, its best run.", "Then report FedAvg's best run, too, and nothing is left but luck."),
+                Option("No difference.", "Not shown is not the same as absent: more seeds would tell."),
                 Option(
                     "3 points on average, from −1 to +6, and not with every seed.",
                     "Mean, spread and sign: a reader can judge.",
                     right=True,
                 ),
-                Option("+6, its best run.", "Then report FedAvg's best run, too, and nothing is left but luck."),
-                Option("No difference.", "Not shown is not the same as absent: more seeds would tell."),
             ),
         ),
         Question(
