@@ -223,7 +223,8 @@ def test_accuracy_by_distance_has_a_mark_for_every_seed():
     marks = [line for line in axis.lines if line.get_linestyle() == "None"]
     assert [len(line.get_xdata()) for line in marks] == [4, 4, 4]
     assert {line.get_color() for line in marks} == {style["color"] for style in plots.STYLES.values()}
-    assert [text.get_text() for text in axis.get_legend().get_texts()] == ["local only", "centralized", "federated"]
+    (legend,) = drawing.figure.legends
+    assert [text.get_text() for text in legend.get_texts()] == ["local only", "centralized", "federated", "one seed"]
     assert {text.get_text() for text in axis.texts} == {"iid", "pathological:1"}
     assert drawing.alt == (
         "Test accuracy against the clients' total variation distance, 2 seeds a partition. "

@@ -103,7 +103,7 @@ two_classes_distance = Exercise(
     minutes=4,
     hints=(
         "Write both mixtures down as ten numbers: the client's has two that are not 0, that of all clients has 0.1 ten times.",
-        "Two differences of 0.4 and eight of 0.1; half their sum.",
+        "A class that the client holds: 0.5 against 0.1. One that it lacks: 0 against 0.1. How many are there of each?",
     ),
     solution_code="prediction = (2 * abs(0.5 - 0.1) + 8 * abs(0 - 0.1)) / 2",
     test=_test_two_classes_distance,

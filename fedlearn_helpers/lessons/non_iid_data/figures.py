@@ -205,7 +205,8 @@ def accuracy_by_distance(runs: pd.DataFrame) -> Drawing:
         xlabel="total variation distance, weighted mean over clients", ylabel="accuracy on the test images", ylim=(0, 1)
     )
     handles = [Line2D([], [], label=name, **STYLES[name]) for name in ways]
-    axis.legend(handles=handles, loc="lower left", framealpha=0.9)
+    handles.append(Line2D([], [], label="one seed", color=_GREY, marker="o", fillstyle="none", linestyle="none"))
+    figure.legend(handles=handles, loc="outside lower center", ncols=4, fontsize=10)
 
     means = ways["federated"].groupby("scenario", sort=False)["test_accuracy"].mean()
     seeds = runs["seed"].nunique()
@@ -297,7 +298,7 @@ def accuracy_between_models(shares: Sequence[float], walks: Mapping[str, Mapping
         figure,
         f"Accuracy on the straight line from A's model to B's, in {len(walks)} panels. On all classes: "
         + "; ".join(
-            f"{title}: A's model {way[0]:.0%}, average {way[middle]:.0%}, B's model {way[-1]:.0%}"
+            f"{' '.join(title.split())}: A's model {way[0]:.0%}, average {way[middle]:.0%}, B's model {way[-1]:.0%}"
             for title, way in on_all.items()
         )
         + ".",
