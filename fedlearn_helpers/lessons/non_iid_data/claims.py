@@ -120,7 +120,6 @@ CLAIMS = (
 )
 
 VARIANTS = (
-    Variant("two more seeds", {"seed": 3, "num_seeds": 2}),
     Variant("twice the rounds", {"num_rounds": 40}),
     Variant("half the rate", {"learning_rate": 0.025}),
     Variant("twice the rate", {"learning_rate": 0.1}),
