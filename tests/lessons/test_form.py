@@ -28,7 +28,6 @@ BEFORE_THE_REWRITE = {
     "01_centralized_cnn",
     "02_federated_averaging",
     "03_clients_that_come_and_go",
-    "04_non_iid_data",
     "05_strategies",
     "06_personalization",
 }

@@ -175,8 +175,17 @@ def accuracy_of_clients(on_own: Mapping[str, np.ndarray]) -> Drawing:
     federated = on_own["federated"]
     better_alone, worst = int((on_own["local only"] > federated).sum()), int(np.argmin(federated))
     means = ", ".join(f"{way} {values.mean():.1%}" for way, values in on_own.items())
+    count = len(federated)
+    figure, axis = new_figure(max(6.0, min(0.45 * count + 2.5, 11.0)), 4.0)
+    for offset, (way, values) in zip((-0.2, 0.0, 0.2), on_own.items(), strict=True):  # so that none covers another
+        axis.plot(np.arange(count) + offset, values, label=way, markersize=7, **{**STYLES[way], "linestyle": "none"})
+        axis.axhline(float(values.mean()), linewidth=1, **{**STYLES[way], "marker": ""})
+    axis.set(xlabel="client (the lines are means over clients)", ylabel="accuracy on own validation images")
+    axis.set(ylim=(-0.03, 1.03), xticks=range(0, count, -(-count // 20)))
+    axis.yaxis.set_major_formatter(percent)
+    figure.legend(loc="outside upper center", ncols=3)
     return Drawing(
-        plots.client_strip(on_own, ylabel="accuracy on own validation images"),
+        figure,
         f"Accuracy of every client on its own validation images: {better_alone} of {len(federated)} clients do better "
         f"with their own model than with the federated one. Means: {means}. The federated model is worst at client "
         f"{worst}, with {federated[worst]:.1%}.",
