@@ -33,7 +33,7 @@ def in_order(shards, order, clients):
 class TestNonIIDData(LessonTests):
     lesson = Lesson(
         notebook="04_non_iid_data",
-        small={"num_clients": 6, "num_rounds": 1, "max_images": 500},
+        small={"num_clients": 6, "num_rounds": 1, "max_images": 500, "num_seeds": 1},
         metrics={
             "fedavg_test_accuracy",
             "fedavg_client_accuracy_mean",
@@ -43,6 +43,12 @@ class TestNonIIDData(LessonTests):
             "centralized_test_accuracy",
             "heterogeneity_total_variation",
             "heterogeneity_jensen_shannon",
+            "update_cosine_mean",
+            "update_cosine_mean_trained_iid",
+            "test_accuracy fedavg dirichlet:0.1",
+            "own: centralized concept shift",
+            "equal_work dirichlet:0.1 10",
+            "line_average_minus_worse_end",
         },
         bad=[
             ({"alpha": 0}, "alpha must be > 0, got 0"),
@@ -51,7 +57,7 @@ class TestNonIIDData(LessonTests):
                 {"partition": "pathological", "classes_per_client": 11},
                 "classes_per_client must be between 1 and the 10 classes of the data, got 11",
             ),
-            ({"num_clients": 2000}, "num_clients must be <= 1000, since each client needs min_size=10"),
+            ({"num_clients": 2000}, "num_clients must be <= 200, since each client needs min_size=10"),
         ],
         wrong={
             "two_classes_distance": [
@@ -60,7 +66,9 @@ class TestNonIIDData(LessonTests):
                 (0.4, "halve nothing"),
                 (0.9, "a client with one class"),
                 (1, "nothing in common"),
-                (0.5, "0.5 is not it"),
+                (0.5, "five of the ten classes"),
+                (0.7, "0.7 is not it"),
+                (80, "a share and not percent"),
                 ("far", "must be a number, and it is 'far'"),
             ],
             "shard_split": [
@@ -147,25 +155,45 @@ def test_images_of_each_class_are_counted_in_words_too():
     )
 
 
+def test_an_image_is_shown_at_every_client_with_its_name_there():
+    images = [np.full((1, 2, 2), shade, dtype=np.uint8) for shade in (0, 100, 200)]
+    names = {"noise": ["coat"] * 3, "concept shift": ["coat", "bag", "bag"]}
+    drawing = figures.looks_of_clients({"noise": images, "concept shift": images[:1] * 3}, names)
+    axes = drawing.figure.axes
+    assert [axis.get_title() for axis in axes[3:]] == ["“coat”", "“bag”", "“bag”"]
+    assert [axis.get_xlabel() for axis in axes[3:]] == ["first client", "…", "last client"]
+    assert drawing.alt == (
+        "One image as 3 clients from first to last have it, a row for each of 2 skews. noise: called coat; "
+        "concept shift: called coat, bag."
+    )
+
+
 def test_distances_are_means_over_seeds():
-    drawing = figures.distance_by_alpha([0.05, 100], np.array([[0.8, 0.1], [0.6, 0.3]]), np.array([[0.5, 0.0]] * 2))
+    drawing = figures.distance_by_alpha([0.05, 100], np.array([[0.8, 0.1], [0.6, 0.3]]))
     (axis,) = drawing.figure.axes
     assert axis.lines[0].get_ydata().tolist() == pytest.approx([0.7, 0.2])
     assert axis.get_xscale() == "log"
     assert drawing.alt == (
-        "Distance against alpha. Total variation falls from 0.70 at alpha 0.05 to 0.20 at alpha 100; "
-        "Jensen-Shannon from 0.50 to 0.00."
+        "Total variation distance against alpha, 2 partitions each. The mean falls from 0.70 at alpha 0.05 to 0.20 at "
+        "alpha 100."
     )
 
 
 def test_the_federated_curve_lies_between_its_reference_lines():
-    drawing = figures.accuracy_by_round([0.1, 0.4, 0.5], local_epochs=2, local_only=0.3, centralized=0.6)
+    drawing = figures.accuracy_by_round(
+        [0.1, 0.4, 0.5], local_epochs=2, local_only=0.3, local_only_longer=0.35, centralized=0.6
+    )
     (axis,) = drawing.figure.axes
-    assert [line.get_label() for line in axis.lines] == ["federated", "local only: 30.0%", "centralized: 60.0%"]
-    assert axis.get_xlabel() == "round (2 local epochs per round)"
+    assert [line.get_label() for line in axis.lines] == [
+        "federated",
+        "centralized: 60.0%",
+        "local only: 30.0%",
+        "local only, until it stops improving: 35.0%",
+    ]
+    assert axis.get_xlabel() == "round (2 local epochs a round)"
     assert drawing.alt == (
-        "Test accuracy by round: 10.0% before training, 50.0% after round 2. "
-        "Reference lines: local only 30.0%, centralized 60.0%."
+        "Test accuracy by round: 10.0% before training, 50.0% after round 2. Reference lines: local only 30.0%, 35.0% "
+        "if clients train until they stop improving; centralized 60.0%."
     )
 
 
@@ -195,7 +223,8 @@ def test_accuracy_by_distance_has_a_mark_for_every_seed():
     marks = [line for line in axis.lines if line.get_linestyle() == "None"]
     assert [len(line.get_xdata()) for line in marks] == [4, 4, 4]
     assert {line.get_color() for line in marks} == {style["color"] for style in plots.STYLES.values()}
-    assert [text.get_text() for text in axis.get_legend().get_texts()] == ["local only", "centralized", "federated"]
+    (legend,) = drawing.figure.legends
+    assert [text.get_text() for text in legend.get_texts()] == ["local only", "centralized", "federated", "one seed"]
     assert {text.get_text() for text in axis.texts} == {"iid", "pathological:1"}
     assert drawing.alt == (
         "Test accuracy against the clients' total variation distance, 2 seeds a partition. "
@@ -204,32 +233,58 @@ def test_accuracy_by_distance_has_a_mark_for_every_seed():
 
 
 def test_skews_are_rows_in_their_order():
+    ways = ("local only", "fedavg", "centralized")
+    rows = [("iid", 0.1), ("noise", 0.2), ("noise", 0.4)]
     table = pd.DataFrame(
-        {
-            "skew": ["iid", "noise", "noise"],
-            "local only": [0.1, 0.2, 0.3],
-            "fedavg": [0.4, 0.5, 0.6],
-            "centralized": [0.7, 0.8, 0.9],
-        }
+        [
+            {"skew": skew, "seed": number}
+            | {f"own: {way}": value for way in ways}
+            | {f"test: {way}": value / 2 for way in ways}
+            for number, (skew, value) in enumerate(rows)
+        ]
     )
     drawing = figures.accuracy_by_skew(table)
-    (axis,) = drawing.figure.axes
-    assert [label.get_text() for label in axis.get_yticklabels()] == ["iid", "noise"]
-    assert [line.get_ydata().tolist() for line in axis.lines] == [[0, 1, 1]] * 3
-    assert [line.get_label() for line in axis.lines] == ["local only", "federated", "centralized"]
+    own, test = drawing.figure.axes
+    assert [label.get_text() for label in own.get_yticklabels()] == ["iid", "noise"]
+    assert own.lines[2].get_ydata().tolist() == [0, 1, 1]  # federated, one mark a seed
+    assert own.lines[3].get_xdata().tolist() == pytest.approx([0.1, 0.3])  # its means
+    assert test.lines[3].get_xdata().tolist() == pytest.approx([0.05, 0.15])
     assert drawing.alt == (
-        "Accuracy on the test images under 2 rules, 2 seeds each. Means of FedAvg and of centralized training: "
-        "iid 40.0% and 70.0%, noise 55.0% and 85.0%."
+        "Accuracy under 2 skews, 2 seeds each. Mean on own images, local only, FedAvg and centralized: "
+        "iid 10%, 10%, 10%; noise 30%, 30%, 30%."
     )
 
 
-def test_cosines_are_written_into_the_cells():
-    drawing = figures.directions_of_updates({"a": np.array([[1, -0.04], [-0.04, 1]]), "b": np.eye(2)})
-    left, right, bar = drawing.figure.axes
-    assert [text.get_text() for text in left.texts] == ["1.0", "0.0", "0.0", "1.0"]
-    assert (left.get_title(), right.get_title(), bar.get_ylabel()) == ("a", "b", "cosine of the angle")
+def test_cosines_of_both_signs_have_colours_of_their_own():
+    drawing = figures.directions_of_updates(
+        {
+            "untrained": {"a": np.array([[1, -0.04], [-0.04, 1]]), "b": np.eye(2)},
+            "trained": {"a": np.eye(2), "b": np.eye(2)},
+        }
+    )
+    *panels, bar = drawing.figure.axes
+    assert [axis.get_title() for axis in panels] == ["a: mean -0.04", "b: mean 0.00", "a: mean 0.00", "b: mean 0.00"]
+    assert panels[0].images[0].get_clim() == (-1, 1)  # 0 is in the middle
+    assert bar.get_ylabel() == "cosine of the angle"
     assert drawing.alt == (
-        "Cosines between the updates of every two clients. Mean: a -0.04; b 0.00. Lowest: -0.04; 0.00."
+        "Cosines between the updates of every two clients, mean over pairs. untrained, a: -0.04, lowest -0.04; "
+        "untrained, b: 0.00, lowest 0.00; trained, a: 0.00, lowest 0.00; trained, b: 0.00, lowest 0.00."
+    )
+
+
+def test_federations_are_compared_at_equal_work():
+    table = pd.DataFrame(
+        {"partition": "iid", "epochs": epochs, "seed": seed, "accuracy": accuracy}
+        for seed in (0, 1)
+        for epochs, accuracy in ((1, [0.1, 0.4, 0.6 + seed / 10]), (2, [0.1, 0.5]))
+    )
+    drawing = figures.accuracy_by_local_epochs(table)
+    (axis,) = drawing.figure.axes
+    assert [line.get_xdata().tolist() for line in axis.lines] == [[0, 1, 2], [0, 2]]
+    assert [line.get_label() for line in axis.lines] == ["1 local epoch a round", "2 local epochs a round"]
+    assert drawing.alt == (
+        "Test accuracy against epochs of local training, one curve for each number of them in a round. In the end: "
+        "iid, 1: 65%; iid, 2: 50%."
     )
 
 
@@ -272,6 +327,26 @@ def test_a_partition_that_cannot_be_made_says_why(screen):
     screen.control("classes a client").value = 1
     assert "No such partition: num_clients=2 with classes_per_client=1 have room for 2 of 4 classes" in screen.text
     assert len(screen.alts) == before + 1  # two classes each can be made
+
+
+def test_the_dial_shows_what_a_partition_did(screen):
+    runs = pd.DataFrame(
+        {"scenario": rule, "algorithm": way, "seed": 0, "heterogeneity": far, "test_accuracy": reached, "own": 0.9}
+        for rule, far in (("iid", 0.1), ("pathological:1", 0.9))
+        for way, reached in (("local only", 0.3), ("fedavg", 0.7 - far / 10), ("centralized", 0.8))
+    )
+    maps = {"iid": np.full((2, 2), 5), "pathological:1": np.diag([10, 10])}
+    figures.explore_accuracy(maps, ["a", "b"], runs, {"test images": "test_accuracy", "own images": "own"})
+    assert screen.alts[-1] == (
+        "Partition iid, total variation distance 0.10. Accuracy on test images: local only 30.0%, federated 69.0%, "
+        "centralized 80.0%."
+    )
+    screen.control("partition").value = "pathological:1"
+    screen.control("measured on").value = "own images"
+    assert screen.alts[-1] == (
+        "Partition pathological:1, total variation distance 0.90. Accuracy on own images: local only 90.0%, "
+        "federated 90.0%, centralized 90.0%."
+    )
 
 
 @pytest.mark.browser

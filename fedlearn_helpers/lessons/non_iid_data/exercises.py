@@ -16,12 +16,15 @@ def _test_two_classes_distance(answer: Any) -> str:
         0.2: "That is what the client has in common with all clients: two classes of ten. The distance is the rest.",
         1.6: "That is the sum of the absolute differences. Total variation is half of it.",
         0.4: "Either take all ten classes and halve the sum, or take only those that the client has more of and halve nothing.",
+        0.5: "That is a client with five of the ten classes. Two are further from the mixture of all clients.",
         0.9: "That is a client with one class. Two classes are a little nearer to the mixture of all clients.",
         1.0: "Distance 1 means nothing in common. But a fifth of all clients' images are of these two classes, too.",
     }
     value = round(number(answer), 9)
     if value in mistakes:
         raise NotYet(mistakes[value])
+    if not 0 <= value <= 1:
+        raise NotYet(f"The distance is a number from 0 to 1, a share and not percent, and your answer is {value:g}.")
     if value != 0.8:
         raise NotYet(
             f"{value:g} is not it. Ten differences: twice 0.5 against 0.1, and eight times 0 against 0.1. Half their sum."
@@ -100,7 +103,7 @@ two_classes_distance = Exercise(
     minutes=4,
     hints=(
         "Write both mixtures down as ten numbers: the client's has two that are not 0, that of all clients has 0.1 ten times.",
-        "Two differences of 0.4 and eight of 0.1; half their sum.",
+        "A class that the client holds: 0.5 against 0.1. One that it lacks: 0 against 0.1. How many are there of each?",
     ),
     solution_code="prediction = (2 * abs(0.5 - 0.1) + 8 * abs(0 - 0.1)) / 2",
     test=_test_two_classes_distance,
@@ -122,8 +125,8 @@ shard_split = Exercise(
 half_way = Exercise(
     name="half_way",
     kind="explore",
-    difficulty="medium",
-    minutes=8,
+    difficulty="easy",
+    minutes=4,
     hints=(
         "Call mean_distance(0.05), halve it, and look at the figure of section 3: where does the curve cross that height?",
         "Try alphas on a logarithmic grid: np.geomspace(0.05, 100, 40).",

@@ -1,21 +1,48 @@
-"""The figures of notebook 04, and the widget that tries partitions."""
+"""The figures of notebook 04, and its widgets: one tries partitions, the other shows what came of them."""
 
 from collections.abc import Mapping, Sequence
 
 import ipywidgets
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from fedlearn_helpers import partition, plots
 from fedlearn_helpers.errors import InputError
 from fedlearn_helpers.lessons.common.widgets import WIDE, explore, line, slider
-from fedlearn_helpers.plots import STYLES, Drawing, new_figure, percent
+from fedlearn_helpers.plots import STYLES, Drawing, draw_image, new_figure, percent
 
 _INK, _GREY = "#1b1b1b", "#717581"
+_IN_A_ROUND = (("#ffa90e", "o"), ("#e76300", "^"), ("#a96b59", "s"), ("#832db6", "D"))
+"""For numbers of local epochs: colours of petroff10 that `STYLES` does not use, and markers."""
 _NAMES = {"local only": "local only", "fedavg": "federated", "centralized": "centralized"}
 """Of ways of learning in figures, by their names in tables."""
+
+
+def looks_of_clients(rows: Mapping[str, Sequence[np.ndarray]], names: Mapping[str, Sequence[str]]) -> Drawing:
+    """Draw the same image at several clients: one row per skew, one column per client.
+
+    Args:
+        rows: by skew, the image (channels, height, width) uint8 at each client.
+        names: by skew, what each client calls it; the columns are the same clients in all rows.
+    """
+    columns = len(next(iter(rows.values())))
+    figure, axes = new_figure(1.5 * columns + 1.2, 1.75 * len(rows), len(rows), columns, squeeze=False)
+    for row, (skew, images) in enumerate(rows.items()):
+        for axis, image, name in zip(axes[row], images, names[skew], strict=True):
+            draw_image(axis, image)
+            axis.set(xticks=[], yticks=[])
+            axis.set_title(f"“{name}”", fontsize=10)
+        axes[row][0].set_ylabel(skew, fontsize=10)
+    for position, axis in enumerate(axes[-1]):
+        axis.set_xlabel("first client" if position == 0 else "last client" if position == columns - 1 else "…")
+    said = "; ".join(f"{skew}: called {', '.join(dict.fromkeys(names[skew]))}" for skew in rows)
+    return Drawing(
+        figure,
+        f"One image as {columns} clients from first to last have it, a row for each of {len(rows)} skews. {said}.",
+    )
 
 
 def who_holds_what(maps: Mapping[str, np.ndarray], class_names: Sequence[str]) -> Drawing:
@@ -42,15 +69,24 @@ def _partition_maps(maps: Mapping[str, np.ndarray], class_names: Sequence[str]) 
     inches = min(width / classes, height / clients)  # of a cell
     most = max(counts.max() for counts in maps.values())
     for axis, (title, counts) in zip(axes[0], maps.items(), strict=True):
-        area = (72 * 0.95 * inches) ** 2  # of a circle that fills a cell, in square points
-        owner, label = np.nonzero(counts)
-        axis.scatter(label, owner, s=area * counts[owner, label] / most, color=_INK, linewidths=0)
-        axis.set_xticks(range(classes), class_names, rotation=90, fontsize=8)
-        axis.set(title=title, xlim=(-0.6, classes - 0.4), ylim=(clients - 0.4, -0.6))
+        _draw_map(axis, counts, class_names, most=most, inches=inches)
+        axis.set_title(title)
     if clients <= 30:
         axes[0][0].set_yticks(range(clients))
     axes[0][0].set_ylabel("client")
     return figure
+
+
+def _draw_map(
+    axis: Axes, counts: np.ndarray, class_names: Sequence[str], *, most: int | None = None, inches: float = 0.25
+) -> None:
+    """Draw a circle for each client and class; `most` images fill a cell, whose side is `inches`."""
+    clients, classes = counts.shape
+    area = (72 * 0.95 * inches) ** 2  # of a circle that fills a cell, in square points
+    owner, label = np.nonzero(counts)
+    axis.scatter(label, owner, s=area * counts[owner, label] / (most or counts.max()), color=_INK, linewidths=0)
+    axis.set_xticks(range(classes), class_names, rotation=90, fontsize=8)
+    axis.set(xlim=(-0.6, classes - 0.4), ylim=(clients - 0.4, -0.6))
 
 
 def images_of_each_class(counts: np.ndarray, class_names: Sequence[str], rule: str) -> Drawing:
@@ -69,50 +105,64 @@ def images_of_each_class(counts: np.ndarray, class_names: Sequence[str], rule: s
     )
 
 
-def distance_by_alpha(alphas: Sequence[float], total_variation: np.ndarray, jensen_shannon: np.ndarray) -> Drawing:
+def distance_by_alpha(alphas: Sequence[float], distances: np.ndarray) -> Drawing:
     """Draw how the distance between clients follows the alpha of a Dirichlet partition.
 
     Args:
         alphas: rising.
-        total_variation, jensen_shannon: (seeds, alphas) weighted mean distances.
+        distances: (seeds, alphas) weighted mean total variation distances.
     """
-    figure = plots.curves(
-        {"total variation": (alphas, total_variation), "Jensen-Shannon": (alphas, jensen_shannon)},
-        xlabel="alpha (logarithmic)",
-        ylabel="weighted mean distance",
-        log_x=True,
-    )
-    (tv_first, tv_last), (js_first, js_last) = (
-        rows.mean(axis=0)[[0, -1]] for rows in (np.asarray(total_variation), np.asarray(jensen_shannon))
-    )
+    rows = np.asarray(distances)
+    means = rows.mean(axis=0)
+    figure, axis = new_figure(7.5, 4.0)
+    axis.fill_between(alphas, rows.min(axis=0), rows.max(axis=0), color=_GREY, alpha=0.3, linewidth=0, label="range")
+    axis.plot(alphas, means, color=_INK, marker="o", linewidth=2, label=f"mean of {len(rows)} partitions")
+    axis.set(xlabel="alpha (logarithmic)", ylabel="total variation distance", xscale="log", ylim=(0, 1))
+    axis.xaxis.set_major_formatter("{x:g}")
+    axis.set_xticks([0.1, 1, 10, 100])
+    axis.minorticks_off()
+    axis.legend(loc="upper right")
     return Drawing(
         figure,
-        f"Distance against alpha. Total variation falls from {tv_first:.2f} at alpha {alphas[0]:g} to {tv_last:.2f} at "
-        f"alpha {alphas[-1]:g}; Jensen-Shannon from {js_first:.2f} to {js_last:.2f}.",
+        f"Total variation distance against alpha, {len(rows)} partitions each. The mean falls from {means[0]:.2f} at "
+        f"alpha {alphas[0]:g} to {means[-1]:.2f} at alpha {alphas[-1]:g}.",
     )
 
 
 def accuracy_by_round(
-    test_accuracy: Sequence[float], *, local_epochs: int, local_only: float, centralized: float
+    test_accuracy: Sequence[float],
+    *,
+    local_epochs: int,
+    local_only: float,
+    local_only_longer: float,
+    centralized: float,
 ) -> Drawing:
-    """Draw the test accuracy of the federated model between the two reference lines.
+    """Draw the test accuracy of the federated model between the reference lines.
 
     Args:
         test_accuracy: before the first round, and after every round.
         local_epochs: of a round.
-        local_only, centralized: test accuracies of the reference lines.
+        local_only, centralized: test accuracies after as many epochs as the federation has.
+        local_only_longer: the same of clients that train alone until they stop improving.
     """
     num_rounds = len(test_accuracy) - 1
-    figure = plots.curves(
-        {"federated": (range(num_rounds + 1), test_accuracy)},
-        xlabel=f"round ({local_epochs} local epoch{'s' if local_epochs > 1 else ''} per round)",
-        ylabel="accuracy on the test images",
-        lines={f"local only: {local_only:.1%}": local_only, f"centralized: {centralized:.1%}": centralized},
-    )
+    figure, axis = new_figure(7.5, 4.2)
+    axis.plot(range(num_rounds + 1), test_accuracy, label="federated", markersize=4, linewidth=2, **STYLES["federated"])
+    alone, pooled = ({**STYLES[name], "marker": ""} for name in ("local only", "centralized"))
+    axis.axhline(centralized, label=f"centralized: {centralized:.1%}", linewidth=2, **pooled)
+    axis.axhline(local_only, label=f"local only: {local_only:.1%}", linewidth=2, **alone)
+    longer = f"local only, until it stops improving: {local_only_longer:.1%}"
+    axis.axhline(local_only_longer, label=longer, linewidth=1, **{**alone, "linestyle": "-."})
+    epochs = f"{local_epochs} local epoch{'s' if local_epochs > 1 else ''} a round"
+    axis.set(xlabel=f"round ({epochs})", ylabel="accuracy on the test images", ylim=(0, 1))
+    axis.xaxis.get_major_locator().set_params(integer=True)
+    axis.yaxis.set_major_formatter(percent)
+    figure.legend(loc="outside lower center", ncols=2, fontsize=9)
     return Drawing(
         figure,
         f"Test accuracy by round: {test_accuracy[0]:.1%} before training, {test_accuracy[-1]:.1%} after round "
-        f"{num_rounds}. Reference lines: local only {local_only:.1%}, centralized {centralized:.1%}.",
+        f"{num_rounds}. Reference lines: local only {local_only:.1%}, {local_only_longer:.1%} if clients train until "
+        f"they stop improving; centralized {centralized:.1%}.",
     )
 
 
@@ -125,8 +175,17 @@ def accuracy_of_clients(on_own: Mapping[str, np.ndarray]) -> Drawing:
     federated = on_own["federated"]
     better_alone, worst = int((on_own["local only"] > federated).sum()), int(np.argmin(federated))
     means = ", ".join(f"{way} {values.mean():.1%}" for way, values in on_own.items())
+    count = len(federated)
+    figure, axis = new_figure(max(6.0, min(0.45 * count + 2.5, 11.0)), 4.0)
+    for offset, (way, values) in zip((-0.2, 0.0, 0.2), on_own.items(), strict=True):  # so that none covers another
+        axis.plot(np.arange(count) + offset, values, label=way, markersize=7, **{**STYLES[way], "linestyle": "none"})
+        axis.axhline(float(values.mean()), linewidth=1, **{**STYLES[way], "marker": ""})
+    axis.set(xlabel="client (the lines are means over clients)", ylabel="accuracy on own validation images")
+    axis.set(ylim=(-0.03, 1.03), xticks=range(0, count, -(-count // 20)))
+    axis.yaxis.set_major_formatter(percent)
+    figure.legend(loc="outside upper center", ncols=3)
     return Drawing(
-        plots.client_strip(on_own, ylabel="accuracy on own validation images"),
+        figure,
         f"Accuracy of every client on its own validation images: {better_alone} of {len(federated)} clients do better "
         f"with their own model than with the federated one. Means: {means}. The federated model is worst at client "
         f"{worst}, with {federated[worst]:.1%}.",
@@ -155,7 +214,8 @@ def accuracy_by_distance(runs: pd.DataFrame) -> Drawing:
         xlabel="total variation distance, weighted mean over clients", ylabel="accuracy on the test images", ylim=(0, 1)
     )
     handles = [Line2D([], [], label=name, **STYLES[name]) for name in ways]
-    axis.legend(handles=handles, loc="lower left", framealpha=0.9)
+    handles.append(Line2D([], [], label="one seed", color=_GREY, marker="o", fillstyle="none", linestyle="none"))
+    figure.legend(handles=handles, loc="outside lower center", ncols=4, fontsize=10)
 
     means = ways["federated"].groupby("scenario", sort=False)["test_accuracy"].mean()
     seeds = runs["seed"].nunique()
@@ -166,32 +226,60 @@ def accuracy_by_distance(runs: pd.DataFrame) -> Drawing:
     )
 
 
-def directions_of_updates(cosines: Mapping[str, np.ndarray]) -> Drawing:
-    """Draw how alike the directions of clients' updates are, with the cosines written into the cells.
+def directions_of_updates(cosines: Mapping[str, Mapping[str, np.ndarray]]) -> Drawing:
+    """Draw how alike the directions of clients' updates are: red where they agree, blue where one undoes the other.
 
     Args:
-        cosines: (clients, clients) by title.
+        cosines: by start (a row of panels) and by partition (a column), (clients, clients) cosines.
     """
-    clients = max(len(matrix) for matrix in cosines.values())
-    side = max(0.42 * clients, 2.4)
-    figure, axes = new_figure(1.2 + (side + 0.5) * len(cosines), side + 1.0, 1, len(cosines), squeeze=False)
-    for axis, (title, matrix) in zip(axes[0], cosines.items(), strict=True):
-        axis.grid(False)
-        picture = axis.imshow(matrix, cmap="Greys", vmin=-0.2, vmax=1)
-        for row, column in np.ndindex(*matrix.shape):
-            cosine = matrix[row, column]
-            text = f"{cosine:.1f}".replace("-0.0", "0.0")
-            axis.text(column, row, text, ha="center", va="center", fontsize=8, color="w" if cosine > 0.5 else "k")
-        axis.set(title=title, xlabel="client", xticks=range(len(matrix)), yticks=range(len(matrix)))
-    axes[0][0].set_ylabel("client")
-    figure.colorbar(picture, ax=list(axes[0]), label="cosine of the angle", shrink=0.8)
+    columns = len(next(iter(cosines.values())))
+    figure, axes = new_figure(3.1 * columns + 1.0, 3.0 * len(cosines), len(cosines), columns, squeeze=False)
+    said = []
+    for row, (start, panels) in zip(axes, cosines.items(), strict=True):
+        for axis, (title, matrix) in zip(row, panels.items(), strict=True):
+            pairs = matrix[~np.eye(len(matrix), dtype=bool)]
+            axis.grid(False)
+            picture = axis.imshow(matrix, cmap="RdBu_r", vmin=-1, vmax=1)
+            ticks = range(0, len(matrix), max(1, len(matrix) // 5))
+            axis.set(title=f"{title}: mean {pairs.mean():.2f}", xticks=ticks, yticks=ticks)
+            said.append(f"{start}, {title}: {pairs.mean():.2f}, lowest {pairs.min():.2f}")
+        row[0].set_ylabel(f"{start}\nclient")
+    for axis in axes[-1]:
+        axis.set_xlabel("client")
+    figure.colorbar(picture, ax=axes.ravel().tolist(), label="cosine of the angle", shrink=0.7)
+    return Drawing(figure, f"Cosines between the updates of every two clients, mean over pairs. {'; '.join(said)}.")
 
-    of_pairs = {title: matrix[~np.eye(len(matrix), dtype=bool)] for title, matrix in cosines.items()}
+
+def accuracy_by_local_epochs(table: pd.DataFrame) -> Drawing:
+    """Draw test accuracy against the epochs of local training, for several numbers of them in a round.
+
+    Args:
+        table: one row per federation: `partition` (a panel each), `epochs` of a round (a curve each), `seed`, and in
+            `accuracy` the test accuracies before the first round and after every round.
+    """
+    kinds = list(dict.fromkeys(table["partition"]))
+    figure, axes = new_figure(1.0 + 4.2 * len(kinds), 4.4, 1, len(kinds), sharey=True, squeeze=False)
+    said = []
+    for axis, kind in zip(axes[0], kinds, strict=True):
+        for position, (epochs, rows) in enumerate(table[table["partition"] == kind].groupby("epochs")):
+            curves = np.array(list(rows["accuracy"]))
+            done = epochs * np.arange(curves.shape[1])
+            color, marker = _IN_A_ROUND[position % len(_IN_A_ROUND)]
+            axis.fill_between(done, curves.min(axis=0), curves.max(axis=0), color=color, alpha=0.15, linewidth=0)
+            label = f"{epochs} local epoch{'s' if epochs > 1 else ''} a round"
+            axis.plot(done, curves.mean(axis=0), color=color, marker=marker, markersize=5, linewidth=2, label=label)
+            said.append(f"{kind}, {epochs}: {curves[:, -1].mean():.0%}")
+        axis.set(title=kind, xlabel="epochs of every client, in all", ylim=(0, 1))
+        axis.xaxis.get_major_locator().set_params(integer=True)
+        axis.yaxis.set_major_formatter(percent)
+    axes[0][0].set_ylabel("accuracy on the test images")
+    axes[0][0].fill_between([], [], [], color=_GREY, alpha=0.3, linewidth=0, label="range of the seeds")
+    figure.legend(*axes[0][0].get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize=10)
     return Drawing(
         figure,
-        "Cosines between the updates of every two clients. Mean: "
-        + "; ".join(f"{title} {values.mean():.2f}" for title, values in of_pairs.items())
-        + f". Lowest: {'; '.join(f'{values.min():.2f}' for values in of_pairs.values())}.",
+        "Test accuracy against epochs of local training, one curve for each number of them in a round. In the end: "
+        + "; ".join(said)
+        + ".",
     )
 
 
@@ -219,7 +307,7 @@ def accuracy_between_models(shares: Sequence[float], walks: Mapping[str, Mapping
         figure,
         f"Accuracy on the straight line from A's model to B's, in {len(walks)} panels. On all classes: "
         + "; ".join(
-            f"{title}: A's model {way[0]:.0%}, average {way[middle]:.0%}, B's model {way[-1]:.0%}"
+            f"{' '.join(title.split())}: A's model {way[0]:.0%}, average {way[middle]:.0%}, B's model {way[-1]:.0%}"
             for title, way in on_all.items()
         )
         + ".",
@@ -227,29 +315,40 @@ def accuracy_between_models(shares: Sequence[float], walks: Mapping[str, Mapping
 
 
 def accuracy_by_skew(table: pd.DataFrame) -> Drawing:
-    """Draw what the three ways of learning reach under several skews: a row for each, a mark for each seed.
+    """Draw what the three ways of learning reach under several skews: on own images, and on the test images.
 
     Args:
-        table: columns `skew`, `local only`, `fedavg` and `centralized` (accuracies on the test images), one row per
+        table: columns `skew`, and `own: WAY` and `test: WAY` for "local only", "fedavg" and "centralized"; one row per
             skew and seed.
     """
     names = list(dict.fromkeys(table["skew"]))
-    figure, axis = new_figure(9.0, 1.6 + 0.42 * len(names))
-    for column, name in _NAMES.items():
-        marks = {"label": name, "fillstyle": "none", **STYLES[name], "linestyle": "none"}
-        axis.plot(table[column], table["skew"].map(names.index), **marks)
-    axis.set_yticks(range(len(names)), names)
-    axis.invert_yaxis()
-    axis.set(xlabel="accuracy on the test images", xlim=(0, 1))
-    axis.xaxis.set_major_formatter(percent)
-    figure.legend(*axis.get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize=9)
+    figure, axes = new_figure(9.0, 1.6 + 0.6 * len(names), 1, 2, sharey=True)
+    for axis, (whose, title) in zip(axes, {"own": "own validation images", "test": "test images"}.items(), strict=True):
+        for offset, (column, name) in zip((-0.22, 0.0, 0.22), _NAMES.items(), strict=True):
+            style = {**STYLES[name], "linestyle": "none"}
+            values, rows = table[f"{whose}: {column}"], table["skew"].map(names.index) + offset
+            axis.plot(values, rows, fillstyle="none", markersize=5, alpha=0.7, **style)
+            means = values.groupby(table["skew"], sort=False).mean()
+            axis.plot(means, np.arange(len(names)) + offset, label=f"{name}, mean", markersize=8, **style)
+        for position in range(1, len(names)):
+            axis.axhline(position - 0.5, color=_GREY, linewidth=0.5)
+        axis.set(xlabel=f"accuracy on {title}", xlim=(0, 1.02), xticks=[0, 0.25, 0.5, 0.75, 1])
+        axis.grid(visible=False, axis="y")
+        axis.xaxis.set_major_formatter(percent)
+    axes[0].set_yticks(range(len(names)), names)
+    axes[0].invert_yaxis()
+    axes[0].plot([], [], "o", color=_GREY, fillstyle="none", markersize=5, label="one seed")
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=4, fontsize=9)
 
-    means, seeds = table.groupby("skew", sort=False)[list(_NAMES)].mean(), table.groupby("skew").size().max()
+    means, seeds = table.groupby("skew", sort=False).mean(numeric_only=True), table.groupby("skew").size().max()
     return Drawing(
         figure,
-        f"Accuracy on the test images under {len(names)} rules, {seeds} seed{'s' if seeds > 1 else ''} each. Means of "
-        "FedAvg and of centralized training: "
-        + ", ".join(f"{name} {row['fedavg']:.1%} and {row['centralized']:.1%}" for name, row in means.iterrows())
+        f"Accuracy under {len(names)} skews, {seeds} seed{'s' if seeds > 1 else ''} each. Mean on own images, local "
+        "only, FedAvg and centralized: "
+        + "; ".join(
+            f"{name} {row['own: local only']:.0%}, {row['own: fedavg']:.0%}, {row['own: centralized']:.0%}"
+            for name, row in means.iterrows()
+        )
         + ".",
     )
 
@@ -302,6 +401,54 @@ def explore_partitions(
             "classes": slider("classes a client", min(2, len(class_names)), 1, len(class_names)),
         },
         examples=[{"alpha": alphas[0]}, {"alpha": alphas[-1]}, {"rule": "pathological"}],
+    )
+
+
+def explore_accuracy(
+    maps: Mapping[str, np.ndarray], class_names: Sequence[str], runs: pd.DataFrame, whose: Mapping[str, str]
+) -> None:
+    """Choose a partition; see who holds what, and what FedAvg and the reference lines reached with it.
+
+    Args:
+        maps: (clients, classes) numbers of images by scenario, in the slider's order.
+        class_names: one name per class.
+        runs: of `compare` with FedAvg and the reference lines, for these scenarios.
+        whose: the columns of `runs` that can be shown, by what they are called.
+    """
+    means = runs.groupby(["scenario", "algorithm"])[["heterogeneity", *whose.values()]].mean()
+
+    def draw(scenario: str, measure: str) -> str:
+        figure, (axis, bars) = new_figure(9.5, 3.9, 1, 2, width_ratios=[3, 2])
+        _draw_map(axis, maps[scenario], class_names)
+        axis.set_ylabel("client")
+        here = runs[runs["scenario"] == scenario]
+        said = []
+        for position, (algorithm, name) in enumerate(_NAMES.items()):
+            mean = means.loc[(scenario, algorithm), whose[measure]]
+            of_seeds = here.loc[here["algorithm"] == algorithm, whose[measure]]
+            bars.bar(position, mean, color=STYLES[name]["color"], alpha=0.6, width=0.7)
+            bars.plot([position] * len(of_seeds), of_seeds, color=_INK, marker="_", linestyle="none", markersize=14)
+            bars.text(position, 1.02, f"{mean:.0%}", ha="center", fontsize=11)
+            said.append(f"{name} {mean:.1%}")
+        bars.set_xticks(range(len(_NAMES)), list(_NAMES.values()), fontsize=10)
+        bars.set(ylim=(0, 1.1), ylabel=f"accuracy on {measure}", yticks=[0, 0.25, 0.5, 0.75, 1])
+        bars.yaxis.set_major_formatter(percent)
+        distance = means.loc[(scenario, "fedavg"), "heterogeneity"]
+        axis.set_title(f"{scenario}: distance {distance:.2f}")
+        found = f"Accuracy on {measure}: {', '.join(said)}."
+        alt = f"Partition {scenario}, total variation distance {distance:.2f}. {found}"
+        return Drawing(figure, alt).html()
+
+    options = list(maps)
+    explore(
+        draw,
+        {
+            "scenario": ipywidgets.SelectionSlider(
+                options=options, value=options[0], description="partition", continuous_update=False, style=WIDE
+            ),
+            "measure": ipywidgets.ToggleButtons(options=list(whose), description="measured on"),
+        },
+        examples=[{"scenario": options[0]}, {"scenario": options[-1]}],
     )
 
 

@@ -36,6 +36,7 @@ class NonIidParameters(LessonParameters):
     classes_per_client: Count
     min_size: Annotated[int, Field(ge=2)]  # one image to train on, one to measure on
     max_images: Annotated[int, Field(ge=500)]
+    num_seeds: Count
     workers: Workers
     device: Device
 
