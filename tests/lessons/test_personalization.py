@@ -1,5 +1,6 @@
 """The lesson of notebook 06."""
 
+import ast
 import re
 
 import numpy as np
@@ -265,15 +266,12 @@ def test_who_gains_is_said_for_those_with_few_and_with_many_images():
 def test_shown_source_has_the_first_line_of_each_docstring():
     shown = figures.source(apfl.step, mixed)
     assert '"""Return w and v after one step of each on the same batch."""' in shown
-    assert "Args:" not in shown and shown.count("def ") == 2 and "\n\n\ndef mixed(" in shown
-    compile(
-        shown.replace("Parameters", "dict")
-        .replace("Loss", "dict")
-        .replace("Tensor", "dict")
-        .replace("Mapping", "dict"),
-        "",
-        "exec",
+    assert (
+        "Args:" not in shown
+        and shown.count("def ") == 2
+        and "\n\n\n# fedlearn_helpers.algorithms.arithmetic\ndef mixed(" in shown
     )
+    ast.parse(shown)
 
 
 def test_choices_have_a_mark_for_every_client_and_round():

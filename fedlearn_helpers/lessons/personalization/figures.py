@@ -8,7 +8,6 @@ from typing import Any
 import ipywidgets
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
@@ -25,12 +24,17 @@ _LOOKS: dict[str, dict[str, Any]] = {
     "APFL": {"color": "#a96b59", "marker": "P", "linestyle": "-"},
     "Fine-tuning": {"color": "#ffa90e", "marker": "s", "linestyle": "-"},
 }
-_MORE = ("#832db6", "#e76300", "#a96b59", "#ffa90e", "#92dadd", "#b9ac70", "#94a4a2")
+_MORE = ("#92dadd", "#b9ac70", "#94a4a2", "#1b1b1b")
 
 
 def source(*functions: Callable[..., Any]) -> str:
-    """Return the source of functions, one below the other, of each docstring its first line."""
-    return "\n\n\n".join(_shortened(inspect.getsource(function).strip()) for function in functions)
+    """Return the source of functions, one below the other with their modules, of each docstring its first line."""
+    return "\n\n\n".join(f"# {f.__module__}\n{_shortened(inspect.getsource(f).strip())}" for f in functions)
+
+
+def _bare(name: str) -> dict[str, Any]:
+    """Return an algorithm's look without its marker."""
+    return {**_LOOKS[name], "marker": ""}
 
 
 def _shortened(code: str) -> str:
@@ -103,7 +107,7 @@ def fine_tuning_steps(step_counts: Sequence[int], own: np.ndarray, all_classes: 
         label="fine-tuned, on test images of all classes",
         **{**_LOOKS["Fine-tuning"], "fillstyle": "none", "linestyle": "--"},
     )
-    axis.axhline(alone, label="local only, on the client's own images", **{**_LOOKS["local only"], "marker": ""})
+    axis.axhline(alone, label="local only, on the client's own images", **_bare("local only"))
     _label_steps(axis, step_counts, "fine-tuning steps (0 is FedAvg's model)")
     axis.set_ylabel("accuracy, mean of the clients")
     figure.legend(loc="outside lower center", fontsize=9)
@@ -115,7 +119,7 @@ def fine_tuning_steps(step_counts: Sequence[int], own: np.ndarray, all_classes: 
     )
 
 
-def _label_steps(axis: Axes, step_counts: Sequence[int], label: str) -> None:
+def _label_steps(axis: Any, step_counts: Sequence[int], label: str) -> None:
     """Put numbers of steps at equal distances, so that the first few are to be seen."""
     axis.set_xticks(range(len(step_counts)), [str(steps) for steps in step_counts])
     axis.set_xlabel(label)
@@ -143,15 +147,14 @@ def before_and_after_one_step(
         after: (n,) the same when every client has taken one step.
         lowest: the weights of the least losses, under "before" and "after".
     """
-    figure = plots.curves(
-        {
-            "federated, FedAvg's goal: the loss as it is": (weights, before),
-            "Per-FedAvg's goal: the loss after one step": (weights, after),
-        },
-        xlabel="the one weight of the global model",
-        ylabel="mean loss of the clients (logarithmic)",
-        log=True,
-    )
+    figure, axis = new_figure(7.5, 3.9)
+    axis.plot(weights, before, linewidth=2, label="FedAvg's goal: the loss as it is", **_bare("FedAvg"))
+    axis.plot(weights, after, linewidth=2, label="Per-FedAvg's goal: the loss after one step", **_bare("Per-FedAvg"))
+    for key, name, losses in (("before", "FedAvg", before), ("after", "Per-FedAvg", after)):
+        axis.plot(lowest[key], losses.min(), **{**_LOOKS[name], "linestyle": "none"}, markersize=9)
+    axis.set(xlabel="the one weight of the global model", ylabel="mean loss of the clients")
+    axis.set_yscale("log")
+    figure.legend(loc="outside lower center", ncols=2, fontsize=9)
     return Drawing(
         figure,
         alt="Mean loss of three clients by the one weight of the global model. Before adapting it is lowest at "
@@ -175,7 +178,7 @@ def adaptation_steps(
         for (name, of), accuracy in adapted.items():
             if of == who:
                 axis.plot(range(len(step_counts)), accuracy.mean(axis=0), label=f"from {name}'s model", **_LOOKS[name])
-        axis.axhline(alone[who], label="local only", **{**_LOOKS["local only"], "marker": ""})
+        axis.axhline(alone[who], label="local only", **_bare("local only"))
         axis.set_title(who)
         _label_steps(axis, step_counts, "steps on the client's own images")
     axes[0][0].set_ylabel("accuracy on own images")
@@ -225,8 +228,8 @@ def accuracy_by_setting(
         positive = [value for value in values if value > 0]
         if max(positive) > 10 * min(positive):
             axis.set_xscale("symlog", linthresh=min(positive), linscale=0.6)
-            axis.set_xticks(values, [f"{value:g}" for value in values])
             axis.minorticks_off()
+        axis.set_xticks(values, [f"{value:g}" for value in values])
         if label in turned_round:
             axis.invert_xaxis()
         symbol = label.partition(", ")[2].removesuffix(" =")
@@ -318,7 +321,7 @@ def chosen_models(chosen: np.ndarray, kinds: Sequence[str], agree: float) -> Dra
     """
     rounds, clients = chosen.shape
     figure, axis = new_figure(max(5.0, 2.5 + 0.5 * rounds), 1.4 + 0.32 * clients)
-    looks = [("o", "#3f90da"), ("^", "#bd1f01"), ("s", "#832db6"), ("D", "#1b1b1b")]
+    looks = [("o", "#e76300"), ("^", "#832db6"), ("s", "#92dadd"), ("D", "#1b1b1b")]
     for number in sorted(set(chosen.flat)):
         marker, color = looks[number % len(looks)]
         when, who = np.nonzero(chosen == number)
@@ -358,8 +361,11 @@ def accuracy_of_algorithms(clients: pd.DataFrame, titles: Mapping[str, str]) -> 
             f"{here['global']:.1%}, local only {here['local only']:.1%}."
         )
 
+    figure = plots.comparison(by_seed.replace({"algorithm": dict(titles)}), value)
+    for axis in figure.axes:
+        axis.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))  # round per cents
     return Drawing(
-        plots.comparison(by_seed.replace({"algorithm": dict(titles)}), value),
+        figure,
         alt="Mean accuracy of the clients on their own images: a panel per scenario, a row per algorithm, a mark per "
         f"seed. {' '.join(sentence(scenario) for scenario in dict.fromkeys(by_seed['scenario']))}",
     )
@@ -376,7 +382,8 @@ def who_gains(gains: Mapping[str, pd.DataFrame], images: Sequence[float]) -> Dra
     for axis, (alternative, points) in zip(axes[0], gains.items(), strict=True):
         axis.axhline(0, color="#717581", linewidth=1)
         for number, (name, column) in enumerate(points.items()):
-            look = {"color": _MORE[number % len(_MORE)], "marker": plots.MORE_MARKERS[number % 6]}
+            free = {"color": _MORE[number % len(_MORE)], "marker": plots.MORE_MARKERS[number % 6]}
+            look = _LOOKS.get(name, free)
             axis.plot(range(len(column)), column, label=name, linewidth=2, markersize=7, **look)
         shares = zip(("few", "some", "many"), images, strict=True)
         axis.set_xticks(range(len(images)), [f"{word}\n({count:.0f} images)" for word, count in shares])
