@@ -27,7 +27,6 @@ every_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: pat
 BEFORE_THE_REWRITE = {
     "04_non_iid_data",
     "05_strategies",
-    "06_personalization",
 }
 REWRITTEN = [path for path in NOTEBOOKS if path.stem not in BEFORE_THE_REWRITE]
 every_rewritten = pytest.mark.parametrize("path", REWRITTEN, ids=lambda path: path.stem)
