@@ -47,8 +47,7 @@ class TestPersonalization(LessonTests):
     lesson = Lesson(
         notebook="06_personalization",
         small={
-            "methods": "global,finetune,ditto,ifca",
-            "others": "",
+            "methods": "global,finetune,apfl,ifca",
             "num_seeds": 1,
             "num_clients": 5,
             "num_newcomers": 1,
@@ -60,10 +59,10 @@ class TestPersonalization(LessonTests):
         metrics={
             "situations",
             "local_only_mean",
-            "ditto_mean",
-            "ditto_worst_tenth",
-            "ditto_better_than_alone",
-            "ditto_newcomers",
+            "apfl_mean",
+            "apfl_worst_tenth",
+            "apfl_better_than_alone",
+            "apfl_newcomers",
             "best_points_on_dirichlet:0.5",
             "fedbn_points_on_darker:0.95",
             "finetune_on_dirichlet:10",

@@ -28,76 +28,76 @@ def _difference_of(name: str, sign: int = 1) -> Callable[[Metrics], list[float]]
 CLAIMS = (
     Claim(
         "global-notice",
-        "Where clients differ, most are better off alone than with FedAvg's model",
+        "Where clients differ, they are better off alone than with FedAvg's model, in the mean.",
         difference(f"local_only_on_{_SKEWED}", f"global_on_{_SKEWED}"),
         fails="many more rounds, or a rate high enough for FedAvg to be done",
     ),
     Claim(
         "fine-tuning-notice",
-        "Fine-tuning is better than both being alone and FedAvg",
+        "Fine-tuning is better than both being alone and FedAvg.",
         _ahead_of_both("finetune", _SKEWED),
     ),
     Claim(
         "comparison-notice",
-        "APFL is better than both being alone and FedAvg where clients differ in a middle way",
+        "APFL is better than both being alone and FedAvg where clients differ in a middle way.",
         _ahead_of_both("apfl", _SKEWED),
     ),
     Claim(
         "which-notice",
-        "With two classes a client fine-tuning is no better than being alone",
+        "With two classes a client fine-tuning is no better than being alone.",
         difference(f"local_only_on_{_EASY}", f"finetune_on_{_EASY}"),
     ),
     Claim(
         "normalization-notice",
-        "FedBN is better than FedAvg where cameras differ",
+        "FedBN is better than FedAvg where cameras differ.",
         lambda metrics: [points / 100 for points in metrics["fedbn_points_by_seed"]],
     ),
     Claim(
         "fine-tuning-forgets",
-        "A fine-tuned model is worse on all classes than FedAvg's",
+        "A fine-tuned model is worse on all classes than FedAvg's.",
         _difference_of("fine_tuned_on_all_classes"),
     ),
     Claim(
         "strangers-notice",
-        "A fine-tuned model is better at home than on other clients' images",
+        "A fine-tuned model is better at home than on other clients' images.",
         _difference_of("fine_tuned_at_home_and_elsewhere"),
     ),
     Claim(
         "clusters-notice",
-        "Two models are better than one for two kinds of clients",
+        "Two models are better than one for two kinds of clients.",
         _difference_of("one_or_two_models", -1),
         fails="all clients choose the same model",
     ),
     Claim(
         "comparison-notice",
-        "IFCA is ahead of both alternatives where there are kinds",
+        "IFCA is ahead of both alternatives where there are kinds.",
         _ahead_of_both("ifca", _KINDS),
     ),
     Claim(
         "which-notice",
-        "Alike clients are better off with FedAvg's model than with a fine-tuned one",
+        "Alike clients are better off with FedAvg's model than with a fine-tuned one.",
         difference(f"global_on_{_ALIKE}", f"finetune_on_{_ALIKE}"),
     ),
     Claim(
         "which-notice",
-        "With two classes a client being alone is far better than FedAvg's model",
+        "With two classes a client being alone is far better than FedAvg's model.",
         difference(f"local_only_on_{_EASY}", f"global_on_{_EASY}"),
     ),
     Claim(
         "who-notice",
-        "Fine-tuning gives clients with few images more over being alone than those with many",
+        "Fine-tuning gives clients with few images more over being alone than those with many.",
         lambda metrics: metrics["few_over_many_against_alone"],
         fails="single seeds: a third of sixteen clients are five",
     ),
     Claim(
         "who-notice",
-        "Fine-tuning gives clients with many images more over FedAvg than those with few",
+        "Fine-tuning gives clients with many images more over FedAvg than those with few.",
         lambda metrics: [-value for value in metrics["few_over_many_against_fedavg"]],
         fails="single seeds: a third of sixteen clients are five",
     ),
     Claim(
         "newcomers-notice",
-        "For unseen clients fine-tuning is better than as many epochs alone, in every scenario",
+        "For unseen clients fine-tuning is better than as many epochs alone, in every scenario.",
         lambda metrics: [
             tuned - alone
             for tuned, alone in zip(metrics["unseen_fine_tuned"], metrics["unseen_short_alone"], strict=True)
@@ -105,7 +105,7 @@ CLAIMS = (
     ),
     Claim(
         "maml-agree-notice",
-        "Hessian-free is exact to a thousandth of a per cent",
+        "Hessian-free is exact to a thousandth of a per cent.",
         lambda metrics: [0.001 - metrics["hessian_free_off_percent"]],
         unit="per cent of the gradient's length",
     ),

@@ -427,17 +427,19 @@ def elsewhere(maps: Mapping[str, np.ndarray]) -> Drawing:
 
 def _maps_of_shares(maps: Mapping[str, np.ndarray]) -> Figure:
     clients = max(len(matrix) for matrix in maps.values())
-    side = max(0.42 * clients, 2.4)
+    with_numbers = clients <= 10  # more would not be readable
+    side = min(max(0.42 * clients, 2.4), 4.0)
     figure, axes = new_figure(1.2 + (side + 0.5) * len(maps), side + 1.0, 1, len(maps), squeeze=False)
     for axis, (title, matrix) in zip(axes[0], maps.items(), strict=True):
         axis.grid(False)
         picture = axis.imshow(matrix, cmap="Greys", vmin=0, vmax=1)
-        if clients <= 16:
+        if with_numbers:
             for row, column in np.ndindex(*matrix.shape):
                 share = matrix[row, column]
                 color = "w" if share > 0.55 else "k"
                 axis.text(column, row, f"{100 * share:.0f}", ha="center", va="center", fontsize=8, color=color)
-        axis.set(title=title, xlabel="images of client", xticks=range(len(matrix)), yticks=range(len(matrix)))
+        ticks = range(0, len(matrix), 1 if with_numbers else 5)
+        axis.set(title=title, xlabel="images of client", xticks=ticks, yticks=ticks)
     axes[0][0].set_ylabel("model of client")
     figure.colorbar(picture, ax=list(axes[0]), label="accuracy", shrink=0.8)
     return figure

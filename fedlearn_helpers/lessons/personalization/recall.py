@@ -58,7 +58,7 @@ recall = Recall(
                     "The global model; v stays as it is", "v's gradient has the factor α, so it does not move.", True
                 ),
                 Option("The global model; v trains on", "Its step has the factor α, which is 0."),
-                Option("The client's own model", "That is α = 1."),
+                Option("The client's own model", "That is the other end of the dial, α = 1."),
             ),
         ),
         Question(
