@@ -1,11 +1,16 @@
 """Ditto: every client has a model of its own beside the global one, and is pulled towards it.
 
     client k:  w_k <- FedAvg's local training from w_t, sent back to be averaged
-               v_k <- v_k - eta (grad F_k(v_k) + lambda (v_k - w_t))      kept, and used
+               v_k <- (v_k - eta grad F_k(v_k) + eta lambda w_t) / (1 + eta lambda)      kept, and used
 
-lambda = 0 is training alone; a large lambda gives the global model. The anchor is the model as it was received, not
-as this client has trained it. v_k starts as the first model that the client receives. A round takes twice as many
-training steps as FedAvg, and sends the same. Where the message allows fewer, w_k and v_k get half of them each.
+v_k goes towards the least value of F_k(v) + (lambda / 2) ||v - w_t||^2. lambda = 0 is training alone; a very large
+lambda gives w_t, the global model as it was received, not as this client has trained it. v_k starts as the first model
+that the client receives. A round takes twice as many training steps as FedAvg, and sends the same. Where the message
+allows fewer, w_k and v_k get half of them each.
+
+The paper's step is explicit, v_k <- v_k - eta (grad F_k(v_k) + lambda (v_k - w_t)). It has the same point of rest, but
+for eta lambda >= 2 it leaps over w_t, farther and farther. This one takes the pull where the step ends (an implicit,
+or proximal, step), and comes to rest for every lambda.
 
 Source: Li et al. 2021, https://arxiv.org/abs/2012.04221, algorithm 1.
 """
@@ -13,7 +18,7 @@ Source: Li et al. 2021, https://arxiv.org/abs/2012.04221, algorithm 1.
 from flwr.app import ArrayRecord, RecordDict
 
 from fedlearn_helpers.algorithms.algorithm import Algorithm, Setting
-from fedlearn_helpers.algorithms.local import LocalTraining, gradient_of, setting
+from fedlearn_helpers.algorithms.local import LocalTraining, setting
 from fedlearn_helpers.algorithms.own_parts import OWN, adaptation_epochs
 
 LAMBDA = "lambda"  # in a message's config
@@ -32,14 +37,15 @@ def train_client(local: LocalTraining) -> RecordDict:
 
 
 def train_own(local: LocalTraining, epochs: int | None = None) -> None:
-    """Train the model, with the gradient of (lambda / 2) ||v - w_t||^2 added to that of the loss."""
-    pull = setting(local.config, LAMBDA)
+    """Train the model; after every step it goes a part of the way to the received one."""
+    pull = local.local_config.learning_rate * setting(local.config, LAMBDA)
+    share = 1 - 1 / (1 + pull)  # 0 without a pull, near 1 with a strong one
 
-    def add_pull() -> None:
+    def pull_back() -> None:
         for name, v in local.model.named_parameters():
-            gradient_of(v).add_(v.detach() - local.start[name], alpha=pull)
+            v.detach().lerp_(local.start[name], share)
 
-    local.before_each_step(add_pull)
+    local.after_each_step(pull_back)
     local.train(epochs)
 
 

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from fedlearn_helpers.algorithms.aggregation import Answer, Averaging, State, state_of
 from fedlearn_helpers.algorithms.algorithm import Algorithm, Setting
 from fedlearn_helpers.algorithms.local import LocalTraining
+from fedlearn_helpers.errors import InputError
 from fedlearn_helpers.seeds import derive_seed, seeded
 
 CLUSTER = "cluster"  # in a reply's metrics: the number that the client chose
@@ -96,10 +97,20 @@ class IFCA(Averaging):
     extra_metrics = (CLUSTER,)
 
     def combine(self, answers: Sequence[Answer]) -> dict[str, Tensor]:
-        """Average the models of those that chose the same cluster."""
+        """Average the models of those that chose the same cluster.
+
+        Raises:
+            InputError: a client chose a cluster that does not exist.
+        """
         states = separate(state_of(self.sent))
-        for cluster in {int(answer.metrics[CLUSTER]) for answer in answers}:
-            states[cluster] = super().combine([a for a in answers if int(a.metrics[CLUSTER]) == cluster])
+        known, chosen = range(len(states)), [answer.metrics[CLUSTER] for answer in answers]
+        if unknown := [cluster for cluster in chosen if cluster not in known]:
+            raise InputError(
+                f"{CLUSTER} of every reply must be the number of a model, from 0 to {len(states) - 1}, "
+                f"got {unknown[0]:g}"
+            )
+        for cluster in {int(cluster) for cluster in chosen}:
+            states[cluster] = super().combine([a for a in answers if a.metrics[CLUSTER] == cluster])
         return join(states)
 
 

@@ -34,7 +34,7 @@ Hessian = Literal["exact", "hessian free", "first order"]
 ALPHA = "alpha"  # in a message's config
 GRADIENTS: dict[Hessian, int] = {"exact": 4, "hessian free": 4, "first order": 2}
 """Of batches in a step: one to adapt, one there, and two for the Hessian times a vector, in either way."""
-_TRIP = 1e-6  # length of delta u: ReLU has kinks, and a longer trip would cross them
+_DISTANCE = 1e-6  # between w and w + delta u: ReLU has kinks, and points farther apart lie on two sides of them
 
 
 def meta_gradient(
@@ -53,13 +53,13 @@ def meta_gradient(
         InputError: an unknown way to treat H.
     """
     check_one_of("hessian", hessian, get_args(Hessian))
-    adapt_on, learn_on, bend_on = batches
+    adapt_on, learn_on, correct_on = batches
     adapted = moved(w, gradient(loss, w, adapt_on), -alpha)
     u = gradient(loss, adapted, learn_on)
     if hessian == "first order":
         return u
     times = hessian_times if hessian == "exact" else hessian_free_times
-    return moved(u, times(loss, w, bend_on, u), -alpha)
+    return moved(u, times(loss, w, correct_on, u), -alpha)
 
 
 def hessian_free_times(loss: Loss, w: Mapping[str, Tensor], batch: Tensor, vector: Mapping[str, Tensor]) -> Parameters:
@@ -70,7 +70,7 @@ def hessian_free_times(loss: Loss, w: Mapping[str, Tensor], batch: Tensor, vecto
     length = sum(float(tensor.pow(2).sum()) for tensor in vector.values()) ** 0.5
     if length == 0:
         return dict(vector)
-    delta = _TRIP / length
+    delta = _DISTANCE / length
     middle, along = ({name: tensor.double() for name, tensor in tensors.items()} for tensors in (w, vector))
     ahead = gradient(loss, moved(middle, along, delta), batch)
     behind = gradient(loss, moved(middle, along, -delta), batch)
@@ -81,8 +81,8 @@ def train_client(local: LocalTraining, hessian: Hessian) -> RecordDict:
     """Take steps of the meta-gradient, each on three independent batches."""
     w = local.start
     alpha, beta = setting(local.config, ALPHA), local.local_config.learning_rate
-    for adapt_on, learn_on, bend_on in local.batches(3, gradients=GRADIENTS[hessian]):
-        batches = adapt_on, learn_on, bend_on
+    for adapt_on, learn_on, correct_on in local.batches(3, gradients=GRADIENTS[hessian]):
+        batches = adapt_on, learn_on, correct_on
         w = moved(w, meta_gradient(local.loss, w, batches, alpha=alpha, hessian=hessian), -beta)
     local.load(w)
     return local.reply()

@@ -97,7 +97,7 @@ ALGORITHM = Algorithm(
     "pfedme",
     "pFedMe",
     train_client,
-    settings={LAMBDA: Setting(1.0, may_be_least=False), INNER_STEPS: Setting(3, least=1, whole=True)},
+    settings={LAMBDA: Setting(15.0, may_be_least=False), INNER_STEPS: Setting(3, least=1, whole=True)},
     gradients=lambda epochs, settings: int(settings[INNER_STEPS]) * epochs,
     adapt=adapt,
     any_model=False,

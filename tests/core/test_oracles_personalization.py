@@ -17,7 +17,7 @@ from torch import nn
 from torch.func import functional_call
 from torch.nn import functional as F
 
-from fedlearn_helpers.algorithms import LocalConfig, apfl, fedbn, fedper, ifca, per_fedavg, pfedme
+from fedlearn_helpers.algorithms import LocalConfig, apfl, ditto, fedbn, fedper, ifca, per_fedavg, pfedme
 from fedlearn_helpers.algorithms.arithmetic import gradient, hessian_times
 from fedlearn_helpers.algorithms.local import LocalTraining
 from fedlearn_helpers.algorithms.own_parts import OWN
@@ -61,20 +61,20 @@ def by_autograd(loss, w, batches, alpha):
 
 @pytest.mark.parametrize("alpha", [0.1, 1.0])
 def test_per_fedavg_exact_is_the_gradient_after_adaptation(bent, alpha):
-    loss, w, (adapt_on, learn_on, bend_on) = bent
+    loss, w, (adapt_on, learn_on, correct_on) = bent
     exact = per_fedavg.meta_gradient(loss, w, (adapt_on, learn_on, adapt_on), alpha=alpha, hessian="exact")
     expected = by_autograd(loss, w, (adapt_on, learn_on), alpha)
     assert distance(exact, expected) < 1e-14
-    other = per_fedavg.meta_gradient(loss, w, (adapt_on, learn_on, bend_on), alpha=alpha, hessian="exact")
+    other = per_fedavg.meta_gradient(loss, w, (adapt_on, learn_on, correct_on), alpha=alpha, hessian="exact")
     assert distance(other, expected) > 1e-3, "control: another batch for the Hessian"
 
 
-def test_per_fedavg_hessian_free_approaches_exact_with_the_square_of_the_trip(bent, monkeypatch):
+def test_per_fedavg_hessian_free_approaches_exact_with_the_square_of_the_distance(bent, monkeypatch):
     loss, w, batches = bent
     exact = per_fedavg.meta_gradient(loss, w, batches, alpha=0.5, hessian="exact")
 
-    def error(trip):
-        monkeypatch.setattr(per_fedavg, "_TRIP", trip)
+    def error(length):
+        monkeypatch.setattr(per_fedavg, "_DISTANCE", length)
         return distance(per_fedavg.meta_gradient(loss, w, batches, alpha=0.5, hessian="hessian free"), exact)
 
     assert error(1e-2) < 1e-5
@@ -113,8 +113,8 @@ def test_per_fedavg_hessian_free_does_not_step_over_the_kinks_of_relu(noise, ima
         return max(errors)
 
     assert worst() < 0.01, "a hundredth of what leaving the Hessian out costs"
-    monkeypatch.setattr(per_fedavg, "_TRIP", 1e-4)
-    assert worst() > 0.3, "control: a longer trip"
+    monkeypatch.setattr(per_fedavg, "_DISTANCE", 1e-4)
+    assert worst() > 0.3, "control: points farther apart"
 
 
 def test_per_fedavg_takes_the_hessian_at_w_and_not_at_the_adapted_point(bent):
@@ -173,6 +173,28 @@ def test_apfl_takes_the_gradient_at_the_mixture(bent):
     assert distance(new_w, {name: w[name] - 0.1 * slope for name, slope in gradient(loss, w, batch).items()}) < 1e-15
     at_v = gradient(loss, v, batch)
     assert distance(new_v, {name: v[name] - 0.03 * at_v[name] for name in v}) > 1e-4, "control: gradient at v"
+
+
+def test_apfl_learns_alpha_along_the_gradient_of_the_mixtures_loss(bent):
+    loss, w, (batch, *_) = bent
+    v = {name: tensor + 1 for name, tensor in w.items()}
+    alpha = torch.tensor(0.3, dtype=torch.float64, requires_grad=True)
+    by_autograd = torch.autograd.grad(loss({n: alpha * v[n] + (1 - alpha) * w[n] for n in w}, batch), alpha)[0]
+    learned = apfl.better_alpha(loss, w, v, batch, alpha=0.3, eta=0.1)
+    assert learned == pytest.approx(0.3 - 0.1 * float(by_autograd), abs=1e-14)
+    assert abs(learned - 0.3) > 1e-4, "control: it moves"
+    assert apfl.better_alpha(loss, w, w, batch, alpha=0.3, eta=0.1) == 0.3, (
+        "of two equal models any mixture is the same"
+    )
+
+
+@pytest.mark.parametrize(("b", "best"), [(0.4, 0.4), (-3.0, 0.0), (7.0, 1.0)])
+def test_a_learned_alpha_comes_to_rest_at_the_best_mixture_from_0_to_1(b, best):
+    w, v = {"x": torch.zeros(1, dtype=torch.float64)}, {"x": torch.ones(1, dtype=torch.float64)}
+    alpha = 0.9
+    for _ in range(200):
+        alpha = apfl.better_alpha(lambda p, _: (p["x"] - b).pow(2).sum() / 2, w, v, None, alpha=alpha, eta=0.3)
+    assert alpha == pytest.approx(best)
 
 
 def test_pfedme_with_a_large_lambda_stays_at_w_and_with_lambda_0_is_gradient_descent(bent):
@@ -301,12 +323,34 @@ def test_per_fedavg_favours_clients_that_one_step_does_not_help(alpha):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("lambda_", [0.0, 0.5, 8.0])
+@pytest.mark.parametrize("lambda_", [0.0, 0.5, 8.0, 30.0, 1e6])
 def test_ditto_ends_between_its_own_optimum_and_the_global_model(lambda_):
+    """Also where rate times lambda is above 2: at 30 it is 3."""
     w, own = at_rest("ditto", settings={"lambda": lambda_})
     assert near(w, centre(A))
     for a, b, v in zip(A, B, own, strict=True):
         assert near(v, (a * b + lambda_ * w) / (a + lambda_))
+    assert near(own, B) == (lambda_ == 0), "at one end every client is alone"
+    assert near(own, w.expand(3, 2)) == (lambda_ == 1e6), "at the other end it has the global model"
+
+
+@pytest.mark.slow
+def test_an_explicit_step_of_ditto_has_the_same_rest_but_leaps_over_it(monkeypatch):
+    """Control: the step of the paper's algorithm 1, for which rate times lambda must be below 2."""
+
+    def explicit(local, epochs=None):
+        def add_pull():
+            for name, v in local.model.named_parameters():
+                v.grad.add_(v.detach() - local.start[name], alpha=local.config["lambda"])
+
+        local.before_each_step(add_pull)
+        local.train(epochs)
+
+    monkeypatch.setattr(ditto, "train_own", explicit)
+    w, own = at_rest("ditto", settings={"lambda": 8.0})
+    assert near(own[2], (A[2] * B[2] + 8 * w) / (A[2] + 8))
+    _, own = at_rest("ditto", settings={"lambda": 30.0})
+    assert float(own.abs().max()) > 1e6
 
 
 @pytest.mark.slow
@@ -416,6 +460,30 @@ def test_at_one_end_it_is_training_alone(noise, method, settings):
     assert np.abs(np.subtract(*losses)).max() > 1e-3, "control"
 
 
+def test_ditto_with_a_very_large_lambda_is_the_global_model_as_it_was_received(noise):
+    received = run("global", noise, num_rounds=2).members.elsewhere
+    assert np.array_equal(run("ditto", noise, settings={"lambda": 1e5}).members.elsewhere, received)
+    assert not np.array_equal(run("ditto", noise, settings={"lambda": 0.0}).members.elsewhere, received), "control"
+
+
+def test_pfedmes_default_is_the_papers_lambda():
+    assert ALGORITHMS["pfedme"].complete_settings()["lambda"] == 15
+
+
+def test_apfl_learns_an_alpha_for_each_client(noise):
+    given = run("apfl", noise)
+    learned = run("apfl", noise, settings={"learn-alpha": 1})
+    alphas = {
+        name: np.array([e.metrics["alpha"] for e in outcome.history.exchanges if (e.phase, e.round) == ("train", 3)])
+        for name, outcome in {"given": given, "learned": learned}.items()
+    }
+    assert (alphas["given"] == 0.5).all()
+    assert len(set(alphas["learned"])) == 3 and (alphas["learned"] != 0.5).all() and (alphas["learned"] <= 1).all()
+    steps = [[e.metrics["steps"] for e in o.history.exchanges if e.phase == "train"] for o in (given, learned)]
+    assert np.subtract(*steps[::-1]).tolist() == [1] * 9, "one more gradient in a round"
+    assert _losses(given) != _losses(learned)
+
+
 def test_ditto_sends_what_fedavg_would(noise):
     assert distance(weights(run("ditto", noise)), weights(run("global", noise))) == 0
 
@@ -490,6 +558,17 @@ def test_ifca_keeps_a_cluster_that_nobody_chooses(monkeypatch, noise):
     monkeypatch.setattr(ifca, "first_models", lambda model, clusters, seed: [model.state_dict(), hopeless])
     clusters = ifca.separate(weights(run("ifca", noise, settings={"clusters": 2})))
     assert distance(clusters[1], hopeless) == 0 and distance(clusters[0], kept) > 0
+
+
+@pytest.mark.parametrize("cluster", [2, 7, 0.5])
+def test_a_cluster_that_does_not_exist_is_one_sentence(noise, cluster):
+    def wrong(message, context, call_next):
+        reply = call_next(message, context)
+        reply.content["metrics"]["cluster"] = cluster
+        return reply
+
+    with pytest.raises(InputError, match=f"cluster of every reply must be .* from 0 to 1, got {cluster:g}$"):
+        run("ifca", noise, mods=[wrong])
 
 
 def test_heads_and_normalization_are_found_by_type_not_by_name(noise):

@@ -25,7 +25,6 @@ every_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: pat
 
 # Notebooks that do not yet have sections with minutes, answers, folds, recall questions and claims.
 BEFORE_THE_REWRITE = {
-    "06_personalization",
 }
 REWRITTEN = [path for path in NOTEBOOKS if path.stem not in BEFORE_THE_REWRITE]
 every_rewritten = pytest.mark.parametrize("path", REWRITTEN, ids=lambda path: path.stem)

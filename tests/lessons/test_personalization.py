@@ -1,5 +1,6 @@
 """The lesson of notebook 06."""
 
+import ast
 import re
 
 import numpy as np
@@ -9,12 +10,12 @@ from in_browser import cell, press
 from lesson import Lesson, LessonTests, Typed
 
 from fedlearn_helpers.algorithms import apfl, gradient, mixed, moved
-from fedlearn_helpers.lessons.personalization import figures
+from fedlearn_helpers.lessons.personalization import exercises, figures
 
 PULLS = {  # by scenario, the clients' accuracies by λ
     "Ditto, λ =": {
-        "skewed": {0.0: [0.9, 0.9], 1.0: [0.99, 0.5], 3.0: [0.8, 0.7]},
-        "alike": {0.0: [0.6, 0.7], 1.0: [0.9, 0.7], 3.0: [0.74, 0.72]},
+        "skewed": {0.0: [0.9, 0.6], 1.0: [0.99, 0.5], 3.0: [0.7, 0.7]},
+        "alike": {0.0: [0.6, 0.7], 1.0: [0.81, 0.79], 3.0: [0.74, 0.72]},
     }
 }
 
@@ -46,24 +47,26 @@ class TestPersonalization(LessonTests):
     lesson = Lesson(
         notebook="06_personalization",
         small={
-            "methods": "global,finetune,ditto,ifca",
-            "others": "",
+            "methods": "global,finetune,apfl,ifca",
             "num_seeds": 1,
             "num_clients": 5,
             "num_newcomers": 1,
             "num_rounds": 1,
+            "local_epochs": 1,
             "batch_size": 50,
             "max_images": 300,
         },
         metrics={
             "situations",
             "local_only_mean",
-            "ditto_mean",
-            "ditto_worst_tenth",
-            "ditto_better_than_alone",
-            "ditto_newcomers",
-            "best_points_on_pathological:2",
+            "apfl_mean",
+            "apfl_worst_tenth",
+            "apfl_better_than_alone",
+            "apfl_newcomers",
+            "best_points_on_dirichlet:0.5",
             "fedbn_points_on_darker:0.95",
+            "finetune_on_dirichlet:10",
+            "few_over_many_against_alone",
         },
         bad=[
             (
@@ -132,6 +135,24 @@ class TestPersonalization(LessonTests):
                     ),
                     "has the new w in it",
                 ),
+                (
+                    apfl_with(
+                        lambda w, v, s, alpha, eta: (
+                            moved(w, s(w), -eta),
+                            moved(v, s(mixed(w, v, alpha)), -eta * alpha),
+                        )
+                    ),
+                    "w and v are exchanged",
+                ),
+                (
+                    apfl_with(
+                        lambda w, v, s, alpha, eta: (
+                            moved(w, s(w), -eta),
+                            moved(v, s(mixed(v, w, alpha)), eta * alpha),
+                        )
+                    ),
+                    "v goes uphill",
+                ),
                 (apfl_with(lambda w, v, s, alpha, eta: (moved(w, s(w), -eta), v)), "The new v is not v − η α"),
                 (apfl_with(lambda w, v, s, alpha, eta: ({"a": w["a"].mul_(2)}, v)), "have changed"),
                 (apfl_with(lambda w, v, s, alpha, eta: w["c"]), "raised KeyError"),
@@ -141,11 +162,15 @@ class TestPersonalization(LessonTests):
                 ({"skewed": 0.0}, "no λ for alike yet"),
                 ({"skewed": 0.2, "alike": 1.0}, "For skewed these λ were tried: 0, 1, 3"),
                 ({"skewed": 1.0, "alike": 1.0}, "another one more"),
-                ({"skewed": 0.0, "alike": 3.0}, "the best for the worst client"),
+                ({"skewed": 3.0, "alike": 1.0}, "the best for the worst client"),
+                ({"skewed": 0.0, "alike": 1.0}, "Now the second question"),
+                ({"skewed": 0.0, "alike": 1.0, "trusted": "alike"}, "there must be a list of scenarios"),
+                ({"skewed": 0.0, "alike": 1.0, "trusted": []}, "For alike the best λ is 7.0 points ahead"),
+                ({"skewed": 0.0, "alike": 1.0, "trusted": ["skewed", "alike"]}, "not more than twice that"),
             ],
         },
         given={"best_lambda": {"found": PULLS["Ditto, λ ="]}},
-        names=vars(apfl) | {"np": np, "between": PULLS},
+        names=vars(apfl) | {"np": np, "between": PULLS, "ahead": exercises._paired},
         in_browser=Typed(
             "ends", wrong=repr(ENDS | {"Ditto, λ = 0": "global"}), sentence="Not so for Ditto, λ = 0", right=repr(ENDS)
         ),
@@ -174,18 +199,23 @@ def test_who_is_better_off_alone_is_counted():
 
 def test_curves_over_steps_are_means_of_the_clients():
     own, test = np.array([[0.2, 0.6], [0.4, 0.8]]), np.array([[0.5, 0.3], [0.5, 0.1]])
-    drawing = figures.fine_tuning_steps([0, 5], own, test)
+    drawing = figures.fine_tuning_steps([0, 5], own, test, alone=0.4)
     assert drawing.alt == (
-        "Accuracy by fine-tuning steps, mean of the clients. On their own images: 0 steps 30.0%, 5 steps 70.0%. On the "
-        "test images with all classes it changes from 50.0% to 20.0%."
+        "Accuracy by fine-tuning steps, mean of the clients. On their own images: 0 steps 30.0%, 5 steps 70.0%; local "
+        "only 40.0%. On the test images with all classes it changes from 50.0% to 20.0%."
     )
-    first, second = drawing.figure.axes[0].lines
+    first, second, _ = drawing.figure.axes[0].lines
     assert first.get_ydata().tolist() == pytest.approx([0.3, 0.7])
     assert second.get_ydata().tolist() == pytest.approx([0.5, 0.2])
-    drawing = figures.adaptation_steps([0, 5], {("FedAvg", "members"): own, ("Per-FedAvg", "unseen clients"): test})
+    drawing = figures.adaptation_steps(
+        [0, 5],
+        {("FedAvg", "members"): own, ("Per-FedAvg", "unseen clients"): test},
+        alone={"members": 0.5, "unseen clients": 0.25},
+    )
     assert drawing.alt == (
         "Accuracy on own images by adaptation steps. FedAvg, members: 0 steps 30.0%, 5 steps 70.0%. "
-        "Per-FedAvg, unseen clients: 0 steps 50.0%, 5 steps 20.0%."
+        "Per-FedAvg, unseen clients: 0 steps 50.0%, 5 steps 20.0%. "
+        "Local only, members: 50.0%. Local only, unseen clients: 25.0%."
     )
 
 
@@ -196,16 +226,51 @@ def test_the_lowest_points_before_and_after_a_step_are_said():
     assert drawing.figure.axes[0].get_yscale() == "log"
 
 
-def test_settings_are_drawn_in_their_order_between_two_lines():
+def test_settings_are_drawn_from_alone_to_together_with_their_limits():
     lines = {"local only": [0.5, 0.7], "federated": [0.8, 0.9]}
-    drawing = figures.accuracy_by_setting(PULLS, lines, "alike")
+    mixtures = {"APFL, α =": {"alike": {0.0: [0.8, 0.9], 1.0: [0.5, 0.7]}}}
+    drawing = figures.accuracy_by_setting(PULLS | mixtures, lines, "alike", turned_round=["APFL, α ="])
     assert drawing.alt == (
-        "Mean accuracy on own images, alike. Ditto, λ = 0: 65.0%, 1: 80.0%, 3: 73.0%. "
-        "Beside them, local only 60.0% and FedAvg 85.0%."
+        "Mean accuracy on own images, alike. Ditto, λ = 0: 65.0%, 1: 80.0%, 3: 73.0%. APFL, α = 0: 85.0%, 1: 60.0%. "
+        "The limits: local only 60.0% and FedAvg 85.0%."
     )
-    (axis,) = drawing.figure.axes
-    assert axis.get_xlabel() == "setting, in this order: Ditto, λ = 0, 1, 3"
-    assert axis.lines[0].get_xdata().tolist() == [1, 2, 3]
+    left, right = drawing.figure.axes
+    assert left.lines[-1].get_xdata().tolist() == [0, 1, 3] and left.get_xscale() == "linear"
+    assert not left.xaxis_inverted() and right.xaxis_inverted(), "alone is left in both"
+    assert left.lines[-1].get_color() != right.lines[-1].get_color()
+    wide = {"Ditto, λ =": {"alike": {0.0: [0.1], 0.1: [0.2], 1000.0: [0.3]}}}
+    (axis,) = figures.accuracy_by_setting(wide, lines, "alike").figure.axes
+    assert axis.get_xscale() == "symlog"
+    assert [label.get_text() for label in axis.get_xticklabels()] == ["0", "0.1", "1000"]
+
+
+def test_pictures_have_a_row_for_each_client():
+    images = np.zeros((3, 1, 16, 16), np.uint8)
+    drawing = figures.pictures_of_clients({"client 0": images, "client 7": images[:2]}, "They are black.")
+    assert drawing.alt == "Images of 2 clients, a row for each: client 0; client 7. They are black."
+    assert [len(axis.images) for axis in drawing.figure.axes] == [1, 1, 1, 1, 1, 0]
+
+
+def test_who_gains_is_said_for_those_with_few_and_with_many_images():
+    table = pd.DataFrame({"a": [3.0, 2.0, -1.25], "b": [0.0, 0.0, 0.5]})
+    drawing = figures.who_gains({"being alone": table, "FedAvg": -table}, [20.0, 40.0, 61.4])
+    assert drawing.alt == (
+        "Gain in accuracy on own images by the number of the client's training images. "
+        "Against being alone: a +3.0 with few, -1.2 with many; b 0 with few, +0.5 with many. "
+        "Against FedAvg: a -3.0 with few, +1.2 with many; b 0 with few, -0.5 with many."
+    )
+    assert drawing.figure.axes[0].get_xticklabels()[2].get_text() == "many\n(61 images)"
+
+
+def test_shown_source_has_the_first_line_of_each_docstring():
+    shown = figures.source(apfl.step, mixed)
+    assert '"""Return w and v after one step of each on the same batch."""' in shown
+    assert (
+        "Args:" not in shown
+        and shown.count("def ") == 2
+        and "\n\n\n# fedlearn_helpers.algorithms.arithmetic\ndef mixed(" in shown
+    )
+    ast.parse(shown)
 
 
 def test_choices_have_a_mark_for_every_client_and_round():
@@ -251,9 +316,10 @@ def test_elsewhere_has_per_cents_in_its_cells_while_there_is_room():
 
 @pytest.mark.parametrize("draw", [figures.gain_of_unseen_clients, figures.where_it_pays])
 def test_a_map_of_points_has_each_number_in_its_cell(draw):
-    table = pd.DataFrame({"x": [5.4, -12.0], "y": [0.2, np.nan]}, index=["a", "b"])
+    table = pd.DataFrame({"x": [5.4, -53.2], "y": [-0.04, np.nan]}, index=["a", "b"])
     axis = draw(table).figure.axes[0]
-    assert [text.get_text() for text in axis.texts] == ["+5", "+0", "-12"]
+    assert axis.images[0].get_clim() == (-10, 10), "one bad cell does not bleach the others"
+    assert [text.get_text() for text in axis.texts] == ["+5.4", "0", "-53.2"]
     assert [label.get_text() for label in axis.get_yticklabels()] == ["a", "b"]
 
 
@@ -275,7 +341,7 @@ def test_the_explorer_of_settings_follows_its_controls(screen):
     lines = {name: {"local only": [0.5, 0.7], "federated": [0.8, 0.9]} for name in ("skewed", "alike")}
     figures.explore_settings(PULLS | {"APFL, α =": {name: {0.5: [0.1, 0.3]} for name in lines}}, lines)
     assert screen.alts[-1] == (
-        "Ditto, λ = 0, skewed: the clients' own models reach 90.0% on average and 90.0% at the worst client; "
+        "Ditto, λ = 0, skewed: the clients' own models reach 75.0% on average and 60.0% at the worst client; "
         "local only 60.0%, federated 85.0% on average."
     )
     screen.control("scenario").value = "alike"
@@ -290,10 +356,10 @@ def test_settings_between_alone_and_together(opened, expect):
     page = opened("06_personalization")
     widget = cell(page, "figures.explore_settings(")
     image = widget.locator("img")
-    expect(image).to_have_attribute("alt", re.compile("^Ditto, λ = 0, pathological:2: the clients' own models reach"))
+    expect(image).to_have_attribute("alt", re.compile("^Ditto, λ = 0, dirichlet:0.5: the clients' own models reach"))
     press(page, widget.locator(".widget-slider"), "ArrowRight", 2)
-    expect(image).to_have_attribute("alt", re.compile("^Ditto, λ = 0.3, pathological:2:"))
+    expect(image).to_have_attribute("alt", re.compile("^Ditto, λ = 1, dirichlet:0.5:"))
     widget.get_by_role("button", name="APFL").click()
-    expect(image).to_have_attribute("alt", re.compile("^APFL, α = 0.5, pathological:2:"))
+    expect(image).to_have_attribute("alt", re.compile("^APFL, α = 0.5, dirichlet:0.5:"))
     widget.get_by_role("button", name="dirichlet:10").click()
     expect(image).to_have_attribute("alt", re.compile("^APFL, α = 0.5, dirichlet:10:"))

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -90,10 +91,23 @@ def _test_apfl_step(answer: Any) -> str:
         raise NotYet("The factor α is missing: v enters the mixture with the share α, so its gradient has that factor.")
     if _same(new_v, moved(mixture, slopes["mixture"], -_ETA * _ALPHA)):
         raise NotYet("The step starts at the mixture, so that v is overwritten by it. Start at v.")
+    exchanged = gradient(_loss, mixed(_W, _V, _ALPHA), _BATCH)
+    if _same(new_v, moved(_V, exchanged, -_ETA * _ALPHA)):
+        raise NotYet(
+            "The mixture is α w + (1 − α) v: w and v are exchanged. mixed(v, w, alpha) gives the share α to v."
+        )
+    if _same(new_v, moved(_V, slopes["mixture"], _ETA * _ALPHA)):
+        raise NotYet("v goes uphill: the sign of its step is wrong.")
     after = gradient(_loss, mixed(_V, right_w, _ALPHA), _BATCH)
     if _same(new_v, moved(_V, after, -_ETA * _ALPHA)):
         raise NotYet("The mixture has the new w in it. Take both gradients before either model moves.")
     raise NotYet("w is right. The new v is not v − η α ∇F(α v + (1 − α) w).")
+
+
+def _paired(first: Sequence[float], second: Sequence[float]) -> tuple[float, float]:
+    """Return the mean difference of clients in pairs, and its standard error."""
+    difference = np.subtract(first, second)
+    return float(difference.mean()), float(difference.std(ddof=1) / len(difference) ** 0.5)
 
 
 def _test_best_lambda(answer: Any, *, found: Mapping[str, Mapping[float, Sequence[float]]]) -> str:
@@ -104,7 +118,7 @@ def _test_best_lambda(answer: Any, *, found: Mapping[str, Mapping[float, Sequenc
     if not given:
         raise NotAttempted
     means = {
-        scenario: {value: float(sum(accuracy) / len(accuracy)) for value, accuracy in by_value.items()}
+        scenario: {value: float(np.mean(accuracy)) for value, accuracy in by_value.items()}
         for scenario, by_value in found.items()
     }
     for scenario, by_value in means.items():
@@ -122,9 +136,38 @@ def _test_best_lambda(answer: Any, *, found: Mapping[str, Mapping[float, Sequenc
             raise NotYet(
                 f"For {scenario}, λ = {value:g} gives {by_value[value]:.1%} on average, and another one more.{why}"
             )
+    gaps = {scenario: _gap_to_the_second(by_value) for scenario, by_value in found.items()}
+    _test_trust(given.get("trusted"), gaps)
     return "; ".join(
-        f"{scenario}: λ = {given[scenario]:g} with {means[scenario][given[scenario]]:.1%}" for scenario in means
-    ) + (". One seed and few images: is the next best λ really worse?")
+        f"{scenario}: λ = {given[scenario]:g} with {means[scenario][given[scenario]]:.1%}, {100 * gap:.1f} points "
+        f"ahead of the second best with a standard error of {100 * error:.1f}"
+        for scenario, (gap, error) in gaps.items()
+    ) + (". A highest point is not yet a better setting.")
+
+
+def _gap_to_the_second(by_value: Mapping[float, Sequence[float]]) -> tuple[float, float]:
+    """Return how far the best λ is ahead of the second best, clients in pairs, and the standard error."""
+    best, second = sorted(by_value.values(), key=np.mean, reverse=True)[:2]
+    return _paired(best, second)
+
+
+def _test_trust(trusted: Any, gaps: Mapping[str, tuple[float, float]]) -> None:
+    if trusted is None:
+        raise NotYet(
+            'Both λ are right. Now the second question: put a list of scenarios under "trusted"; it may be empty.'
+        )
+    if isinstance(trusted, str) or not isinstance(trusted, list | tuple | set) or set(trusted) - set(gaps):
+        raise NotYet(
+            f'Under "trusted" there must be a list of scenarios out of {", ".join(gaps)}, and it is {trusted!r}.'
+        )
+    for scenario, (gap, error) in gaps.items():
+        clear = gap > 2 * error
+        if clear != (scenario in trusted):
+            says = "more" if clear else "not more"
+            raise NotYet(
+                f"For {scenario} the best λ is {100 * gap:.1f} points ahead of the second best, and the standard error "
+                f"is {100 * error:.1f}: {says} than twice that."
+            )
 
 
 ends = Exercise(
@@ -166,17 +209,21 @@ apfl_step = Exercise(
 best_lambda = Exercise(
     name="best_lambda",
     kind="explore",
-    difficulty="easy",
-    minutes=6,
+    difficulty="medium",
+    minutes=10,
     hints=(
-        'between["Ditto, λ ="] has, for each scenario, the accuracies of all clients by λ.',
-        "np.mean of each list, and the λ with the largest mean: max(by_value, key=lambda value: np.mean(by_value[value])).",
+        'Take np.mean of each list in between["Ditto, λ ="][scenario], and sort the λ by it.',
+        "With the λ sorted, compare the first two lists: gap, error = ahead(best list, second list).",
     ),
     solution_code="""
-        answer = {
-            scenario: max(by_value, key=lambda value: np.mean(by_value[value]))
-            for scenario, by_value in between["Ditto, λ ="].items()
-        }
+        answer, trusted = {}, []
+        for scenario, by_value in between["Ditto, λ ="].items():
+            best, second = sorted(by_value, key=lambda value: np.mean(by_value[value]), reverse=True)[:2]
+            gap, error = ahead(by_value[best], by_value[second])
+            answer[scenario] = best
+            if gap > 2 * error:
+                trusted.append(scenario)
+        answer["trusted"] = trusted
     """,
     test=_test_best_lambda,
 )

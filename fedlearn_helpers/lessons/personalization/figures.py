@@ -1,15 +1,53 @@
-"""The figures and the widget of notebook 06."""
+"""The figures and the widget of notebook 06, and source code as it is shown there."""
 
-from collections.abc import Mapping, Sequence
+import ast
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import ipywidgets
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from fedlearn_helpers import plots
 from fedlearn_helpers.lessons.common.widgets import explore, slider
-from fedlearn_helpers.plots import Drawing, new_figure
+from fedlearn_helpers.plots import STYLES, Drawing, new_figure
+
+# Colours of petroff10 that stand for no way of learning; FedAvg keeps the blue of "federated".
+_LOOKS: dict[str, dict[str, Any]] = {
+    "FedAvg": STYLES["federated"],
+    "local only": STYLES["local only"],
+    "Per-FedAvg": {"color": "#832db6", "marker": "^", "linestyle": "-"},
+    "Ditto": {"color": "#e76300", "marker": "D", "linestyle": "-"},
+    "APFL": {"color": "#a96b59", "marker": "P", "linestyle": "-"},
+    "Fine-tuning": {"color": "#ffa90e", "marker": "s", "linestyle": "-"},
+}
+_MORE = ("#92dadd", "#b9ac70", "#94a4a2", "#1b1b1b")
+
+
+def source(*functions: Callable[..., Any]) -> str:
+    """Return the source of functions, one below the other with their modules, of each docstring its first line."""
+    return "\n\n\n".join(f"# {f.__module__}\n{_shortened(inspect.getsource(f).strip())}" for f in functions)
+
+
+def _bare(name: str) -> dict[str, Any]:
+    """Return an algorithm's look without its marker."""
+    return {**_LOOKS[name], "marker": ""}
+
+
+def _shortened(code: str) -> str:
+    (function,) = ast.parse(code).body
+    assert isinstance(function, ast.FunctionDef)
+    if not ast.get_docstring(function):
+        return code
+    lines, text = code.split("\n"), function.body[0]
+    first, last = text.lineno - 1, text.end_lineno or text.lineno
+    if last - first > 1:
+        lines[first:last] = [lines[first] + '"""']
+    return "\n".join(lines)
+
 
 # 1. One model that serves nobody, and 2. Fine-tuning ---------------------------------------
 
@@ -51,28 +89,42 @@ def alone_or_with_the_global_model(alone: np.ndarray, federated: np.ndarray, poo
     )
 
 
-def fine_tuning_steps(step_counts: Sequence[int], own: np.ndarray, all_classes: np.ndarray) -> Drawing:
+def fine_tuning_steps(step_counts: Sequence[int], own: np.ndarray, all_classes: np.ndarray, *, alone: float) -> Drawing:
     """Draw the mean accuracy of fine-tuned models by the number of steps.
 
     Args:
         step_counts: numbers of steps.
         own: (clients, step counts) on the client's own images.
         all_classes: (clients, step counts) on the test images.
+        alone: mean accuracy of models that clients have trained alone, on their own images.
     """
-    figure = plots.curves(
-        {
-            "fine-tuned, on the client's own images": (step_counts, own.mean(axis=0)),
-            "fine-tuned, on test images of all classes": (step_counts, all_classes.mean(axis=0)),
-        },
-        xlabel="fine-tuning steps",
-        ylabel="accuracy, mean of the clients",
+    figure, axis = new_figure(7.5, 3.9)
+    places = range(len(step_counts))
+    axis.plot(places, own.mean(axis=0), label="fine-tuned, on the client's own images", **_LOOKS["Fine-tuning"])
+    axis.plot(
+        places,
+        all_classes.mean(axis=0),
+        label="fine-tuned, on test images of all classes",
+        **{**_LOOKS["Fine-tuning"], "fillstyle": "none", "linestyle": "--"},
     )
+    axis.axhline(alone, label="local only, on the client's own images", **_bare("local only"))
+    _label_steps(axis, step_counts, "fine-tuning steps (0 is FedAvg's model)")
+    axis.set_ylabel("accuracy, mean of the clients")
+    figure.legend(loc="outside lower center", fontsize=9)
     return Drawing(
         figure,
         alt="Accuracy by fine-tuning steps, mean of the clients. On their own images: "
-        f"{_by_steps(step_counts, own)}. On the test images with all classes it changes from "
+        f"{_by_steps(step_counts, own)}; local only {alone:.1%}. On the test images with all classes it changes from "
         f"{all_classes[:, 0].mean():.1%} to {all_classes[:, -1].mean():.1%}.",
     )
+
+
+def _label_steps(axis: Any, step_counts: Sequence[int], label: str) -> None:
+    """Put numbers of steps at equal distances, so that the first few are to be seen."""
+    axis.set_xticks(range(len(step_counts)), [str(steps) for steps in step_counts])
+    axis.set_xlabel(label)
+    axis.yaxis.set_major_formatter(plots.percent)
+    axis.yaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
 
 
 def _by_steps(step_counts: Sequence[int], accuracy: np.ndarray) -> str:
@@ -95,12 +147,14 @@ def before_and_after_one_step(
         after: (n,) the same when every client has taken one step.
         lowest: the weights of the least losses, under "before" and "after".
     """
-    figure = plots.curves(
-        {"federated, before adapting": (weights, before), "after one step of every client": (weights, after)},
-        xlabel="the one weight of the global model",
-        ylabel="mean loss of the clients (logarithmic)",
-        log=True,
-    )
+    figure, axis = new_figure(7.5, 3.9)
+    axis.plot(weights, before, linewidth=2, label="FedAvg's goal: the loss as it is", **_bare("FedAvg"))
+    axis.plot(weights, after, linewidth=2, label="Per-FedAvg's goal: the loss after one step", **_bare("Per-FedAvg"))
+    for key, name, losses in (("before", "FedAvg", before), ("after", "Per-FedAvg", after)):
+        axis.plot(lowest[key], losses.min(), **{**_LOOKS[name], "linestyle": "none"}, markersize=9)
+    axis.set(xlabel="the one weight of the global model", ylabel="mean loss of the clients")
+    axis.set_yscale("log")
+    figure.legend(loc="outside lower center", ncols=2, fontsize=9)
     return Drawing(
         figure,
         alt="Mean loss of three clients by the one weight of the global model. Before adapting it is lowest at "
@@ -108,25 +162,33 @@ def before_and_after_one_step(
     )
 
 
-def adaptation_steps(step_counts: Sequence[int], adapted: Mapping[tuple[str, str], np.ndarray]) -> Drawing:
-    """Draw the mean accuracy on clients' own images by the number of steps from a global model.
+def adaptation_steps(
+    step_counts: Sequence[int], adapted: Mapping[tuple[str, str], np.ndarray], *, alone: Mapping[str, float]
+) -> Drawing:
+    """Draw the mean accuracy on clients' own images by the number of steps from a global model, a panel per kind.
 
     Args:
         step_counts: numbers of steps.
         adapted: by algorithm and kind of clients, (clients, step counts).
+        alone: by kind of clients, the mean accuracy of models that they have trained alone.
     """
-    figure = plots.curves(
-        {
-            f"{'federated, ' * (name == 'FedAvg')}{name}, {who}": (step_counts, accuracy.mean(axis=0))
-            for (name, who), accuracy in adapted.items()
-        },
-        xlabel="steps on the client's own images",
-        ylabel="accuracy on own images",
-    )
+    kinds = list(dict.fromkeys(who for _, who in adapted))
+    figure, axes = new_figure(4.6 * len(kinds), 3.9, 1, len(kinds), sharey=True, squeeze=False)
+    for axis, who in zip(axes[0], kinds, strict=True):
+        for (name, of), accuracy in adapted.items():
+            if of == who:
+                axis.plot(range(len(step_counts)), accuracy.mean(axis=0), label=f"from {name}'s model", **_LOOKS[name])
+        axis.axhline(alone[who], label="local only", **_bare("local only"))
+        axis.set_title(who)
+        _label_steps(axis, step_counts, "steps on the client's own images")
+    axes[0][0].set_ylabel("accuracy on own images")
+    figure.legend(*axes[0][0].get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize=9)
     return Drawing(
         figure,
         alt="Accuracy on own images by adaptation steps. "
-        + " ".join(f"{name}, {who}: {_by_steps(step_counts, found)}." for (name, who), found in adapted.items()),
+        + " ".join(f"{name}, {who}: {_by_steps(step_counts, found)}." for (name, who), found in adapted.items())
+        + " "
+        + " ".join(f"Local only, {who}: {accuracy:.1%}." for who, accuracy in alone.items()),
     )
 
 
@@ -137,29 +199,46 @@ ByValue = Mapping[float, Sequence[float]]
 
 
 def accuracy_by_setting(
-    found: Mapping[str, Mapping[str, ByValue]], lines: Mapping[str, Sequence[float]], scenario: str
+    found: Mapping[str, Mapping[str, ByValue]],
+    lines: Mapping[str, Sequence[float]],
+    scenario: str,
+    *,
+    turned_round: Sequence[str] = (),
 ) -> Drawing:
-    """Draw the mean accuracy of the clients by settings of algorithms, between two lines.
+    """Draw the mean accuracy of the clients by settings of algorithms: a panel for each, alone left, together right.
 
     Args:
-        found: by algorithm with its setting, such as "Ditto, λ =", and scenario.
-        lines: the clients' accuracies "local only" and "federated".
+        found: by algorithm with its setting, such as "Ditto, λ =", and scenario. Settings from 0 up; where the largest
+            is more than ten times the smallest above 0, the axis is logarithmic from there on.
+        lines: the clients' accuracies "local only" and "federated": what the ends lead to.
         scenario: which one to draw.
+        turned_round: the algorithms whose largest setting is "alone".
     """
     means = {
-        label: {value: float(np.mean(own)) for value, own in by_scenario[scenario].items()}
+        label: {value: float(np.mean(own)) for value, own in sorted(by_scenario[scenario].items())}
         for label, by_scenario in found.items()
     }
-    tried = "; ".join(f"{label} {', '.join(f'{value:g}' for value in by_value)}" for label, by_value in means.items())
-    figure = plots.curves(
-        {
-            label.partition(",")[0]: (range(1, 1 + len(by_value)), list(by_value.values()))
-            for label, by_value in means.items()
-        },
-        lines={name: float(np.mean(accuracy)) for name, accuracy in lines.items()},
-        xlabel=f"setting, in this order: {tried}",
-        ylabel=f"accuracy on own images, {scenario}",
-    )
+    ends = {name: float(np.mean(accuracy)) for name, accuracy in lines.items()}
+    figure, axes = new_figure(4.6 * len(means), 4.0, 1, len(means), sharey=True, squeeze=False)
+    for axis, (label, by_value) in zip(axes[0], means.items(), strict=True):
+        name, values = label.partition(",")[0], list(by_value)
+        for line, title in {"local only": "local only", "federated": "FedAvg"}.items():
+            axis.axhline(ends[line], label=f"{title} (a limit)", linewidth=2, **{**STYLES[line], "marker": ""})
+        axis.plot(values, list(by_value.values()), label=name, linewidth=2, markersize=7, **_LOOKS[name])
+        positive = [value for value in values if value > 0]
+        if max(positive) > 10 * min(positive):
+            axis.set_xscale("symlog", linthresh=min(positive), linscale=0.6)
+            axis.minorticks_off()
+        axis.set_xticks(values, [f"{value:g}" for value in values])
+        if label in turned_round:
+            axis.invert_xaxis()
+        symbol = label.partition(", ")[2].removesuffix(" =")
+        axis.set(title=name, xlabel=f"← alone      {symbol}      together →")
+        axis.yaxis.set_major_formatter(plots.percent)
+    axes[0][0].set_ylabel("accuracy on own images")
+    figure.suptitle(scenario, fontsize=11)
+    handles = dict(pair for axis in axes[0] for pair in zip(*reversed(axis.get_legend_handles_labels()), strict=True))
+    figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=4, fontsize=9)
     return Drawing(
         figure,
         alt=f"Mean accuracy on own images, {scenario}. "
@@ -167,7 +246,7 @@ def accuracy_by_setting(
             f"{label} {', '.join(f'{value:g}: {mean:.1%}' for value, mean in by_value.items())}."
             for label, by_value in means.items()
         )
-        + f" Beside them, local only {np.mean(lines['local only']):.1%} and FedAvg {np.mean(lines['federated']):.1%}.",
+        + f" The limits: local only {ends['local only']:.1%} and FedAvg {ends['federated']:.1%}.",
     )
 
 
@@ -210,7 +289,26 @@ def _clients_with_setting(
     )
 
 
-# 7. Several global models ------------------------------------------------------------------
+# 6. Normalization that stays at home, and 7. Several global models -------------------------
+
+
+def pictures_of_clients(images: Mapping[str, np.ndarray], what: str) -> Drawing:
+    """Draw a few images of some clients, a row for each.
+
+    Args:
+        images: by what is written at the row, (n, channels, height, width) uint8.
+        what: what is to be seen, for the alt text.
+    """
+    columns = max(len(row) for row in images.values())
+    figure, axes = new_figure(1.6 + 0.85 * columns, 0.3 + 0.85 * len(images), len(images), columns, squeeze=False)
+    for row, (title, pictures) in zip(axes, images.items(), strict=True):
+        for axis in row:
+            axis.set(xticks=[], yticks=[])
+            axis.axis("off")
+        for axis, picture in zip(row, pictures, strict=False):
+            plots.draw_image(axis, picture)
+        row[0].set_title(title, loc="left", fontsize=9)
+    return Drawing(figure, alt=f"Images of {len(images)} clients, a row for each: {'; '.join(images)}. {what}")
 
 
 def chosen_models(chosen: np.ndarray, kinds: Sequence[str], agree: float) -> Drawing:
@@ -223,7 +321,7 @@ def chosen_models(chosen: np.ndarray, kinds: Sequence[str], agree: float) -> Dra
     """
     rounds, clients = chosen.shape
     figure, axis = new_figure(max(5.0, 2.5 + 0.5 * rounds), 1.4 + 0.32 * clients)
-    looks = [("o", "#3f90da"), ("^", "#bd1f01"), ("s", "#832db6"), ("D", "#1b1b1b")]
+    looks = [("o", "#e76300"), ("^", "#832db6"), ("s", "#92dadd"), ("D", "#1b1b1b")]
     for number in sorted(set(chosen.flat)):
         marker, color = looks[number % len(looks)]
         when, who = np.nonzero(chosen == number)
@@ -263,10 +361,47 @@ def accuracy_of_algorithms(clients: pd.DataFrame, titles: Mapping[str, str]) -> 
             f"{here['global']:.1%}, local only {here['local only']:.1%}."
         )
 
+    figure = plots.comparison(by_seed.replace({"algorithm": dict(titles)}), value)
+    for axis in figure.axes:
+        axis.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))  # round per cents
     return Drawing(
-        plots.comparison(by_seed.replace({"algorithm": dict(titles)}), value),
+        figure,
         alt="Mean accuracy of the clients on their own images: a panel per scenario, a row per algorithm, a mark per "
         f"seed. {' '.join(sentence(scenario) for scenario in dict.fromkeys(by_seed['scenario']))}",
+    )
+
+
+def who_gains(gains: Mapping[str, pd.DataFrame], images: Sequence[float]) -> Drawing:
+    """Draw what clients with few, some and many images gain over each of two alternatives.
+
+    Args:
+        gains: by alternative, points: a row for each third of the clients by their images, a column per algorithm.
+        images: the mean number of training images in each third.
+    """
+    figure, axes = new_figure(4.6 * len(gains), 3.8, 1, len(gains), sharey=True, squeeze=False)
+    for axis, (alternative, points) in zip(axes[0], gains.items(), strict=True):
+        axis.axhline(0, color="#717581", linewidth=1)
+        for number, (name, column) in enumerate(points.items()):
+            free = {"color": _MORE[number % len(_MORE)], "marker": plots.MORE_MARKERS[number % 6]}
+            look = _LOOKS.get(name, free)
+            axis.plot(range(len(column)), column, label=name, linewidth=2, markersize=7, **look)
+        shares = zip(("few", "some", "many"), images, strict=True)
+        axis.set_xticks(range(len(images)), [f"{word}\n({count:.0f} images)" for word, count in shares])
+        axis.set(title=f"against {alternative}", xlabel="a third of the clients each, by training images")
+    axes[0][0].set_ylabel("gain in points")
+    figure.legend(*axes[0][0].get_legend_handles_labels(), loc="outside lower center", ncols=4, fontsize=9)
+    return Drawing(
+        figure,
+        alt="Gain in accuracy on own images by the number of the client's training images. "
+        + " ".join(
+            f"Against {alternative}: "
+            + "; ".join(
+                f"{name} {signed(column.iloc[0])} with few, {signed(column.iloc[-1])} with many"
+                for name, column in p.items()
+            )
+            + "."
+            for alternative, p in gains.items()
+        ),
     )
 
 
@@ -292,27 +427,29 @@ def elsewhere(maps: Mapping[str, np.ndarray]) -> Drawing:
 
 def _maps_of_shares(maps: Mapping[str, np.ndarray]) -> Figure:
     clients = max(len(matrix) for matrix in maps.values())
-    side = max(0.42 * clients, 2.4)
+    with_numbers = clients <= 10  # more would not be readable
+    side = min(max(0.42 * clients, 2.4), 4.0)
     figure, axes = new_figure(1.2 + (side + 0.5) * len(maps), side + 1.0, 1, len(maps), squeeze=False)
     for axis, (title, matrix) in zip(axes[0], maps.items(), strict=True):
         axis.grid(False)
         picture = axis.imshow(matrix, cmap="Greys", vmin=0, vmax=1)
-        if clients <= 16:
+        if with_numbers:
             for row, column in np.ndindex(*matrix.shape):
                 share = matrix[row, column]
                 color = "w" if share > 0.55 else "k"
                 axis.text(column, row, f"{100 * share:.0f}", ha="center", va="center", fontsize=8, color=color)
-        axis.set(title=title, xlabel="images of client", xticks=range(len(matrix)), yticks=range(len(matrix)))
+        ticks = range(0, len(matrix), 1 if with_numbers else 5)
+        axis.set(title=title, xlabel="images of client", xticks=ticks, yticks=ticks)
     axes[0][0].set_ylabel("model of client")
     figure.colorbar(picture, ax=list(axes[0]), label="accuracy", shrink=0.8)
     return figure
 
 
 def gain_of_unseen_clients(points: pd.DataFrame) -> Drawing:
-    """Draw what algorithms give unseen clients over the better of local only and FedAvg.
+    """Draw what unseen clients have over the better of local only and FedAvg.
 
     Args:
-        points: rows by the algorithms' titles, columns by scenario.
+        points: rows by what they do, algorithms and training alone for less time, columns by scenario.
     """
     return Drawing(
         _map_of_points(points, title="unseen clients: accuracy on own images"),
@@ -342,19 +479,26 @@ def where_it_pays(points: pd.DataFrame) -> Drawing:
 
 
 def _map_of_points(points: pd.DataFrame, *, title: str) -> Figure:
-    """Draw a table as a map: blue above zero, red below, and the number, rounded and with its sign, in every cell."""
-    values = points.to_numpy(dtype=float)
-    limit = max(10.0, float(np.nanmax(np.abs(values))))
-    figure, axis = new_figure(2.6 + 1.5 * len(points.columns), 1.4 + 0.4 * len(points))
+    """Draw a table as a map: blue above zero, red below, and the number, rounded and with its sign, in every cell.
+
+    Colours end at ten points, so that one very bad cell leaves differences between the others to be seen.
+    """
+    values, limit = points.to_numpy(dtype=float), 10.0
+    figure, axis = new_figure(3.4 + 1.5 * len(points.columns), 1.4 + 0.4 * len(points))
     axis.grid(False)
     picture = axis.imshow(values, cmap="RdBu", vmin=-limit, vmax=limit, aspect="auto")
     for row, column in np.ndindex(*values.shape):
         if np.isfinite(values[row, column]):
-            text = f"{values[row, column]:+.0f}"
             shade = "w" if abs(values[row, column]) > 0.6 * limit else "k"
+            text = signed(values[row, column])
             axis.text(column, row, text, ha="center", va="center", fontsize=10, color=shade)
     axis.set_xticks(range(len(points.columns)), points.columns)
     axis.set_yticks(range(len(points)), points.index)
     axis.set(title=title)
-    figure.colorbar(picture, ax=axis, label="points against the better of local only and FedAvg")
+    figure.colorbar(picture, ax=axis, label="points against the better of\nlocal only and FedAvg", extend="both")
     return figure
+
+
+def signed(points: float) -> str:
+    """Return points with a sign and one digit; what rounds to nothing has no sign."""
+    return "0" if abs(points) < 0.05 else f"{points:+.1f}"
