@@ -23,14 +23,7 @@ GLOSSARY = FOLDER / "glossary.ipynb"
 PROJECT = ("fedlearn_helpers", "workbook_tools")
 every_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 
-# Notebooks that do not yet have sections with minutes, answers, folds, recall questions and claims.
-BEFORE_THE_REWRITE = {
-}
-REWRITTEN = [path for path in NOTEBOOKS if path.stem not in BEFORE_THE_REWRITE]
-every_rewritten = pytest.mark.parametrize("path", REWRITTEN, ids=lambda path: path.stem)
-every_lesson = pytest.mark.parametrize(
-    "path", [path for path in REWRITTEN if path in LESSONS], ids=lambda path: path.stem
-)
+every_lesson = pytest.mark.parametrize("path", LESSONS, ids=lambda path: path.stem)
 MOST_LINES = 25
 
 
@@ -240,7 +233,7 @@ def test_contents_list_every_notebook_in_order():
     assert lessons == sorted(lessons) and wrap_ups == sorted(wrap_ups)
 
 
-@every_rewritten
+@every_notebook
 def test_begins_with_its_question_before_its_parameters(path):
     title, opening, parameters = cells_of(path)[:3]
     assert [title["id"], opening["id"], parameters["id"]] == ["title", "opening", "parameters"]
@@ -251,7 +244,7 @@ def test_begins_with_its_question_before_its_parameters(path):
     assert places == sorted(places)
 
 
-@every_rewritten
+@every_notebook
 def test_the_sections_minutes_add_up_to_the_stated_time(path):
     title = cells_of(path)[0].source
     (sections,) = re.findall(r"^\*\*Sections\*\*:? (.*)$", title, re.MULTILINE)
@@ -264,7 +257,7 @@ def test_the_sections_minutes_add_up_to_the_stated_time(path):
     assert {anchor: headings.count(anchor) for anchor in anchors} == dict.fromkeys(anchors, 1)
 
 
-@every_rewritten
+@every_notebook
 def test_cells_of_code_are_short(path):
     lines = {cell["id"]: len(cell.source.splitlines()) for cell in cells_of(path) if cell.cell_type == "code"}
     assert {name: count for name, count in lines.items() if count > MOST_LINES} == {}
@@ -281,7 +274,7 @@ def test_what_is_folded_is_folded_everywhere(path):
         assert not (hidden and {"parameters", "exercise", "check"} & set(cell.metadata.tags)), cell["id"]
 
 
-@every_rewritten
+@every_notebook
 def test_every_question_what_one_sees_has_its_answer(path):
     cells = cells_of(path)
     questions = [place for place, cell in enumerate(cells) if "what do you see?" in cell.source.lower()]
