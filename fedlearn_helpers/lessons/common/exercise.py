@@ -37,20 +37,26 @@ class Verdict:
     Attributes:
         status: "correct", "not yet", "not attempted", or "handed in" where there is no test.
         message: for the learner.
+        help: where to get help, said after the message; empty if nowhere.
     """
 
     status: Status
     message: str
+    help: str = ""
 
     def __repr__(self) -> str:
-        return f"{_TITLES[self.status]} {self.message}".strip()
+        return f"{_TITLES[self.status]} {self._said}".strip()
+
+    @property
+    def _said(self) -> str:
+        return f"{self.message}\n{self.help}".strip()
 
     def _repr_html_(self) -> str:
         color = _COLORS[self.status]
         return (
             f'<div role="status" class="fedlearn-check" data-status="{self.status}" '
             f'style="border-left:4px solid {color};padding:.3em .8em;white-space:pre-wrap">'
-            f'<strong style="color:{color}">{_TITLES[self.status]}</strong> {html.escape(self.message)}</div>'
+            f'<strong style="color:{color}">{_TITLES[self.status]}</strong> {html.escape(self._said)}</div>'
         )
 
 
@@ -105,13 +111,15 @@ class Exercise:
         except NotAttempted:
             return self._not_attempted()
         except NotYet as error:
-            return Verdict("not yet", str(error))
+            return Verdict("not yet", str(error), f"exercises.{self.name}.hint() gives a hint." if self.hints else "")
 
     def hint(self) -> None:
-        """Print the first hint, and at the next call the second."""
+        """Print the first hint, and at the next call the second; then say that there is no other."""
         number = min(self._hints_given, len(self.hints) - 1)
-        self._hints_given += 1
         print(f"Hint {number + 1} of {len(self.hints)}: {self.hints[number]}")
+        if self._hints_given >= len(self.hints) and self.solution_code is not None:
+            print(f"There is no other hint; exercises.{self.name}.solution() shows a solution.")
+        self._hints_given += 1
 
     def solution(self) -> None:
         """Show a solution."""
