@@ -1,6 +1,8 @@
 """Exercises: hints, and verdicts on a page. Each lesson's own are tested with the lesson."""
 
-from fedlearn_helpers.lessons.common.exercise import Exercise, NotYet
+import pytest
+
+from fedlearn_helpers.lessons.common.exercise import Exercise, NotYet, call
 
 
 def test_hints_come_one_after_the_other(capsys):
@@ -32,3 +34,11 @@ def test_a_wrong_answer_is_told_where_help_is():
     assert repr(verdict) == "✗ Not yet. One more.\nexercises.x.hint() gives a hint."
     assert "exercises.x.hint() gives a hint." in verdict._repr_html_()
     assert "hint" not in repr(Exercise("x", "predict", "easy", 1, (), None, wrong).check(1)), "graded work has none"
+
+
+def test_an_error_of_the_answer_is_named_once():
+    def divide(number):
+        return number / 0
+
+    with pytest.raises(NotYet, match=r"^divide\(1\) raised ZeroDivisionError: division by zero$"):
+        call(divide, 1)

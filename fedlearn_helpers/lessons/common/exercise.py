@@ -158,7 +158,7 @@ def call(function: Callable[..., Any], *arguments: Any) -> Any:
         raise NotAttempted from None
     except Exception as error:
         shown = ", ".join(_shown(argument) for argument in arguments)
-        raise NotYet(f"{function.__name__}({shown}) raised {type(error).__name__}: {one_line(error)}") from None
+        raise NotYet(f"{function.__name__}({shown}) raised {one_line(error)}") from None
     if result is ...:
         raise NotAttempted
     if result is None:
