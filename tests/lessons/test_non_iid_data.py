@@ -33,7 +33,7 @@ def in_order(shards, order, clients):
 class TestNonIIDData(LessonTests):
     lesson = Lesson(
         notebook="04_non_iid_data",
-        small={"num_clients": 6, "num_rounds": 1, "max_images": 500, "num_seeds": 1},
+        small={"num_clients": 10, "num_rounds": 1, "max_images": 500, "num_seeds": 1},
         metrics={
             "fedavg_test_accuracy",
             "fedavg_client_accuracy_mean",
