@@ -112,6 +112,11 @@ NORMALIZED_MODELS: dict[str, NewModel] = {"cnn": _normalized_cnn, "mlp": _normal
 """The same networks with BatchNorm before their first ReLUs, and the same first weights."""
 
 
+def copy_of_weights(model: nn.Module) -> dict[str, Tensor]:
+    """Return a copy of a model's state dict, which stays as it is when the model trains on."""
+    return {name: tensor.clone() for name, tensor in model.state_dict().items()}
+
+
 def count_parameters(model: nn.Module) -> int:
     """Return the number of trainable numbers in the model."""
     return sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)

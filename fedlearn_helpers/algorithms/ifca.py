@@ -20,6 +20,7 @@ from fedlearn_helpers.algorithms.aggregation import Answer, Averaging, State, st
 from fedlearn_helpers.algorithms.algorithm import Algorithm, Setting
 from fedlearn_helpers.algorithms.local import LocalTraining
 from fedlearn_helpers.errors import InputError
+from fedlearn_helpers.models import copy_of_weights
 from fedlearn_helpers.seeds import derive_seed, seeded
 
 CLUSTER = "cluster"  # in a reply's metrics: the number that the client chose
@@ -35,13 +36,13 @@ def first_models(model: nn.Module, clusters: int, seed: int) -> list[dict[str, T
         seed: of the run.
     """
     model = copy.deepcopy(model)
-    states = [{name: tensor.clone() for name, tensor in model.state_dict().items()}]
+    states = [copy_of_weights(model)]
     for cluster in range(1, clusters):
         with seeded(derive_seed(seed, "cluster", cluster)):
             for module in model.modules():
                 if reset := getattr(module, "reset_parameters", None):
                     reset()
-        states.append({name: tensor.clone() for name, tensor in model.state_dict().items()})
+        states.append(copy_of_weights(model))
     return states
 
 

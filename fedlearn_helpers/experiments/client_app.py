@@ -13,6 +13,7 @@ from fedlearn_helpers.algorithms.algorithm import Adapt, Algorithm
 from fedlearn_helpers.algorithms.local import LocalConfig, LocalTraining
 from fedlearn_helpers.data import Dataset
 from fedlearn_helpers.experiments.measures import ACCURACY, ELSEWHERE, TEST_ACCURACY
+from fedlearn_helpers.models import copy_of_weights
 from fedlearn_helpers.partition.split import Shard
 from fedlearn_helpers.simulation.position import client_of
 from fedlearn_helpers.training import evaluate, judge
@@ -48,7 +49,7 @@ def new_client_app(
         adapt: makes a client's own model of the received one; None measures the received one.
         mods: Flower's client mods, around the clients' training alone.
     """
-    first = {name: tensor.clone() for name, tensor in model.state_dict().items()} if initial is None else initial
+    first = copy_of_weights(model) if initial is None else initial
     client_app = ClientApp()
 
     def received(message: Message, context: Context, purpose: str) -> LocalTraining:

@@ -25,6 +25,7 @@ from fedlearn_helpers.experiments.measures import ClientMeasures, accuracy_of_ea
 from fedlearn_helpers.experiments.reference_lines import own_copy
 from fedlearn_helpers.experiments.run_key import code_key, data_key, model_key
 from fedlearn_helpers.experiments.value_key import function_key, value_key
+from fedlearn_helpers.models import copy_of_weights
 from fedlearn_helpers.partition.split import Shard
 from fedlearn_helpers.seeds import check_seed
 from fedlearn_helpers.simulation import History, keep_result, simulate
@@ -150,7 +151,7 @@ def federate(
     if saved.finished > num_rounds:
         raise InputError(f"num_rounds must be >= {saved.finished}, the rounds in {checkpoint}, got {num_rounds}")
     first = ArrayRecord(dict(chosen.first(model, complete, seed)))
-    initial = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    initial = copy_of_weights(model)
     config = {**complete, ADAPTATION_EPOCHS: float(adaptation_epochs)}
 
     def app_of(clients: Sequence[Shard], around: Sequence[Mod] = ()) -> ClientApp:

@@ -6,7 +6,6 @@ improving: who learns alone need not wait for others, and may train on.
 
 import copy
 import dataclasses
-import itertools
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ from torch import nn
 from fedlearn_helpers.data import Dataset, ImageDataset
 from fedlearn_helpers.errors import InputError, check_number, check_whole_number, one_line
 from fedlearn_helpers.experiments.parallel import Numbers, run_in_parallel
-from fedlearn_helpers.models import new_cnn
+from fedlearn_helpers.models import copy_of_weights, new_cnn
 from fedlearn_helpers.partition import Shard
 from fedlearn_helpers.seeds import derive_seed
 from fedlearn_helpers.simulation.workers import Workers
@@ -107,7 +106,7 @@ def reference_lines(
     pooled = np.concatenate([shard.train for shard in shards])
     learners = [pooled, *(shard.train for shard in clients)]  # the longest first, so that no worker ends alone
     model = own_copy(model, dataset, seed)
-    start = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    start = copy_of_weights(model)
 
     def measure(learner: int, epoch: int) -> Numbers:
         own = clients if learner == 0 else [clients[learner - 1]]
@@ -127,22 +126,23 @@ def reference_lines(
         inputs, targets, task = dataset.train_inputs, dataset.train_targets, dataset.task
         watched = np.concatenate([s.validation for s in shards]) if learner == 0 else clients[learner - 1].validation
         found: dict[str, Any] = {}
-        best, best_epoch = -1.0, 0
-        for epoch in itertools.count(1):
-            order = derive_seed(seed, "alone", learner, epoch - 1)
+        epoch, best, best_epoch, best_weights = 0, -1.0, 0, start
+        while epoch < epochs or (patience is not None and epoch - best_epoch < patience):
+            order = derive_seed(seed, "alone", learner, epoch)
             train(
                 model, inputs, targets, learners[learner], steps, epochs=1, batch_size=batch_size, seed=order, task=task
             )
+            epoch += 1
             if epoch == epochs:
                 found |= measure(learner, epoch)
             if patience is not None and epoch - best_epoch <= patience:
                 accuracy = evaluate(model, inputs, targets, watched, task=task).accuracy
                 if accuracy > best or epoch == 1:
-                    best, best_epoch = accuracy, epoch
-                    found |= {f"stopped {name}": value for name, value in measure(learner, epoch).items()}
-            if epoch >= epochs and (patience is None or epoch - best_epoch >= patience):
-                return found
-        raise AssertionError("epochs have no end")
+                    best, best_epoch, best_weights = accuracy, epoch, copy_of_weights(model)
+        if patience is not None:
+            model.load_state_dict(best_weights)
+            found |= {f"stopped {name}": value for name, value in measure(learner, best_epoch).items()}
+        return found
 
     learned = run_in_parallel(learn_alone, len(learners), seed=seed, workers=workers, label=label)
     seconds = time.perf_counter() - begin

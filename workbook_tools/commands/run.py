@@ -62,7 +62,7 @@ def run(
     if failed:
         sys.exit(1)
     if save_times:
-        contents.save_seconds({name: _of_its_cells(output / "results" / name, all_) for name, all_ in seconds.items()})
+        contents.save_seconds({name: _of_its_cells(output / "results" / name, wall) for name, wall in seconds.items()})
 
 
 def _execute(
@@ -96,10 +96,10 @@ def _execute(
     return seconds, failed
 
 
-def _of_its_cells(results: Path, seconds: float) -> float:
-    """Return how long a notebook's cells took, as it says itself; else the time with kernel and rendering."""
+def _of_its_cells(results: Path, wall: float) -> float:
+    """Return how long a notebook's cells took, as it says itself; else the wall time with kernel and rendering."""
     file = results / "results.json"
-    return float(json.loads(file.read_text()).get("seconds", seconds)) if file.exists() else seconds
+    return float(json.loads(file.read_text()).get("seconds", wall)) if file.exists() else wall
 
 
 def _write_index(output: Path) -> Path:
