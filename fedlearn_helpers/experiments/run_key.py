@@ -20,6 +20,7 @@ from fedlearn_helpers.experiments.value_key import digest_of_values
 from fedlearn_helpers.partition.split import Shard
 
 PACKAGE = Path(fedlearn_helpers.__file__).parent
+LESSONS = PACKAGE / "lessons"
 _COMPUTE_NOTHING = (
     "plots.py",
     "progress.py",
@@ -47,10 +48,16 @@ def digest_of(files: Iterable[Path]) -> str:
 
 
 @functools.cache
-def code_key() -> dict[str, str]:
-    """Return what a computation's numbers depend on besides its arguments: this package, PyTorch, NumPy and Flower."""
+def code_key(lesson: str | None = None) -> dict[str, str]:
+    """Return what a computation's numbers depend on besides its arguments: this package, PyTorch, NumPy and Flower.
+
+    Args:
+        lesson: whose notebook computes, if it is one's: the code of other lessons decides nothing then.
+    """
+    folders = {path.name for path in LESSONS.iterdir()}
+    others = folders - {"common", lesson} if lesson in folders else set()
     return {
-        "source of the package": digest_of(computing_code()),
+        "source of the package": digest_of(path for path in computing_code() if path.parent.name not in others),
         "torch": version("torch"),
         "numpy": version("numpy"),
         "flwr": version("flwr"),

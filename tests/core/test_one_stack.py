@@ -478,6 +478,12 @@ def test_code_that_computes_is_told_from_code_that_draws():
     assert not [name for name in files if re.search("figures|widgets|plots|progress|exercise", name)]
 
 
+def test_code_of_other_lessons_decides_nothing():
+    everything = run_key.code_key()["source of the package"]
+    keys = [run_key.code_key(lesson)["source of the package"] for lesson in ("strategies", "personalization", "mine")]
+    assert len({everything, *keys}) == 3 and keys[2] == everything
+
+
 def test_a_digest_changes_with_a_files_text_and_with_its_name(tmp_path):
     first, second = tmp_path / "a.py", tmp_path / "b.py"
     first.write_text("x = 1\n")

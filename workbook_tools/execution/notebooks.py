@@ -109,12 +109,17 @@ def check_values(path: Path, values: Mapping[str, Any]) -> None:
     Raises:
         InputError: a value that cannot work.
     """
-    if found := _CHECKED.search("\n".join(_code(path))):
+    if found := _CHECKED.search("\n".join(code_of(path))):
         rules = importlib.import_module(f"{LESSONS}.{found[1]}.parameters")
         rules.check_parameters(default_parameters(path) | {"output_dir": tempfile.gettempdir()} | dict(values))
 
 
-def _code(path: Path) -> list[str]:
+def code_of(path: Path) -> list[str]:
+    """Return the code of a notebook's cells.
+
+    Raises:
+        InputError: it is no notebook.
+    """
     from workbook_tools.execution.reading import read_notebook
 
     return [cell.source for cell in read_notebook(path).cells if cell.cell_type == "code"]

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from fedlearn_helpers.errors import InputError
 from fedlearn_helpers.experiments.run_key import code_key
 from workbook_tools.execution.content import content_of, data_sets
-from workbook_tools.execution.notebooks import check_values, parameter_names, refuse_unknown
+from workbook_tools.execution.notebooks import check_values, code_of, parameter_names, refuse_unknown
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -120,13 +120,12 @@ def perform(
 
 
 def _home(folder: Path, sweep: Sweep, run: Mapping[str, Any], data: str) -> Path:
-    """Return a run's folder: with other parameters, other data, another notebook or other code it is another one.
+    """Return a run's folder: with other parameters, other data or other code it is another one.
 
     Its name says what is varied. An earlier sweep may have varied something else: its folder is taken as it is.
     """
     decisive = {name: value for name, value in run.items() if name not in _DECIDES_NOTHING}
-    text = sweep.notebook.read_text(encoding="utf-8")
-    facts = json.dumps([text, code_key(), data, decisive], sort_keys=True)
+    facts = json.dumps([code_of(sweep.notebook), code_key(sweep.notebook.stem[3:]), data, decisive], sort_keys=True)
     digest = hashlib.sha256(facts.encode()).hexdigest()[:10]
     number = sweep.notebook.stem[:2]
     shown = "_".join(f"{name}={run[name]}" for name in (*sweep.varied, "seed"))
