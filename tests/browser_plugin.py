@@ -1,5 +1,6 @@
 """JupyterLab in Chromium, on copies of the notebooks, each opened and run once."""
 
+import importlib
 import json
 import re
 import shutil
@@ -11,9 +12,12 @@ import urllib.request
 from pathlib import Path
 from typing import NamedTuple
 
+import nbformat
 import pytest
 from no_network import NetworkLog
-from places import NOTEBOOKS, WIDTH
+from papermill.iorw import load_notebook_node
+from papermill.parameterize import parameterize_notebook
+from places import LESSONS, NOTEBOOKS, WIDTH
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 MISSING = "the browser tests need Chromium and Playwright: apt-get install chromium; pip install playwright"
@@ -61,13 +65,13 @@ def expect(browser):
 
 @pytest.fixture(scope="session")
 def lab(browser, tmp_path_factory):
-    """A JupyterLab of its own, with the notebooks at its root, shortened: three epochs or rounds, few images."""
+    """A JupyterLab of its own, with the notebooks at its root, with the parameters with which they run quickly."""
     folder = tmp_path_factory.mktemp("lab")
     root = folder / "root"
     shutil.copytree(NOTEBOOKS, root, ignore=shutil.ignore_patterns("results", ".ipynb_checkpoints"))
-    for path in root.glob("[0-9w][0-9]_*.ipynb"):
-        text = re.sub(r"\b(epochs|num_rounds): int = 1[02]\b", r"\1: int = 3", path.read_text())
-        path.write_text(re.sub(r"\bmax_images: int = \d+", "max_images: int = 500", text))
+    for name, parameters in _small().items():
+        path = root / f"{name}.ipynb"
+        nbformat.write(parameterize_notebook(load_notebook_node(str(path)), parameters), path)
     for name, settings in _SETTINGS.items():
         file = folder / "settings" / "@jupyterlab" / f"{name}.jupyterlab-settings"
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -115,6 +119,15 @@ def opened(browser, lab, expect):
     yield open_and_run
     for page in pages.values():
         page.context.close()
+
+
+def _small():
+    """The small parameters by notebook, as the lessons' test files name them."""
+    sys.path.insert(0, str(LESSONS))
+    try:
+        return {name: lesson.small for name, lesson in importlib.import_module("lesson").all_lessons().items()}
+    finally:
+        sys.path.remove(str(LESSONS))
 
 
 def _wait_until_up(server, port, log):

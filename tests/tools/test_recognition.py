@@ -15,7 +15,7 @@ from workbook_tools.grading.submission import merge
 FOLDER = Path(__file__).parents[2] / "notebooks"
 ORIGINALS = originals(FOLDER)
 ANSWER = 'prediction = "B"  # mine'
-IMPORT = "from fedlearn_helpers.lessons.start_here import ("
+IMPORT = "from fedlearn_helpers.lessons.start_here import "
 
 
 def notebook(lesson="start_here"):
