@@ -41,8 +41,14 @@ class FedNova(Averaging):
     needed_metrics = (NORM,)
 
     def combine(self, answers: Sequence[Answer]) -> dict[str, Tensor]:
-        """Average the clients' changes per step, then take as many steps as the clients did on average."""
+        """Average the clients' changes per step, then take as many steps as the clients did on average.
+
+        Who took no step has no change per step, and does not count.
+        """
         w = state_of(self.sent)
+        answers = [answer for answer in answers if answer.metrics[NORM] > 0]
+        if not answers:
+            return w
         weights, norms = [answer.weight for answer in answers], [answer.metrics[NORM] for answer in answers]
         shares = shares_of(weights)
         changes = [{name: w[name] - answer.state[name] for name in w} for answer in answers]

@@ -202,13 +202,19 @@ class LocalTraining:
 
     @contextmanager
     def only(self, names: Collection[str]) -> Iterator[None]:
-        """Inside the block, training changes these parameters and no others."""
-        for name, parameter in self.model.named_parameters():
-            parameter.requires_grad_(name in names)
+        """Inside the block, training changes these parameters and no others; what is frozen stays so."""
+        held = [
+            parameter
+            for name, parameter in self.model.named_parameters()
+            if parameter.requires_grad and name not in names
+        ]
+        for parameter in held:
+            parameter.requires_grad_(False)
         try:
             yield
         finally:
-            self.model.requires_grad_(True)
+            for parameter in held:
+                parameter.requires_grad_(True)
 
     def loss(self, parameters: Mapping[str, Tensor], batch: Tensor) -> Tensor:
         """Return the mean loss of the model with these parameters on a batch, to be differentiated by them.

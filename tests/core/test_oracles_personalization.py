@@ -595,6 +595,15 @@ def test_own_parts_are_never_sent(noise, method):
     assert max(e.bytes_up for e in rounds) == max(e.bytes_down for e in rounds) < of_whole[0].bytes_up
 
 
+@pytest.mark.parametrize("method", ["fedper", "fedrep"])
+def test_what_a_model_has_frozen_stays_frozen(noise, method):
+    model = new_mlp(noise.image_shape, noise.num_classes, 0)
+    before = model[1].weight.detach().clone()
+    assert not torch.allclose(weights(run(method, noise, model=model))["1.weight"], before, atol=1e-4), "control"
+    model[1].weight.requires_grad_(False)
+    assert torch.allclose(weights(run(method, noise, model=model))["1.weight"], before, atol=1e-6), "but for rounding"
+
+
 @pytest.mark.parametrize("method", METHODS)
 def test_the_same_bits_with_workers_and_in_a_second_run(noise, method):
     """Clients' states travel with them, whichever worker they come to."""

@@ -24,7 +24,7 @@ from fedlearn_helpers.algorithms import (
     uniform_mean,
     weighted_mean,
 )
-from fedlearn_helpers.algorithms.fednova import norm_of_steps
+from fedlearn_helpers.algorithms.fednova import NORM, norm_of_steps
 from fedlearn_helpers.algorithms.local import LocalTraining, tensors
 from fedlearn_helpers.algorithms.scaffold import CHANGE, CONTROL, OWN_CONTROL
 from fedlearn_helpers.errors import InputError
@@ -153,6 +153,28 @@ def test_fednova_hands_changes_per_step_to_another_aggregator(noise):
     same = final_model(noise, "fednova", aggregator=lambda states, weights: weighted_mean(states, weights))
     assert distance(same, plain) < TOLERANCE
     assert distance(final_model(noise, "fednova", aggregator=uniform_mean), plain) > 100 * TOLERANCE, "control"
+
+
+def test_fednova_does_not_count_a_client_that_took_no_step(noise):
+    """It has no change per step; and where nobody took one the model stays."""
+
+    def idle(*clients):
+        def without_steps(message, context, call_next):
+            reply = call_next(message, context)
+            if context.node_config["partition-id"] in clients and message.metadata.message_type == "train":
+                reply.content["metrics"][NORM] = 0.0
+            return reply
+
+        config = LocalConfig(batch_size=4, learning_rate=0.05)
+        options = {"local_config": config, "seed": 0, "workers": 1, "label": None, "mods": [without_steps]}
+        return federate("fednova", noise, shards(SIZES), num_rounds=1, **options).model.to_torch_state_dict()
+
+    models = clients_models(noise)[:2]
+    assert all(torch.isfinite(tensor).all() for tensor in idle(2).values())
+    start = new_cnn(noise.image_shape, noise.num_classes, 0).state_dict()
+    assert distance(idle(0, 1, 2), start) == 0
+    assert distance(idle(1, 2), models[0]) < TOLERANCE
+    assert distance(idle(2), start) > 100 * TOLERANCE, "control"
 
 
 def test_the_first_round_of_fedavgm_is_fedavg(noise):
