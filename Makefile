@@ -11,7 +11,7 @@ endif
 PYTHON312 ?= $(call where,python3.12 python3.13)
 BIN := .venv/$(SCRIPTS)
 # In two processes, a file of tests in one of them: most tests wait for a kernel, a browser or a server, or use one core.
-PYTEST := $(BIN)/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder
+PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 # What `make run` says while it makes the environment, so that one knows what one waits for.
 run: afterwards := Then the $(words $(wildcard notebooks/[0-9w][0-9]_*.ipynb)) notebooks are executed, about a minute each.

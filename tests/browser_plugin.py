@@ -63,7 +63,7 @@ def expect(browser):
     return expect
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="session", params=["jupyterlab"])
 def lab(browser, tmp_path_factory):
     """A JupyterLab of its own, with the notebooks at its root, with the parameters with which they run quickly."""
     folder = tmp_path_factory.mktemp("lab")

@@ -1,35 +1,33 @@
 """What tests of several folders share: the order, and the site, built once."""
 
+import re
 import sys
 from pathlib import Path
 
 import pytest
-from xdist.scheduler import LoadGroupScheduling
+from xdist.scheduler import LoadFileScheduling
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "docs"))
 pytest_plugins = ["browser_plugin"]
-_SHARED = ("lab", "site")  # fixtures that take long to make
+SHARED = ("jupyterlab", "sphinx")  # what takes long to make, as it stands in the ids of tests that need it
 
 
-@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
-    """The quick tests first, those in a browser last: Playwright leaves an event loop running in the process.
-
-    What needs JupyterLab is done in one process, and what needs the site in one, so that each is there once.
-    """
+    """The quick tests first, those in a browser last: Playwright leaves an event loop running in the process."""
     items.sort(key=_turn)
-    for item in items:
-        if group := next((name for name in _SHARED if name in item.fixturenames), None):
-            item.add_marker(pytest.mark.xdist_group(group))
 
 
 def pytest_xdist_make_scheduler(config, log):
-    """Hand the tests to processes by what they share, else by file."""
+    """Hand the tests to processes by file; but what shares JupyterLab, or the site, to one, so that each is there once.
 
-    class Scheduler(LoadGroupScheduling):
+    The process that hands them out knows their ids alone: that is why these fixtures have a parameter.
+    """
+
+    class Scheduler(LoadFileScheduling):
         def _split_scope(self, nodeid):
-            return super()._split_scope(nodeid).split("::")[0]
+            shared = re.search(rf"[\[-]({'|'.join(SHARED)})[]-]", nodeid)
+            return shared[1] if shared else super()._split_scope(nodeid)
 
     return Scheduler(config, log)
 
@@ -41,7 +39,7 @@ def _turn(item):
     return 2 if "site" in item.fixturenames else int(item.get_closest_marker("notebook") is not None)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="session", params=["sphinx"])
 def site(tmp_path_factory):
     """The site's folder: of notebooks as `fedlearn run` left them, where it did, and of unexecuted ones elsewhere."""
     import make_site

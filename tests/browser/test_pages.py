@@ -17,6 +17,7 @@ pytestmark = pytest.mark.browser
 NAMES = [path.stem for path in sorted(NOTEBOOKS.glob("[0-9w][0-9]_*.ipynb"))]
 every_page = pytest.mark.parametrize("name", [*NAMES, "glossary", "index"])
 every_notebook = pytest.mark.parametrize("name", NAMES)
+with_a_widget = pytest.mark.parametrize("name", [name for name in NAMES if name[0].isdigit()])  # a wrap-up has none
 
 # Every formula's size, with all folds open, and 0 by 0 for one that the browser does not draw as a formula.
 _FORMULAS = """() => {
@@ -124,7 +125,7 @@ def test_what_a_page_would_fetch_and_what_it_does_not_draw_is_found(visit, tmp_p
     assert hidden == [0, 0] and min(folded) > 4
 
 
-@every_notebook
+@with_a_widget
 def test_a_widget_is_there_as_figures(visit, rendered, name):
     page = visit(rendered(name))
     places = page.locator(".jp-OutputArea-output:has(.only-live)")
