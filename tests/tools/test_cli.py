@@ -2,10 +2,14 @@
 
 import errno
 import json
+import shutil
+import signal
 import subprocess
 import sys
+import time
 
 import nbformat
+import psutil
 import pytest
 import typer
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
@@ -13,10 +17,11 @@ from typer.testing import CliRunner
 
 from fedlearn_helpers.errors import InputError
 from fedlearn_helpers.lessons.common import contents
+from fedlearn_helpers.simulation.workers import cores
 from workbook_tools import flower
 from workbook_tools.cli import app
 from workbook_tools.commands.arguments import parse_value
-from workbook_tools.commands.run import _headline
+from workbook_tools.commands.run import AT_ONCE, _headline
 from workbook_tools.execution import pages
 
 PARAMETERS = 'number: int = 1  # any number\noutput_dir: str = "out"  # folder'
@@ -65,6 +70,56 @@ def test_the_index_shows_a_few_numbers_and_folds_the_rest(folder):
     index = (folder / "build" / "index.html").read_text()
     assert "number 5: 5<details><summary>2 more</summary>number 6: 6<br>number 7: 7</details></td>" in index
     assert pages.folded(["a", "b"], shown=2) == "a<br>b" and pages.folded([""]) == ""
+
+
+@pytest.mark.slow
+def test_two_notebooks_run_at_once_and_one_where_times_are_measured(folder, monkeypatch):
+    """Each writes a file and waits for the other's: alone it would wait for ever, so it gives up after a while."""
+    monkeypatch.setattr("workbook_tools.commands.run.runs_in_parallel", lambda _: 2)
+    meet = """
+import pathlib, time, uuid
+pathlib.Path("met").mkdir(exist_ok=True)
+pathlib.Path("met", str(uuid.uuid4())).touch()
+end = time.monotonic() + seconds
+while len(list(pathlib.Path("met").iterdir())) < 2 and time.monotonic() < end:
+    time.sleep(0.05)
+assert len(list(pathlib.Path("met").iterdir())) == 2, "alone"
+"""
+    for path in (folder / "notebooks").glob("*.ipynb"):
+        notebook = nbformat.read(path, as_version=4)
+        notebook.cells[0].source += "\nseconds: int = 60"
+        notebook.cells.append(new_code_cell(meet))
+        nbformat.write(notebook, path)
+    result = run()
+    assert result.exit_code == 0, result.output
+    assert [line.split()[0] for line in result.output.splitlines()[:2]] == ["00_start_here", "01_centralized_cnn"]
+    shutil.rmtree(folder / "met")
+    result = run("-p", "seconds=0", "--save-times")
+    assert result.exit_code == 1
+    assert result.output.count("FAILED") == 1 and "AssertionError: alone" in result.output
+
+
+@pytest.mark.slow
+def test_an_interrupted_run_leaves_nothing_running_and_nothing_half_written(folder):
+    for path in (folder / "notebooks").glob("*.ipynb"):
+        notebook = nbformat.read(path, as_version=4)
+        begun = "import os, pathlib, time; pathlib.Path(f'{os.getpid()}.begun').touch(); time.sleep(600)"
+        notebook.cells.insert(1, new_code_cell(begun))
+        nbformat.write(notebook, path)
+    running = subprocess.Popen(
+        [sys.executable, "-m", "workbook_tools", "run"],
+        start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
+    at_once = min(AT_ONCE, cores())
+    end = time.monotonic() + 60
+    while len(begun := list(folder.glob("*.begun"))) < at_once and time.monotonic() < end:
+        time.sleep(0.1)
+    assert len(begun) == at_once
+    running.send_signal(signal.SIGINT)
+    assert running.wait(60) != 0
+    assert not [file for file in begun if psutil.pid_exists(int(file.stem))]
+    assert list((folder / "build").glob("*.ipynb")) == list((folder / "build").glob(".unfinished*")) == []
 
 
 def test_runs_the_chosen_one_only(folder):

@@ -3,10 +3,12 @@
 import html
 import json
 import sys
+import tempfile
 import time
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -17,8 +19,14 @@ from workbook_tools.commands.arguments import (
     errors_in_one_line,
     parse_parameters,
     refuse_same,
+    runs_in_parallel,
     say_what_is_left_out,
 )
+
+if TYPE_CHECKING:
+    from workbook_tools.execution.apart import Apart
+
+AT_ONCE = 2  # a notebook alone leaves one of two cores idle for a third of its time
 
 
 def run(
@@ -35,7 +43,8 @@ def run(
 ) -> None:
     """Execute notebooks in order, render them to HTML and write an index with their headline numbers.
 
-    The exit code is 1 if a notebook failed.
+    Two run at a time, but for --save-times and --stop. The exit code is 1 if
+    a notebook failed.
 
     Example: fedlearn run 01 02 -p dataset=cifar10 -p seed=1
     """
@@ -54,7 +63,9 @@ def run(
         check_output(output)
         refuse_same(output, folder)
         say_what_is_left_out(folder)
-        seconds, failed = _execute(paths, parameters, output, keep_going)
+        alone = save_times or not keep_going or len(paths) == 1
+        at_once = 1 if alone else min(AT_ONCE, runs_in_parallel("auto"))
+        seconds, failed = _execute(paths, parameters, output, at_once=at_once, keep_going=keep_going)
         if glossary.exists():
             render(glossary, (output / GLOSSARY).with_suffix(".html"))
         index = _write_index(output)
@@ -66,34 +77,63 @@ def run(
 
 
 def _execute(
-    paths: Sequence[Path], parameters: Mapping[str, Any], output: Path, keep_going: bool
+    paths: Sequence[Path], parameters: Mapping[str, Any], output: Path, *, at_once: int, keep_going: bool
 ) -> tuple[dict[str, float], int]:
     """Execute and render notebooks; return the seconds that each took, by name, and how many failed."""
-    from workbook_tools.execution.notebooks import execute, parameter_names
-    from workbook_tools.execution.rendering import render
+    from workbook_tools.execution.apart import Apart
+    from workbook_tools.execution.notebooks import parameter_names
 
     output.mkdir(parents=True, exist_ok=True)
+    runs = []
+    for path in paths:
+        own = {name: value for name, value in parameters.items() if name in parameter_names(path)}
+        results = output / "results" / path.stem
+        (results / "results.json").unlink(missing_ok=True)  # never show an earlier run's numbers
+        runs.append((path, output / path.name, {"output_dir": str(results)} | own))
     seconds: dict[str, float] = {}
     failed = 0
-    for path in paths:
-        print(f"{path.stem:<28}", end="", flush=True)
-        start = time.perf_counter()
-        results, executed = output / "results" / path.stem, output / path.name
-        (results / "results.json").unlink(missing_ok=True)  # never show an earlier run's numbers
-        own = {name: value for name, value in parameters.items() if name in parameter_names(path)}
-        problem = execute(path, executed, {"output_dir": str(results)} | own)
+    with Apart() as apart, ThreadPoolExecutor(at_once) as pool:
         try:
-            render(executed, executed.with_suffix(".html"))
-        except InputError as error:
-            problem = problem or str(error)
-        seconds[path.stem] = time.perf_counter() - start
-        print(f"{seconds[path.stem]:6.1f} s  {'ok' if problem is None else 'FAILED'}", flush=True)
-        if problem is not None:
-            failed += 1
-            print(f"  {problem}", file=sys.stderr)
-            if not keep_going:
-                break
+            begun = [pool.submit(_timed, apart, *run) for run in runs] if at_once > 1 else []
+            for number, (path, executed, values) in enumerate(runs):
+                print(f"{path.stem:<28}", end="", flush=True)
+                problem, wall = begun[number].result() if begun else _timed(None, path, executed, values)
+                problem = problem or _render(executed)
+                seconds[path.stem] = wall
+                print(f"{wall:6.1f} s  {'ok' if problem is None else 'FAILED'}", flush=True)
+                if problem is not None:
+                    failed += 1
+                    print(f"  {problem}", file=sys.stderr)
+                    if not keep_going:
+                        break
+        except BaseException:  # the pool waits for its threads, and they for their processes
+            apart.stop()
+            raise
     return seconds, failed
+
+
+def _timed(apart: "Apart | None", path: Path, executed: Path, values: Mapping[str, Any]) -> tuple[str | None, float]:
+    """Execute a notebook, here or in a process of its own; return what went wrong, if anything, and the seconds."""
+    from workbook_tools.execution import notebooks
+
+    start = time.perf_counter()
+    if apart is None:
+        problem = notebooks.execute(path, executed, values)
+    else:
+        with tempfile.TemporaryDirectory() as folder:
+            problem = apart.execute(path, executed, values, Path(folder, "log.txt"))
+    return problem, time.perf_counter() - start
+
+
+def _render(executed: Path) -> str | None:
+    """Write a notebook's page; return what stands against it, if anything."""
+    from workbook_tools.execution.rendering import render
+
+    try:
+        render(executed, executed.with_suffix(".html"))
+    except InputError as error:
+        return str(error)
+    return None
 
 
 def _of_its_cells(results: Path, wall: float) -> float:

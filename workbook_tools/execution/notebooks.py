@@ -43,7 +43,7 @@ def left_out(folder: Path) -> list[str]:
 
 
 def choose(folder: Path, numbers: Sequence[str]) -> list[Path]:
-    """Return the notebooks with these numbers, such as "04" or "4", in the order asked for; all of them if none.
+    """Return the notebooks with these numbers, such as "04" or "4", in the order asked for, each once; all if none.
 
     Raises:
         InputError: a number that no notebook has.
@@ -52,7 +52,8 @@ def choose(folder: Path, numbers: Sequence[str]) -> list[Path]:
     if unknown := [number for number in numbers if number.zfill(2) not in {path.name[:2] for path in paths}]:
         known = ", ".join(path.name[:2] for path in paths)
         raise InputError(f"notebooks must be among {known}, got {', '.join(unknown)}")
-    return [path for number in numbers for path in paths if path.name[:2] == number.zfill(2)] or paths
+    asked = [path for number in numbers for path in paths if path.name[:2] == number.zfill(2)]
+    return list(dict.fromkeys(asked)) or paths
 
 
 def parameter_names(path: Path) -> list[str]:
@@ -139,7 +140,7 @@ def execute(path: Path, executed: Path, values: Mapping[str, Any]) -> str | None
 
     from workbook_tools.execution.kernels import SocketKernelManager
 
-    unfinished = executed.with_name(f".unfinished-{executed.name}")
+    unfinished = unfinished_of(executed)
     problem = None
     try:
         papermill.execute_notebook(
@@ -161,6 +162,11 @@ def execute(path: Path, executed: Path, values: Mapping[str, Any]) -> str | None
         raise
     unfinished.replace(executed)
     return problem
+
+
+def unfinished_of(executed: Path) -> Path:
+    """Return the file that a notebook is written to while it runs."""
+    return executed.with_name(f".unfinished-{executed.name}")
 
 
 def how_it_ran(executed: Path) -> tuple[float | None, str | None] | None:

@@ -4,9 +4,7 @@ from __future__ import annotations  # the table's type is imported when there is
 
 import hashlib
 import json
-import os
 import shutil
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -145,25 +143,21 @@ class _Runner:
     """Runs the notebook in processes of their own, all of which end with this context."""
 
     def __init__(self, notebook: Path, workers: int) -> None:
-        from workbook_tools.execution.kernels import folder_for_sockets
-        from workbook_tools.execution.processes import OwnProcesses
+        from workbook_tools.execution.apart import Apart
 
-        self._notebook, self._stopped = notebook, False
+        self._notebook, self._apart = notebook, Apart()
         self._workers = {"workers": workers} if "workers" in parameter_names(notebook) else {}
-        self._processes, self._sockets = OwnProcesses(), folder_for_sockets()
 
     def __enter__(self) -> _Runner:
-        self._environment = os.environ | self._sockets.__enter__()
+        self._apart.__enter__()
         return self
 
     def __exit__(self, *details: object) -> None:
-        self.stop()
-        self._sockets.__exit__(None, None, None)
+        self._apart.__exit__()
 
     def stop(self) -> None:
         """End what runs, and start nothing more."""
-        self._stopped = True
-        self._processes.stop()
+        self._apart.stop()
 
     def run(self, home: Path, parameters: Mapping[str, Any]) -> tuple[Finished, float]:
         """Run the notebook in a new folder, which gets its name when the run has succeeded."""
@@ -172,8 +166,6 @@ class _Runner:
         folder = Path(tempfile.mkdtemp(prefix=_UNFINISHED, dir=home.parent))
         try:
             status = self._run_in(folder, parameters)
-            if self._stopped:
-                raise InterruptedError("the sweep was stopped")
             failed = home.with_name(f"failed_{home.name}")
             kept = home if status == OK else failed
             for old in (home, failed):
@@ -186,13 +178,9 @@ class _Runner:
 
     def _run_in(self, folder: Path, parameters: Mapping[str, Any]) -> str:
         values = self._workers | dict(parameters) | {"output_dir": str(folder)}
-        command = [sys.executable, "-m", "workbook_tools.execution.notebooks"]
-        command += [str(self._notebook), str(folder / _EXECUTED), json.dumps(values)]
-        log = folder / _LOG
-        process = self._processes.start(command, log=log, env=self._environment)
-        if process.wait() != 0:
-            lines = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
-            return lines[-1] if lines else f"its process ended with exit code {process.returncode}"
+        problem = self._apart.execute(self._notebook, folder / _EXECUTED, values, folder / _LOG)
+        if problem is not None:
+            return problem
         return OK if (folder / "results.json").exists() else "the notebook wrote no results.json"
 
 
