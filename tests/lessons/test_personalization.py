@@ -253,7 +253,7 @@ def test_the_lowest_points_before_and_after_a_step_are_said_and_what_clients_wan
         "lowest at 1.00, after one step of every client at -0.50. The clients want -3 (and care 0.5), 1 (and care 2)."
     )
     (axis,) = drawing.figure.axes
-    assert axis.get_yscale() == "linear" and [text.get_text() for text in axis.texts] == [" 0.5", " 2"]
+    assert axis.get_yscale() == "linear" and [text.get_text() for text in axis.texts] == [" cares 0.5", " cares 2"]
 
 
 def test_settings_are_drawn_from_alone_to_together_with_their_limits():

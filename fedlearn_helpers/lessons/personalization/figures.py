@@ -209,7 +209,7 @@ def before_and_after_one_step(
         label = "what a client wants, and how much it cares" if number == 0 else None
         axis.axvline(wish, color="#717581", linestyle="--", linewidth=1, label=label)
         axis.text(
-            wish, 0.97, f" {care:g}", transform=axis.get_xaxis_transform(), fontsize=11, va="top", color="#717581"
+            wish, 0.97, f" cares {care:g}", transform=axis.get_xaxis_transform(), fontsize=11, va="top", color="#717581"
         )
     axis.set(xlabel="the one weight of the global model", ylabel="mean loss of the clients")
     axis.set_ylim(0, min(before.max(), 4 * before.min()))
