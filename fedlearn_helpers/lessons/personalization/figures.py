@@ -435,7 +435,9 @@ def _same_width_per_point(figure: Figure) -> None:
     axes = figure.axes
     limits = [axis.get_xlim() for axis in axes]
     widths = [max(high - low, 0.04) for low, high in limits]
-    axes[0].get_gridspec().set_width_ratios(widths)
+    grid = axes[0].get_gridspec()
+    assert grid is not None, "panels of one figure"
+    grid.set_width_ratios(widths)
     figure.set_size_inches(2.2 + 9.5, 1.9 + 0.36 * len(axes[0].get_yticks()))
     for axis, (low, high), width in zip(axes, limits, widths, strict=True):
         axis.set_xlim((low + high - width) / 2, (low + high + width) / 2)
