@@ -6,6 +6,7 @@ import re
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from in_browser import cell, press
 from lesson import Lesson, LessonTests, Typed
 
@@ -164,8 +165,8 @@ class TestPersonalization(LessonTests):
                 ({"skewed": 1.0, "alike": 1.0}, "another one more"),
                 ({"skewed": 3.0, "alike": 1.0}, "the best for the worst client"),
                 ({"skewed": 0.0, "alike": 1.0}, "Now the second question"),
-                ({"skewed": 0.0, "alike": 1.0, "trusted": "alike"}, "there must be a list of scenarios"),
-                ({"skewed": 0.0, "alike": 1.0, "trusted": []}, "For alike the best λ is 7.0 points ahead"),
+                ({"skewed": 0.0, "alike": 1.0, "beyond chance": "alike"}, "there must be a list of scenarios"),
+                ({"skewed": 0.0, "alike": 1.0, "beyond chance": []}, "For alike the best λ is 7.0 points ahead"),
                 ({"skewed": 0.0, "alike": 1.0, "trusted": ["skewed", "alike"]}, "not more than twice that"),
             ],
         },
@@ -188,25 +189,50 @@ def test_classes_of_clients_are_counted():
     )
 
 
+def test_unseen_clients_are_named_and_parted_from_members():
+    axis = figures.classes_of_clients(np.ones((3, 2), int), ["cat", "dog"], scenario="x:1", num_unseen=1).figure.axes[0]
+    assert [label.get_text() for label in axis.get_yticklabels()] == ["0", "1", "unseen 2"]
+    assert axis.lines[0].get_ydata() == [1.5, 1.5]
+
+
 def test_who_is_better_off_alone_is_counted():
-    three = (np.array([0.5, 0.9, 0.7]), np.array([0.6, 0.8, 0.7]), np.array([0.8, 0.8, 0.8]))
-    drawing = figures.alone_or_with_the_global_model(*three)
+    strip = {
+        "local only": np.array([0.5, 0.9, 0.7]),
+        "federated": np.array([0.6, 0.8, 0.7]),
+        "centralized": np.array([0.8, 0.8, 0.8]),
+    }
+    drawing = figures.alone_or_with_the_global_model({"mixed": strip})
     assert drawing.alt == (
-        "Accuracy of 3 clients on their own images. Alone they reach 70.0% on average, with the federated model 70.0% "
-        "(the worst client 60.0%), with the centralized one 80.0%. 1 clients are better off alone."
+        "Accuracy of clients on their own images. On mixed 3 clients reach 70.0% alone on average, with the federated "
+        "model 70.0% (the worst client 60.0%), with the centralized one 80.0%; 1 are better off alone."
     )
+    (axis,) = drawing.figure.axes
+    assert [label.get_text() for label in axis.get_xticklabels()] == ["0", "2", "1"], "the most gained first"
+    assert axis.patches[0].get_x() == 1.5, "the last is better off alone"
+
+
+def test_test_images_are_told_apart_by_how_frequent_their_class_is_at_the_client():
+    truth, own = torch.tensor([0, 0, 1, 2]), torch.tensor([0] * 9 + [1])
+    right = torch.tensor([True, False, True, False])
+    assert figures.by_frequency(right, truth, own, 0.5) == (0.5, 0.5, 0.5)
+    everything, frequent, others = figures.by_frequency(right, truth, own, 0.1)
+    assert (everything, others) == (0.5, 0.0) and frequent == pytest.approx(2 / 3)
+    assert np.isnan(figures.by_frequency(right, truth, own, 0.0)[2]), "no class is left"
 
 
 def test_curves_over_steps_are_means_of_the_clients():
     own, test = np.array([[0.2, 0.6], [0.4, 0.8]]), np.array([[0.5, 0.3], [0.5, 0.1]])
-    drawing = figures.fine_tuning_steps([0, 5], own, test, alone=0.4)
+    rare = np.array([[0.7, 0.2], [np.nan, np.nan]])
+    drawing = figures.fine_tuning_steps([0, 5], own, test, rare, alone=0.4)
     assert drawing.alt == (
         "Accuracy by fine-tuning steps, mean of the clients. On their own images: 0 steps 30.0%, 5 steps 70.0%; local "
-        "only 40.0%. On the test images with all classes it changes from 50.0% to 20.0%."
+        "only 40.0%. On test images of the client's frequent classes it changes from 50.0% to 20.0%, on those of all "
+        "other classes from 70.0% to 20.0%."
     )
-    first, second, _ = drawing.figure.axes[0].lines
+    first, second, third, _ = drawing.figure.axes[0].lines
     assert first.get_ydata().tolist() == pytest.approx([0.3, 0.7])
     assert second.get_ydata().tolist() == pytest.approx([0.5, 0.2])
+    assert third.get_ydata().tolist() == pytest.approx([0.7, 0.2]), "a client without such classes does not count"
     drawing = figures.adaptation_steps(
         [0, 5],
         {("FedAvg", "members"): own, ("Per-FedAvg", "unseen clients"): test},
@@ -219,11 +245,15 @@ def test_curves_over_steps_are_means_of_the_clients():
     )
 
 
-def test_the_lowest_points_before_and_after_a_step_are_said():
+def test_the_lowest_points_before_and_after_a_step_are_said_and_what_clients_want_is_drawn():
     losses = np.array([1.0, 2.0])
-    drawing = figures.before_and_after_one_step(losses, losses, losses / 2, {"before": 1.0, "after": -0.5})
-    assert drawing.alt.endswith("lowest at 1.00, after one step of every client at -0.50.")
-    assert drawing.figure.axes[0].get_yscale() == "log"
+    lowest = {"before": 1.0, "after": -0.5}
+    drawing = figures.before_and_after_one_step(losses, losses, losses / 2, lowest, [(-3.0, 0.5), (1.0, 2.0)])
+    assert drawing.alt.endswith(
+        "lowest at 1.00, after one step of every client at -0.50. The clients want -3 (and care 0.5), 1 (and care 2)."
+    )
+    (axis,) = drawing.figure.axes
+    assert axis.get_yscale() == "linear" and [text.get_text() for text in axis.texts] == [" cares 0.5", " cares 2"]
 
 
 def test_settings_are_drawn_from_alone_to_together_with_their_limits():
@@ -253,7 +283,8 @@ def test_pictures_have_a_row_for_each_client():
 
 def test_who_gains_is_said_for_those_with_few_and_with_many_images():
     table = pd.DataFrame({"a": [3.0, 2.0, -1.25], "b": [0.0, 0.0, 0.5]})
-    drawing = figures.who_gains({"being alone": table, "FedAvg": -table}, [20.0, 40.0, 61.4])
+    gains = {"being alone": table, "FedAvg": -table}
+    drawing = figures.who_gains(gains, [20.0, 40.0, 61.4], errors={name: table.abs() for name in gains})
     assert drawing.alt == (
         "Gain in accuracy on own images by the number of the client's training images. "
         "Against being alone: a +3.0 with few, -1.2 with many; b 0 with few, +0.5 with many. "
@@ -303,6 +334,10 @@ def test_the_best_algorithm_of_a_scenario_is_no_reference_line_and_no_unseen_cli
     left, right = drawing.figure.axes
     assert [left.get_title(), right.get_title()] == ["skewed", "alike"]
     assert [label.get_text() for label in left.get_yticklabels()] == ["FedAvg", "Ditto"]
+    assert left.get_ylim() == (1.6, -0.6), "the frame cuts no mark"
+    assert len(drawing.figure.legends) == 1
+    widths = [np.ptp(axis.get_xlim()) for axis in (left, right)]
+    assert left.get_gridspec().get_width_ratios() == pytest.approx(widths), "a point is as wide in every panel"
 
 
 def test_elsewhere_has_per_cents_in_its_cells_while_there_is_room():
@@ -314,10 +349,9 @@ def test_elsewhere_has_per_cents_in_its_cells_while_there_is_room():
     )
 
 
-@pytest.mark.parametrize("draw", [figures.gain_of_unseen_clients, figures.where_it_pays])
-def test_a_map_of_points_has_each_number_in_its_cell(draw):
+def test_a_map_of_points_has_each_number_in_its_cell():
     table = pd.DataFrame({"x": [5.4, -53.2], "y": [-0.04, np.nan]}, index=["a", "b"])
-    axis = draw(table).figure.axes[0]
+    axis = figures.gain_of_unseen_clients(table).figure.axes[0]
     assert axis.images[0].get_clim() == (-10, 10), "one bad cell does not bleach the others"
     assert [text.get_text() for text in axis.texts] == ["+5.4", "0", "-53.2"]
     assert [label.get_text() for label in axis.get_yticklabels()] == ["a", "b"]
@@ -328,10 +362,15 @@ def test_maps_of_points_say_who_gains_most():
     assert figures.gain_of_unseen_clients(table).alt.endswith(
         "On x: from -12.0 (b) to +5.4 (a). On y: from +0.1 (b) to +0.2 (a)."
     )
-    assert figures.where_it_pays(table).alt == (
+    agree = pd.DataFrame({"x": [True, True], "y": [True, False]}, index=["a", "b"])
+    drawing = figures.where_it_pays(table, agree=agree)
+    assert drawing.alt == (
         "Gain of each algorithm over the better of local only and FedAvg, in points. "
-        "On x the best is a with +5.4; 1 of 2 algorithms pay. On y the best is a with +0.2; 2 of 2 algorithms pay."
+        "On x the best is a with +5.4; 1 of 2 algorithms are ahead with every seed. "
+        "On y the best is a with +0.2; 1 of 2 algorithms are ahead with every seed."
     )
+    (hatched,) = [patch for patch in drawing.figure.axes[0].patches if patch.get_hatch()]
+    assert hatched.get_xy() == (0.5, 0.5), "the cell whose sign changes with the seed"
 
 
 # The widget

@@ -9,12 +9,13 @@ import torch
 from flwr.app import Context, MetricRecord, RecordDict
 from lesson import Lesson, LessonTests, Typed
 
-from fedlearn_helpers.lessons.wrap_up_personal import figures
+from fedlearn_helpers.lessons.wrap_up_personal import exercises, experiments, figures
 
 MODEL = torch.nn.Sequential(torch.nn.Linear(4, 3), torch.nn.ReLU(), torch.nn.Linear(3, 2))  # 15 and 8 numbers
 SHOPS = pd.DataFrame(
     {
         "images": [10, 20, 30, 40, 50],
+        "validation": [10, 10, 10, 10, 20],
         "alone": [0.9, 0.8, 0.7, 0.6, 0.9],
         "FedAvg": [0.8, 0.8, 0.8, 0.7, 0.7],
         "Ditto": [0.85, 0.85, 0.85, 0.7, 0.95],
@@ -39,7 +40,7 @@ def error(first, second, differences):
 
 
 def chosen_by(choice, judge=lambda validation, test: test):
-    """An answer to `chosen_on_test` that chooses or judges otherwise."""
+    """An answer to `experiment_a` that chooses or judges otherwise."""
 
     def answer(validation, test):
         judged = judge(validation, test)
@@ -49,7 +50,7 @@ def chosen_by(choice, judge=lambda validation, test: test):
 
 
 def counting(read, write):
-    """An answer to `lost_state` that reads or writes otherwise."""
+    """An answer to `experiment_b` that reads or writes otherwise."""
 
     def answer(context):
         rounds = read(context) + 1
@@ -149,7 +150,7 @@ class TestWrapUpPersonal(LessonTests):
                 (1.0, "λ = 1 has 57.5%"),
                 (0.2, "must be one of 0.1, 0.3, 1"),
             ],
-            "chosen_on_test": [
+            "experiment_a": [
                 (chosen_by(lambda validation, test: test.argmax(axis=1)), "test images chose them"),
                 (chosen_by(lambda validation, test: validation.argmax(axis=1), judge=lambda v, t: v),
                  "validation images chose them, and judge them"),
@@ -157,7 +158,7 @@ class TestWrapUpPersonal(LessonTests):
                  "best for *it*"),
                 (chosen_by(lambda validation, test: validation.argmin(axis=1)), "and yours says 0.35"),
             ],
-            "lost_state": [
+            "experiment_b": [
                 (counting(seen, write_into_copy), "write into context.state itself"),
                 (a_global_count, "every client has its own state"),
                 (counting(seen, write_over_all), "is gone from its state"),
@@ -183,3 +184,19 @@ def test_reports_are_drawn_by_the_number_of_models():
     (axis,) = drawing.figure.axes
     assert axis.lines[0].get_ydata().tolist() == [50, 62]
     assert "1 50 %, 10 62 %" in drawing.alt
+
+
+def test_experiment_a_lets_choose_what_judges():
+    validation, test = np.array([[0.9, 0.6]]), np.array([[0.8, 0.9]])
+    assert experiments.report_a(validation, test) == 0.9
+    assert exercises.reported(validation, test) == 0.8
+
+
+def test_shops_that_are_ahead_by_one_image_are_counted():
+    verdict = exercises.better_alone.check(2, shops=SHOPS)
+    assert "2 of 5 shops look better off alone, 1 of them by one image" in verdict.message
+
+
+def test_the_best_lambdas_lead_is_said_in_images():
+    verdict = exercises.best_lambda.check(0.3, validation=VALIDATION, images=IMAGES)
+    assert "ahead of the second by 4 of 40 images" in verdict.message

@@ -28,9 +28,19 @@ def _difference_of(name: str, sign: int = 1) -> Callable[[Metrics], list[float]]
 CLAIMS = (
     Claim(
         "global-notice",
-        "Where clients differ, they are better off alone than with FedAvg's model, in the mean.",
+        "Where clients differ, they are better off alone than with FedAvg's model after ten rounds, in the mean.",
         difference(f"local_only_on_{_SKEWED}", f"global_on_{_SKEWED}"),
         fails="with twice the rounds the gap halves",
+    ),
+    Claim(
+        "global-notice",
+        "With two classes a client even a model with all images is behind being alone.",
+        difference(f"local_only_on_{_EASY}", f"centralized_on_{_EASY}"),
+    ),
+    Claim(
+        "global-notice",
+        "After four times the rounds FedAvg is better.",
+        _difference_of("fedavg_after_more_rounds"),
     ),
     Claim(
         "fine-tuning-notice",
@@ -52,6 +62,16 @@ CLAIMS = (
         "normalization-notice",
         "FedBN is better than FedAvg where cameras differ.",
         lambda metrics: [points / 100 for points in metrics["fedbn_points_by_seed"]],
+    ),
+    Claim(
+        "fine-tuning-forgets",
+        "Fine-tuning makes a model better on the classes that are frequent at the client.",
+        _difference_of("fine_tuned_on_frequent_classes"),
+    ),
+    Claim(
+        "fine-tuning-forgets",
+        "Fine-tuning makes a model worse on all other classes.",
+        _difference_of("fine_tuned_on_other_classes", -1),
     ),
     Claim(
         "fine-tuning-forgets",

@@ -137,12 +137,15 @@ def _test_best_lambda(answer: Any, *, found: Mapping[str, Mapping[float, Sequenc
                 f"For {scenario}, λ = {value:g} gives {by_value[value]:.1%} on average, and another one more.{why}"
             )
     gaps = {scenario: _gap_to_the_second(by_value) for scenario, by_value in found.items()}
-    _test_trust(given.get("trusted"), gaps)
+    _test_chance(given.get("beyond chance", given.get("trusted")), gaps)  # the second is its older name
     return "; ".join(
         f"{scenario}: λ = {given[scenario]:g} with {means[scenario][given[scenario]]:.1%}, {100 * gap:.1f} points "
         f"ahead of the second best with a standard error of {100 * error:.1f}"
         for scenario, (gap, error) in gaps.items()
-    ) + (". A highest point is not yet a better setting.")
+    ) + (
+        ". A highest point is not yet a better setting. And a lead over these clients is one over the clients of one run, "
+        "on the images that chose the λ."
+    )
 
 
 def _gap_to_the_second(by_value: Mapping[float, Sequence[float]]) -> tuple[float, float]:
@@ -151,19 +154,19 @@ def _gap_to_the_second(by_value: Mapping[float, Sequence[float]]) -> tuple[float
     return _paired(best, second)
 
 
-def _test_trust(trusted: Any, gaps: Mapping[str, tuple[float, float]]) -> None:
-    if trusted is None:
+def _test_chance(named: Any, gaps: Mapping[str, tuple[float, float]]) -> None:
+    if named is None:
         raise NotYet(
-            'Both λ are right. Now the second question: put a list of scenarios under "trusted"; it may be empty.'
+            'Both λ are right. Now the second question: put a list of scenarios under "beyond chance"; it may be empty.'
         )
-    if isinstance(trusted, str) or not isinstance(trusted, list | tuple | set) or set(trusted) - set(gaps):
+    if isinstance(named, str) or not isinstance(named, list | tuple | set) or set(named) - set(gaps):
         raise NotYet(
-            f'Under "trusted" there must be a list of scenarios out of {", ".join(gaps)}, and it is {trusted!r}.'
+            f'Under "beyond chance" there must be a list of scenarios out of {", ".join(gaps)}, and it is {named!r}.'
         )
     for scenario, (gap, error) in gaps.items():
-        clear = gap > 2 * error
-        if clear != (scenario in trusted):
-            says = "more" if clear else "not more"
+        beyond = gap > 2 * error
+        if beyond != (scenario in named):
+            says = "more" if beyond else "not more"
             raise NotYet(
                 f"For {scenario} the best λ is {100 * gap:.1f} points ahead of the second best, and the standard error "
                 f"is {100 * error:.1f}: {says} than twice that."
@@ -216,14 +219,14 @@ best_lambda = Exercise(
         "With the λ sorted, compare the first two lists: gap, error = ahead(best list, second list).",
     ),
     solution_code="""
-        answer, trusted = {}, []
+        answer, beyond = {}, []
         for scenario, by_value in between["Ditto, λ ="].items():
             best, second = sorted(by_value, key=lambda value: np.mean(by_value[value]), reverse=True)[:2]
             gap, error = ahead(by_value[best], by_value[second])
             answer[scenario] = best
             if gap > 2 * error:
-                trusted.append(scenario)
-        answer["trusted"] = trusted
+                beyond.append(scenario)
+        answer["beyond chance"] = beyond
     """,
     test=_test_best_lambda,
 )

@@ -8,8 +8,11 @@ from typing import Any
 import ipywidgets
 import numpy as np
 import pandas as pd
+import torch
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch, Rectangle
+from matplotlib.ticker import MaxNLocator, MultipleLocator
 
 from fedlearn_helpers import plots
 from fedlearn_helpers.lessons.common.widgets import explore, slider
@@ -62,60 +65,105 @@ def classes_of_clients(counts: np.ndarray, class_names: Sequence[str], *, scenar
         num_unseen: how many clients are unseen.
     """
     classes_each = (counts > 0).sum(axis=1)
+    figure = plots.class_counts(counts, class_names)
+    axis, members = figure.axes[0], len(counts) - num_unseen
+    axis.axhline(members - 0.5, color="#1b1b1b", linewidth=1.5)
+    if len(axis.get_yticks()) == len(counts):
+        axis.set_yticks(
+            range(len(counts)),
+            [f"{'unseen ' if client >= members else ''}{client}" for client in range(len(counts))],
+        )
     return Drawing(
-        plots.class_counts(counts, class_names),
+        figure,
         alt=f"Training images of each class for {len(counts)} clients under {scenario}; the last {num_unseen} "
         f"are unseen. A client has between {classes_each.min()} and {classes_each.max()} of the "
         f"{len(class_names)} classes.",
     )
 
 
-def alone_or_with_the_global_model(alone: np.ndarray, federated: np.ndarray, pooled: np.ndarray) -> Drawing:
-    """Draw each client's accuracy on its own images with three models, (clients,) each.
+def alone_or_with_the_global_model(strips: Mapping[str, Mapping[str, np.ndarray]]) -> Drawing:
+    """Draw each client's accuracy on its own images with three models, a panel per scenario.
+
+    Clients are sorted by what the federation gives them over being alone, the most at the left.
 
     Args:
-        alone: with a model that it has trained alone.
-        federated: with the global model.
-        pooled: with a model trained on the images of all.
+        strips: by scenario, (clients,) each: "local only" with a model that the client has trained alone, "federated"
+            with the global model, "centralized" with a model trained on the images of all.
     """
-    return Drawing(
-        plots.client_strip(
-            {"local only": alone, "federated": federated, "centralized": pooled},
-            ylabel="accuracy on the client's own images",
-        ),
-        alt=f"Accuracy of {len(alone)} clients on their own images. Alone they reach {alone.mean():.1%} on average, "
-        f"with the federated model {federated.mean():.1%} (the worst client {federated.min():.1%}), with the "
-        f"centralized one {pooled.mean():.1%}. {int((alone > federated).sum())} clients are better off alone.",
-    )
+    figure, axes = new_figure(8.0, 0.9 + 2.9 * len(strips), len(strips), 1, sharey=True, squeeze=False)
+    sentences = []
+    for axis, (scenario, strip) in zip(axes[:, 0], strips.items(), strict=True):
+        gain = strip["federated"] - strip["local only"]
+        order = np.argsort(-gain, kind="stable")
+        count, better_alone = len(gain), int((gain < 0).sum())
+        axis.axvspan(
+            count - better_alone - 0.5, count - 0.5, color=STYLES["local only"]["color"], alpha=0.1, linewidth=0,
+            label="better off alone",
+        )  # fmt: skip
+        for name, values in strip.items():
+            axis.axhline(values.mean(), linewidth=1.5, **{**STYLES[name], "marker": ""})
+            axis.plot(range(count), values[order], label=name, markersize=7, **{**STYLES[name], "linestyle": "none"})
+        axis.set_xticks(range(count), [str(client) for client in order])
+        axis.set(title=scenario, xlim=(-0.5, count - 0.5), ylabel="accuracy on\nown images")
+        axis.yaxis.set_major_formatter(plots.percent)
+        means = {name: values.mean() for name, values in strip.items()}
+        sentences.append(
+            f"On {scenario} {count} clients reach {means['local only']:.1%} alone on average, with the federated model "
+            f"{means['federated']:.1%} (the worst client {strip['federated'].min():.1%}), with the centralized one "
+            f"{means['centralized']:.1%}; {better_alone} are better off alone."
+        )
+    axis.set_xlabel("client, sorted by what the federation gives it (the lines are means over clients)")
+    figure.legend(*axis.get_legend_handles_labels(), loc="outside upper center", ncols=4, fontsize=9)
+    return Drawing(figure, alt=f"Accuracy of clients on their own images. {' '.join(sentences)}")
 
 
-def fine_tuning_steps(step_counts: Sequence[int], own: np.ndarray, all_classes: np.ndarray, *, alone: float) -> Drawing:
+def by_frequency(
+    right: torch.Tensor, truth: torch.Tensor, labels: torch.Tensor, share: float
+) -> tuple[float, float, float]:
+    """Return the accuracy on all test images, on those of a client's frequent classes, and on all others.
+
+    Args:
+        right: (n,) whether the model is right on each test image.
+        truth: (n,) their classes.
+        labels: of the client's training images.
+        share: a class is frequent if it has so many of them.
+    """
+    labels, right = labels.cpu(), right.float()
+    counts = torch.bincount(labels, minlength=int(max(labels.max(), truth.max())) + 1)
+    frequent = (counts >= share * len(labels))[truth]
+    return right.mean().item(), right[frequent].mean().item(), right[~frequent].mean().item()
+
+
+def fine_tuning_steps(
+    step_counts: Sequence[int], own: np.ndarray, frequent: np.ndarray, rare: np.ndarray, *, alone: float
+) -> Drawing:
     """Draw the mean accuracy of fine-tuned models by the number of steps.
 
     Args:
         step_counts: numbers of steps.
         own: (clients, step counts) on the client's own images.
-        all_classes: (clients, step counts) on the test images.
+        frequent: (clients, step counts) on test images of the classes that are frequent at the client.
+        rare: (clients, step counts) on test images of all other classes; nan for a client that has none.
         alone: mean accuracy of models that clients have trained alone, on their own images.
     """
-    figure, axis = new_figure(7.5, 3.9)
-    places = range(len(step_counts))
-    axis.plot(places, own.mean(axis=0), label="fine-tuned, on the client's own images", **_LOOKS["Fine-tuning"])
-    axis.plot(
-        places,
-        all_classes.mean(axis=0),
-        label="fine-tuned, on test images of all classes",
-        **{**_LOOKS["Fine-tuning"], "fillstyle": "none", "linestyle": "--"},
-    )
+    figure, axis = new_figure(7.5, 4.3)
+    curves = {
+        "on the client's own images": (own, {"color": "#ffa90e", "marker": "s", "linestyle": "-"}),
+        "on test images of its frequent classes": (frequent, {"color": "#a96b59", "marker": "^", "linestyle": "--"}),
+        "on test images of all other classes": (rare, {"color": "#1b1b1b", "marker": "o", "linestyle": ":"}),
+    }
+    for label, (accuracy, look) in curves.items():
+        axis.plot(range(len(step_counts)), np.nanmean(accuracy, axis=0), label=label, linewidth=2, **look)
     axis.axhline(alone, label="local only, on the client's own images", **_bare("local only"))
     _label_steps(axis, step_counts, "fine-tuning steps (0 is FedAvg's model)")
     axis.set_ylabel("accuracy, mean of the clients")
-    figure.legend(loc="outside lower center", fontsize=9)
+    figure.legend(loc="outside lower center", ncols=2, fontsize=9)
     return Drawing(
         figure,
         alt="Accuracy by fine-tuning steps, mean of the clients. On their own images: "
-        f"{_by_steps(step_counts, own)}; local only {alone:.1%}. On the test images with all classes it changes from "
-        f"{all_classes[:, 0].mean():.1%} to {all_classes[:, -1].mean():.1%}.",
+        f"{_by_steps(step_counts, own)}; local only {alone:.1%}. On test images of the client's frequent classes it "
+        f"changes from {np.nanmean(frequent[:, 0]):.1%} to {np.nanmean(frequent[:, -1]):.1%}, on those of all other "
+        f"classes from {np.nanmean(rare[:, 0]):.1%} to {np.nanmean(rare[:, -1]):.1%}.",
     )
 
 
@@ -137,28 +185,40 @@ def _by_steps(step_counts: Sequence[int], accuracy: np.ndarray) -> str:
 
 
 def before_and_after_one_step(
-    weights: np.ndarray, before: np.ndarray, after: np.ndarray, lowest: Mapping[str, float]
+    weights: np.ndarray,
+    before: np.ndarray,
+    after: np.ndarray,
+    lowest: Mapping[str, float],
+    clients: Sequence[tuple[float, float]],
 ) -> Drawing:
-    """Draw the mean loss of three clients by the one weight of the global model.
+    """Draw the mean loss of some clients by the one weight of the global model.
 
     Args:
         weights: (n,) where the losses are taken.
         before: (n,) the mean loss of the global model.
         after: (n,) the same when every client has taken one step.
         lowest: the weights of the least losses, under "before" and "after".
+        clients: of each, the weight that it wants, and how much it cares.
     """
-    figure, axis = new_figure(7.5, 3.9)
+    figure, axis = new_figure(7.5, 4.2)
     axis.plot(weights, before, linewidth=2, label="FedAvg's goal: the loss as it is", **_bare("FedAvg"))
     axis.plot(weights, after, linewidth=2, label="Per-FedAvg's goal: the loss after one step", **_bare("Per-FedAvg"))
     for key, name, losses in (("before", "FedAvg", before), ("after", "Per-FedAvg", after)):
         axis.plot(lowest[key], losses.min(), **{**_LOOKS[name], "linestyle": "none"}, markersize=9)
+    for number, (wish, care) in enumerate(clients):
+        label = "what a client wants, and how much it cares" if number == 0 else None
+        axis.axvline(wish, color="#717581", linestyle="--", linewidth=1, label=label)
+        axis.text(
+            wish, 0.97, f" cares {care:g}", transform=axis.get_xaxis_transform(), fontsize=11, va="top", color="#717581"
+        )
     axis.set(xlabel="the one weight of the global model", ylabel="mean loss of the clients")
-    axis.set_yscale("log")
+    axis.set_ylim(0, min(before.max(), 4 * before.min()))
     figure.legend(loc="outside lower center", ncols=2, fontsize=9)
     return Drawing(
         figure,
-        alt="Mean loss of three clients by the one weight of the global model. Before adapting it is lowest at "
-        f"{lowest['before']:.2f}, after one step of every client at {lowest['after']:.2f}.",
+        alt=f"Mean loss of {len(clients)} clients by the one weight of the global model. Before adapting it is lowest "
+        f"at {lowest['before']:.2f}, after one step of every client at {lowest['after']:.2f}. The clients want "
+        f"{', '.join(f'{wish:g} (and care {care:g})' for wish, care in clients)}.",
     )
 
 
@@ -362,8 +422,7 @@ def accuracy_of_algorithms(clients: pd.DataFrame, titles: Mapping[str, str]) -> 
         )
 
     figure = plots.comparison(by_seed.replace({"algorithm": dict(titles)}), value)
-    for axis in figure.axes:
-        axis.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))  # round per cents
+    _same_width_per_point(figure)
     return Drawing(
         figure,
         alt="Mean accuracy of the clients on their own images: a panel per scenario, a row per algorithm, a mark per "
@@ -371,12 +430,43 @@ def accuracy_of_algorithms(clients: pd.DataFrame, titles: Mapping[str, str]) -> 
     )
 
 
-def who_gains(gains: Mapping[str, pd.DataFrame], images: Sequence[float]) -> Drawing:
+def _same_width_per_point(figure: Figure) -> None:
+    """Give a point the same width in all panels of `plots.comparison`, its rows room, and its marks a legend."""
+    axes = figure.axes
+    limits = [axis.get_xlim() for axis in axes]
+    widths = [max(high - low, 0.04) for low, high in limits]
+    grid = axes[0].get_gridspec()
+    assert grid is not None, "panels of one figure"
+    grid.set_width_ratios(widths)
+    figure.set_size_inches(2.2 + 9.5, 1.9 + 0.36 * len(axes[0].get_yticks()))
+    for axis, (low, high), width in zip(axes, limits, widths, strict=True):
+        axis.set_xlim((low + high - width) / 2, (low + high + width) / 2)
+        axis.xaxis.set_major_locator(MultipleLocator(0.05))
+        axis.set_xlabel("")
+        axis.set_ylim(len(axes[0].get_yticks()) - 0.4, -0.6)
+    figure.supxlabel("accuracy on own images, mean of the clients", fontsize=11)
+    handles, labels = axes[0].get_legend_handles_labels()
+    blue = STYLES["federated"]["color"]
+    handles.append(Line2D([], [], marker="o", fillstyle="none", color=blue, linewidth=2, label="one seed"))
+    handles.append(
+        Patch(color=STYLES["centralized"]["color"], alpha=0.3, label="band: from the lowest to the highest seed")
+    )
+    for legend in list(figure.legends):
+        legend.remove()
+    figure.legend(
+        handles, [*labels, "one seed", "band: range over seeds"], loc="outside upper center", ncols=5, fontsize=9
+    )
+
+
+def who_gains(
+    gains: Mapping[str, pd.DataFrame], images: Sequence[float], *, errors: Mapping[str, pd.DataFrame]
+) -> Drawing:
     """Draw what clients with few, some and many images gain over each of two alternatives.
 
     Args:
         gains: by alternative, points: a row for each third of the clients by their images, a column per algorithm.
         images: the mean number of training images in each third.
+        errors: of the gains, their standard errors over clients.
     """
     figure, axes = new_figure(4.6 * len(gains), 3.8, 1, len(gains), sharey=True, squeeze=False)
     for axis, (alternative, points) in zip(axes[0], gains.items(), strict=True):
@@ -384,11 +474,13 @@ def who_gains(gains: Mapping[str, pd.DataFrame], images: Sequence[float]) -> Dra
         for number, (name, column) in enumerate(points.items()):
             free = {"color": _MORE[number % len(_MORE)], "marker": plots.MORE_MARKERS[number % 6]}
             look = _LOOKS.get(name, free)
-            axis.plot(range(len(column)), column, label=name, linewidth=2, markersize=7, **look)
+            places = np.arange(len(column)) + 0.08 * (number - (len(points.columns) - 1) / 2)
+            spread = errors[alternative][name]
+            axis.errorbar(places, column, yerr=spread, label=name, linewidth=2, markersize=7, capsize=3, **look)
         shares = zip(("few", "some", "many"), images, strict=True)
         axis.set_xticks(range(len(images)), [f"{word}\n({count:.0f} images)" for word, count in shares])
         axis.set(title=f"against {alternative}", xlabel="a third of the clients each, by training images")
-    axes[0][0].set_ylabel("gain in points")
+    axes[0][0].set_ylabel("gain in points\n(bars: one standard error)")
     figure.legend(*axes[0][0].get_legend_handles_labels(), loc="outside lower center", ncols=4, fontsize=9)
     return Drawing(
         figure,
@@ -461,18 +553,26 @@ def gain_of_unseen_clients(points: pd.DataFrame) -> Drawing:
     )
 
 
-def where_it_pays(points: pd.DataFrame) -> Drawing:
+def where_it_pays(points: pd.DataFrame, *, agree: pd.DataFrame) -> Drawing:
     """Draw what algorithms give their clients over the better of local only and FedAvg.
 
     Args:
         points: rows by the algorithms' titles, columns by scenario.
+        agree: the same rows and columns: whether the sign is the same with every seed; hatched where it is not.
     """
+    figure = _map_of_points(points, title="where does it pay?")
+    axis = figure.axes[0]
+    for row, column in np.argwhere(~agree.to_numpy(dtype=bool)):
+        axis.add_patch(
+            Rectangle((column - 0.5, row - 0.5), 1, 1, fill=False, hatch="///", edgecolor="#717581", linewidth=0)
+        )
+    axis.set_xlabel("hatched: the sign is not the same with every seed")
     return Drawing(
-        _map_of_points(points, title="where does it pay?"),
+        figure,
         alt="Gain of each algorithm over the better of local only and FedAvg, in points. "
         + " ".join(
-            f"On {name} the best is {column.idxmax()} with {column.max():+.1f}; {int((column > 0).sum())} of "
-            f"{len(column)} algorithms pay."
+            f"On {name} the best is {column.idxmax()} with {column.max():+.1f}; "
+            f"{int(((column > 0) & agree[name]).sum())} of {len(column)} algorithms are ahead with every seed."
             for name, column in points.items()
         ),
     )

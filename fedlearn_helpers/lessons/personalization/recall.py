@@ -8,7 +8,8 @@ recall = Recall(
             "With two classes a client a personalized method has 99 %, FedAvg 80 %. What is missing before you use it?",
             (
                 Option(
-                    "FedAvg's accuracy after twice the rounds", "It would rise a little. The problem stays ten classes."
+                    "FedAvg's accuracy after twice the rounds",
+                    "It may rise. You still would not know what a client has alone.",
                 ),
                 Option(
                     "The accuracy of each client alone",
@@ -29,7 +30,9 @@ recall = Recall(
                     "It has seen the images that it is measured on", "They are kept back; the gain is on new images."
                 ),
                 Option(
-                    "It has given up what this client hardly has", "It spends all it can on the client's mixture.", True
+                    "Its loss asks only for what this client has",
+                    "The classes that it hardly has pay for it; no loss holds them.",
+                    True,
                 ),
                 Option("Averaging has undone it", "Nothing is averaged after fine-tuning."),
             ),
@@ -62,13 +65,16 @@ recall = Recall(
             ),
         ),
         Question(
-            "Which clients of a federation with unequal amounts of images gain most over being alone?",
+            "Ten clients with few images gain 6 points over being alone, ten with many gain 2; the difference has a "
+            "standard error of 3 over clients. What do you report?",
             (
+                Option("Those with few images gain more", "4 points are less than two errors: it may be chance."),
+                Option("All gain the same", "Nor is that shown: 4 points more are as possible as none."),
                 Option(
-                    "Those with many images", "They can learn much by themselves. They gain most over FedAvg's model."
+                    "The difference with its error, and no verdict",
+                    "It would take more clients, or amounts that differ more, to tell.",
+                    True,
                 ),
-                Option("All the same", "Section 8 sorted them: they do not."),
-                Option("Those with few images", "Being alone is bad where there is little to learn from.", True),
             ),
         ),
         Question(
