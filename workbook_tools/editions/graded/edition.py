@@ -31,7 +31,7 @@ from workbook_tools.execution.notebooks import GLOSSARY, of_the_workbook
 _PACKAGE = Path(fedlearn_helpers.__file__).parent
 _BESIDE = ("pyproject.toml", "requirements.txt", "LICENSE")
 _HEADING = re.compile(r"\bExercise (\d+)\b")
-_ABOUT_SOLUTIONS = re.compile(r"`hint\(\)` gives a hint[^.]*\.")
+_ABOUT_SOLUTIONS = re.compile(r"(hint\(\)` gives a hint)[^.]*\.")
 _README = """# Federated Learning Workbook: edition for graded work
 
 Install it and open the notebooks:
@@ -95,9 +95,7 @@ def _number_exercises(notebook: nbformat.NotebookNode, number: str) -> int:
         if cell.cell_type == "markdown":
             count += len(re.findall(r"^#+ Exercise \d+\b", cell.source, re.MULTILINE))
             cell.source = _HEADING.sub(rf"Exercise {number}.\1", cell.source)
-            cell.source = _ABOUT_SOLUTIONS.sub(
-                "`hint()` gives a hint. There are no solutions in this edition.", cell.source
-            )
+            cell.source = _ABOUT_SOLUTIONS.sub(r"\1. There are no solutions in this edition.", cell.source)
     return count
 
 
