@@ -114,6 +114,18 @@ def test_a_client_that_does_not_count_has_no_line_to_the_average():
     assert dotted([2, 1]) == 2 and dotted([2, 0]) == 1
 
 
+@pytest.mark.parametrize(("round_number", "zooms"), [(1, 0), (2, 0), (8, 1)])
+def test_a_round_of_small_steps_is_drawn_larger_beside(round_number, zooms):
+    def to_one_line(weights, x, y, steps):
+        goal = np.array([2.0, 1.0])
+        return goal + (weights - goal) * 0.5**steps
+
+    counts = [2, 1]
+    picture = figures.RoundMap(MAP_X, MAP_Y, to_one_line, np.zeros(2), 1, counts, round_number)
+    (axis,) = picture.drawing(3).figure.axes
+    assert len(axis.child_axes) == zooms
+
+
 def test_lines_are_drawn_with_their_errors():
     def error_of(line):
         return float(line[0])

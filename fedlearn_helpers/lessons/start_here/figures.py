@@ -270,6 +270,17 @@ class RoundMap:
         levels = [level for level in _LEVELS if errors.min() < level < errors.max()] or [errors.max()]
         lines = axis.contour(slopes, intercepts, errors, levels=levels, colors="#a0a0a0", linewidths=1)
         axis.clabel(lines, fontsize=8, fmt="%g", colors="#606060")
+        self._draw_marks(axis, step)
+        if self._round > 1:
+            self._draw_zoom(axis, step, high - low)
+        axis.set(xlabel="slope", ylabel="intercept", xlim=(low[0], high[0]), ylim=(low[1], high[1]))
+        axis.set_title(
+            f"Round {self._round} with {_in_words(self._local_steps)}; grey: error on all points", fontsize=11
+        )
+        figure.legend(loc="outside right upper", fontsize=9)
+        return figure
+
+    def _draw_marks(self, axis: Axes, step: int) -> None:
         axis.plot(*self._best, label="centralized", markersize=10, **{**STYLES["centralized"], "linestyle": "none"})
         for client, line in enumerate(self._own_best):
             style = {"color": STYLES["local only"]["color"], "markersize": 9, "linestyle": "none"}
@@ -294,12 +305,18 @@ class RoundMap:
             axis.plot(*self.average, label="new global model", **{**STYLES["federated"], **behind})
         style = {"color": _INK, "markersize": 14, "fillstyle": "none", "linestyle": "none"}
         axis.plot(*self._start, "*", label="global model, sent to all", **style)
-        axis.set(xlabel="slope", ylabel="intercept", xlim=(low[0], high[0]), ylim=(low[1], high[1]))
-        axis.set_title(
-            f"Round {self._round} with {_in_words(self._local_steps)}; grey: error on all points", fontsize=11
-        )
-        figure.legend(loc="outside right upper", fontsize=9)
-        return figure
+
+    def _draw_zoom(self, axis: Axes, step: int, size: np.ndarray) -> None:
+        """Draw the round larger in the upper right corner, where its steps are small on the map."""
+        near = np.concatenate([*self._paths, [self._start, self.average, self._best]])
+        low, high = near.min(axis=0), near.max(axis=0)
+        margin = 0.15 * (high - low).max()
+        if (high - low < size / 5).all():
+            inset = axis.inset_axes((0.6, 0.61, 0.38, 0.36))
+            self._draw_marks(inset, step)
+            x, y = zip(low - margin, high + margin, strict=True)
+            inset.set(xlim=x, ylim=y, xticks=[], yticks=[])
+            axis.indicate_inset_zoom(inset, edgecolor=_INK)
 
     def _describe(self, step: int) -> str:
         sent = (
@@ -571,11 +588,14 @@ class Watch:
         return label, guess, shares[label, guess]
 
     def explore(self) -> None:
-        """Let a class be chosen; pages show the two classes that are most confused."""
-        names = self._data.class_names
+        """Let a class be chosen; pages show the two that are most confused, and the one that is least often right."""
+        names, labels = self._data.class_names, self._data.test_labels.cpu()
         label, guess, _ = self.most_confused()
+        right = list(self.results.values())[-1].predictions.cpu() == labels
+        present = labels.unique().tolist()
+        hardest = min(present, key=lambda one: float(right[labels == one].float().mean()))
         control = ipywidgets.Dropdown(options=names, value=names[label], description="true class")
-        pages = [{"name": names[label]}, {"name": names[guess]}]
+        pages = [{"name": names[one]} for one in dict.fromkeys((label, guess, hardest))]
         explore(lambda name: self.answers(names.index(name)).html(), {"name": control}, examples=pages)
 
 

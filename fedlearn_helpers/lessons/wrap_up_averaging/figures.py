@@ -26,6 +26,7 @@ def gain_of_each_shop(shops: pd.DataFrame, centralized: float) -> Drawing:
     axis.set_xscale("log")
     axis.set_xticks(ordered["images"], [f"{images:,}" for images in ordered["images"]])
     axis.minorticks_off()
+    axis.locator_params(axis="y", steps=[1, 2, 5, 10])
     axis.set(xlabel="training images of the shop", ylabel="accuracy on the test images (%)")
     figure.legend(loc="outside upper center", ncols=3, fontsize=9)
     gains = 100 * (ordered["federated"] - ordered["alone"]).to_numpy()
