@@ -42,7 +42,7 @@ class TestStartHere(LessonTests):
         wrong={
             "two_records": [
                 ("A", "Only if the gradient came from one record"),
-                ("c", "The gradient does depend on the records"),
+                ("c", "if both errors had the same sign"),
                 ("D", "must be one of 'A', 'B', 'C', and it is 'D'"),
                 (2, "must be one of 'A', 'B', 'C', and it is 2"),
             ],
@@ -95,13 +95,35 @@ def test_the_map_averages_by_weights():
     assert text.endswith("the centralized line has 0.000.")
 
 
-@pytest.mark.parametrize(("step", "shown"), [(1, 2), (2, 5), (3, 7)])
+@pytest.mark.parametrize(("step", "shown"), [(1, 4), (2, 7), (3, 9)])
 def test_the_map_shows_what_has_happened(step, shown):
     picture = figures.RoundMap(MAP_X, MAP_Y, half_way, np.zeros(2), local_steps=2, weights=[2, 1])
     (legend,) = picture.drawing(step).figure.legends
     labels = [text.get_text() for text in legend.get_texts()]
     assert len(labels) == shown
     assert ("new global model" in labels) == (step == 3)
+    assert "best line of client 1 alone" in labels
+
+
+def test_a_client_that_does_not_count_has_no_line_to_the_average():
+    def dotted(weights):
+        picture = figures.RoundMap(MAP_X, MAP_Y, half_way, np.zeros(2), local_steps=2, weights=weights)
+        (axis,) = picture.drawing(3).figure.axes
+        return sum(line.get_linestyle() == ":" for line in axis.lines)
+
+    assert dotted([2, 1]) == 2 and dotted([2, 0]) == 1
+
+
+@pytest.mark.parametrize(("round_number", "zooms"), [(1, 0), (2, 0), (8, 1)])
+def test_a_round_of_small_steps_is_drawn_larger_beside(round_number, zooms):
+    def to_one_line(weights, x, y, steps):
+        goal = np.array([2.0, 1.0])
+        return goal + (weights - goal) * 0.5**steps
+
+    counts = [2, 1]
+    picture = figures.RoundMap(MAP_X, MAP_Y, to_one_line, np.zeros(2), 1, counts, round_number)
+    (axis,) = picture.drawing(3).figure.axes
+    assert len(axis.child_axes) == zooms
 
 
 def test_lines_are_drawn_with_their_errors():
@@ -126,7 +148,8 @@ def test_a_curve_for_each_number_of_local_steps():
     )
     (axis,) = drawing.figure.axes
     labels = [text.get_text() for text in axis.get_legend().get_texts()]
-    assert labels == ["federated, 1 local step", "federated, 5 local steps", "where it comes to rest"]
+    assert labels == ["federated, 1 local step", "federated, 5 local steps", labels[-1]]
+    assert labels[-1].startswith("where it comes to rest (with 1 local step: at 0,")
     rests = [line.get_ydata()[0] for line in axis.lines if line.get_linestyle() == "--" and len(line.get_ydata())]
     assert rests == [0.5], "at the centralized line there is none to draw"
 
@@ -170,6 +193,23 @@ def test_what_the_server_measures_is_shown_while_it_runs(two_images, monkeypatch
     )
 
 
+def test_what_is_said_to_a_class_is_followed_round_by_round(two_images, monkeypatch, screen):
+    monkeypatch.setattr(figures, "display", lambda picture, display_id: None)
+    watch = figures.Watch(two_images, 1)
+    watch.results = {0: evaluation([0, 0]), 1: evaluation([1, 1])}
+    assert watch.most_confused() == (0, 1, 1.0)
+    drawing = watch.answers(0)
+    assert drawing.alt.endswith("After 1 round: 0% coat, 100% shirt.")
+    (axis,) = drawing.figure.axes
+    assert {line.get_label(): line.get_ydata().tolist() for line in axis.lines} == {
+        "✓ coat": [1.0, 0.0],
+        "✗ shirt": [0.0, 1.0],
+    }
+    watch.explore()
+    screen.control("true class").value = "shirt"
+    assert "of the class shirt" in screen.alts[-1] and screen.alts[-1].endswith("100% shirt, 0% coat.")
+
+
 def test_together_and_alone_are_told_with_their_range():
     alone = np.array([[0.1, 0.3], [0.2, 0.5]])
     drawing = figures.together_and_alone([5, 10], [0.25, 0.75], alone, [0.5, 0.875])
@@ -179,12 +219,15 @@ def test_together_and_alone_are_told_with_their_range():
 
 
 def test_an_image_is_found_when_some_picture_is_nearly_the_same():
-    true = np.array([[0.0, 1.0], [1.0, 0.0], [-1.0, -1.0]])
-    pictures = np.array([[1.0, 0.01], [0.0, 0.5]])
+    true = np.array([[1.0, -1.0, 0.5, 0.0], [-1.0, 0.0, 1.0, 1.0]])
+    pictures = np.array([[-1.0, 1.0, 1.0, 0.5], [3.0, -9.0, 0.5, 0.1]])  # what no pixel can be is cut off
     nearest, found = figures.most_similar(pictures, true)
-    assert nearest.tolist() == [[0.0, 0.5], [1.0, 0.01], [0.0, 0.5]] and found == 1
-    drawing = figures.images_from_weights(true.reshape(3, 1, 1, 2), {1: (nearest, found), 5: (nearest, 0)})
+    assert nearest.tolist() == [pictures[1].tolist(), pictures[0].tolist()] and found.tolist() == [True, False]
+    results = {1: (nearest, found), 5: (nearest, np.zeros(2, dtype=bool))}
+    drawing = figures.images_from_weights(true.reshape(2, 1, 1, 4), results)
     assert drawing.alt.endswith("by local steps: 1 after 1, 0 after 5.")
+    frames = [all(spine.get_visible() for spine in axis.spines.values()) for axis in drawing.figure.axes]
+    assert frames == [False, False, True, False, False, False]
 
 
 def test_a_federations_first_clients_are_shown(two_images):

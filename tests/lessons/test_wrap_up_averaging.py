@@ -77,7 +77,7 @@ class TestWrapUpAveraging(LessonTests):
                 (1 / 3, "if every shop counted the same"),
                 (80, "80 is above 1"),
                 (0.05, "That is the smallest shop"),
-                (0.5, "0.5 is not it"),
+                (0.5, "0.5 is off by more than 0.1"),
                 ("0.8", "must be a number"),
             ],
             "present": [
@@ -103,6 +103,7 @@ class TestWrapUpAveraging(LessonTests):
                 (lambda mb, size, clients, share: mb // (size * 3 * clients), "Only a share of them does"),
                 (lambda mb, size, clients, share: mb / (size * (2 * clients * share + clients)), "round down"),
                 (lambda mb, size, clients, share: 6, "30 MB pay exactly one round"),
+                (lambda mb, size, clients, share: mb // (size * (2 * clients * share + clients)), "so two train"),
             ],
             "reported_loss": [
                 (lambda replies: np.mean([reply["loss"] for reply in replies]), "each must count by its examples"),
@@ -131,12 +132,20 @@ def test_equal_gains_have_no_correlation():
 
 
 def test_every_shop_is_drawn_alone_and_in_the_federation():
-    drawing = figures.gain_of_each_shop(SHOPS)
+    drawing = figures.gain_of_each_shop(SHOPS, 0.85)
     (axis,) = drawing.figure.axes
-    alone, federated = axis.lines
+    alone, federated, centralized = axis.lines
     assert alone.get_xdata().tolist() == federated.get_xdata().tolist() == [20, 60, 320]
     assert federated.get_ydata().tolist() == [80.0, 78.0, 80.0]
-    assert "20 images +30, 60 images +18, 320 images +5" in drawing.alt
+    assert list(centralized.get_ydata()) == [85.0, 85.0]
+    assert "20 images +30.0, 60 images +18.0, 320 images +5.0" in drawing.alt
+
+
+def test_the_rounds_above_the_line_are_told():
+    drawing = figures.curve_and_line([0.5, 0.75, 0.625, 0.875], 0.625)
+    (axis,) = drawing.figure.axes
+    assert axis.lines[0].get_xdata().tolist() == [1, 2, 3, 4] and set(axis.lines[1].get_ydata()) == {62.5}
+    assert drawing.alt.endswith("Above it in 2 of them: 2, 4.")
 
 
 def test_both_losses_are_drawn_from_round_one():

@@ -51,8 +51,13 @@ CLAIMS = (
         difference("centralized_accuracy", "federated_accuracy"),
     ),
     Claim("wire-answer", "The federation sent more than the images weigh.", _bytes, unit="times"),
-    Claim("many-steps-answer", "Of four pictures some are read after 50 steps.", _some_are_read, unit="pictures"),
-    Claim("many-steps-answer", "Many pictures hide better than many steps.", _steps_hide_less, unit="share"),
+    Claim("many-steps-answer", "Of four pictures some are found after 50 steps.", _some_are_read, unit="pictures"),
+    Claim(
+        "many-steps-answer",
+        "Of the most pictures one step gives away a smaller share than 50 steps of four.",
+        _steps_hide_less,
+        unit="share",
+    ),
     Claim(
         "toy-steps-answer",
         "After one round 50 local steps are ahead of one.",

@@ -68,14 +68,14 @@ def _test_two_records(answer: Any) -> str:
             "A": "Only if the gradient came from one record. Here it is the mean over two: which of them should the "
             "division give?",
             "B": None,
-            "C": "The gradient does depend on the records: it is the mean of theirs. What does a quotient of two means "
-            "look like?",
+            "C": "It would, if both errors had the same sign. The error of output 0 is the probability of 'healthy', "
+            "minus 1 where that is the label. Which sign has it for the one patient, and which for the other?",
         },
     )
     return (
-        "Both gradients are means over the two records, so the quotient is a weighted mean of the records; the weights "
-        "are their errors. Here both errors are alike, so it is the plain mean. With different labels one is negative, "
-        "and the mixture does not even lie between the records. Run the next cell."
+        "Both gradients are means over the two records, so the quotient is a mixture of the records, weighted by their "
+        "errors. With labels 1 and 0 the errors have opposite signs: one record counts negatively, and the mixture "
+        "lies outside of the two. With equal labels it lies between them. Run the next cell."
     )
 
 
@@ -111,7 +111,7 @@ two_records = Exercise(
     hints=(
         "The loss of a batch is the mean of its records' losses. So its gradient is the mean of their gradients.",
         "Write the row of the weight gradient as (a·x + b·y) / 2 and the entry of the bias gradient as (a + b) / 2, "
-        "with the errors a and b of the two records x and y. Now divide.",
+        "with the errors a and b of the two records x and y. Now divide: what do the signs of a and b decide?",
     ),
     solution_code='prediction = "B"',
     test=_test_two_records,

@@ -50,11 +50,7 @@ def three_ways() -> Drawing:
         _node(axes[2], x, _CLIENT_Y, "owner", data=True, model=True)
         label = "weights" if x == 0.5 else ""
         _arrow(axes[2], (x, _CLIENT_Y + 0.13), (0.5, _SERVER_Y - 0.13), _MODEL, label, both=True)
-    handles = [
-        Line2D([], [], color=color, marker=marker, markeredgecolor=_INK, markersize=10, linestyle="none", label=label)
-        for color, marker, label in ((_DATA, "s", "data"), (_MODEL, "o", "a copy of the model"))
-    ]
-    figure.legend(handles=handles, loc="outside upper center", ncols=2)
+    _explain_marks(figure)
     return Drawing(
         figure,
         "Three diagrams. On one machine: three owners send their data to one machine, which has the model. In "
@@ -62,6 +58,15 @@ def three_ways() -> Drawing:
         "workers that exchange gradients at every step. In federated learning: the owners keep their data; they and "
         "a server exchange weights, once per round.",
     )
+
+
+def _explain_marks(figure: Figure) -> None:
+    """Say what squares and circles in boxes are."""
+    handles = [
+        Line2D([], [], color=color, marker=marker, markeredgecolor=_INK, markersize=10, linestyle="none", label=label)
+        for color, marker, label in ((_DATA, "s", "data"), (_MODEL, "o", "a copy of the model"))
+    ]
+    figure.legend(handles=handles, loc="outside upper center", ncols=2)
 
 
 def _data_centre(axis: Axes) -> None:
@@ -84,7 +89,7 @@ def _data_centre(axis: Axes) -> None:
 
 def one_round() -> Drawing:
     """Draw the four steps of a round of federated averaging."""
-    figure, axes = new_figure(12, 3.9, 1, 4)
+    figure, axes = new_figure(12, 4.3, 1, 4)
     titles = ("1. Send", "2. Train", "3. Return", "4. Average")
     captions = (
         "the server sends the\nglobal model to clients",
@@ -96,7 +101,9 @@ def one_round() -> Drawing:
     servers = ("w", "w", "w₁ w₂ w₃", "new w")
     for step, axis in enumerate(axes):
         _blank(axis, titles[step])
-        axis.text(0.5, -0.04, captions[step], ha="center", va="top", style="italic")
+        axis.text(0.5, -0.06, captions[step], ha="center", va="top", style="italic")
+        for name, height in (("server", _SERVER_Y + 0.16), ("clients", _CLIENT_Y - 0.18)):
+            axis.text(0.5, height, name, ha="center", va="center", fontsize=10, color="#606060")
         _node(axis, 0.5, _SERVER_Y, servers[step], data=False, model=True, highlight=step == 3)
         names = clients[step].split() * (3 if step == 0 else 1)
         for x, name in zip(_CLIENT_X, names, strict=True):
@@ -105,6 +112,7 @@ def one_round() -> Drawing:
                 _arrow(axis, (0.5, _SERVER_Y - 0.13), (x, _CLIENT_Y + 0.13), _MODEL)
             elif step == 2:
                 _arrow(axis, (x, _CLIENT_Y + 0.13), (0.5, _SERVER_Y - 0.13), _MODEL)
+    _explain_marks(figure)
     return Drawing(
         figure,
         "The four steps of a round. One: the server sends its model w to three clients. Two: each client trains its "
@@ -139,14 +147,13 @@ def line_fits(
         slope, intercept = local_only[client]
         label = "local only" if client == 0 else None
         left.plot(span, slope * span + intercept, lw=2, label=label, **{**STYLES["local only"], "marker": ""})
-    ends = [line[0] * span[1] + line[1] for line in local_only]
+    ends = [line[0] * span[0] + line[1] for line in local_only]  # on the left the lines are far apart
     for client, height in zip(np.argsort(ends), _apart(sorted(ends)), strict=True):
-        left.text(
-            span[1] + 0.05, height, f"{client} alone", color=STYLES["local only"]["color"], fontsize=9, va="center"
-        )
+        style = {"color": STYLES["local only"]["color"], "fontsize": 9, "ha": "right", "va": "center"}
+        left.text(span[0] - 0.05, height, f"client {client}\nalone", **style)
     for name, (slope, intercept) in (("federated", federated), ("centralized", centralized)):
         left.plot(span, slope * span + intercept, lw=2, label=name, **{**STYLES[name], "marker": ""})
-    left.set(xlabel="x", ylabel="y", title=f"Lines after {_rounds(len(errors) - 1)}", xlim=(span[0], span[1] + 0.6))
+    left.set(xlabel="x", ylabel="y", title=f"Lines after {_rounds(len(errors) - 1)}", xlim=(span[0] - 0.6, span[1]))
     right.plot(errors, label="federated", **STYLES["federated"])
     alone, pooled = float(np.mean([error_of(line) for line in local_only])), error_of(centralized)
     for name, height in (("local only", alone), ("centralized", pooled)):
@@ -186,7 +193,9 @@ def errors_by_steps(
         rest = resting[steps] - centralized_error
         if rest > floor:
             axis.axhline(rest, color=style["color"], lw=1, ls="--")
-    axis.plot([], [], color=STYLES["federated"]["color"], lw=1, ls="--", label="where it comes to rest")
+    hidden = [_in_words(steps) for steps, rest in resting.items() if rest - centralized_error <= floor]
+    below = f" (with {', '.join(hidden)}: at 0,\nwhich this axis does not have)" if hidden else ""
+    axis.plot([], [], color=STYLES["federated"]["color"], lw=1, ls="--", label=f"where it comes to rest{below}")
     axis.set(yscale="log", xlabel="round", ylabel="error above that of the centralized line")
     axis.xaxis.get_major_locator().set_params(integer=True)
     axis.legend(loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=2, fontsize=9)
@@ -245,7 +254,8 @@ class RoundMap:
         self.path, self.average = np.array(models), models[-1]
         self._start = models[-2]
         self._x, self._y = np.concatenate(clients_x), np.concatenate(clients_y)
-        self._best = np.polyfit(self._x, self._y, deg=1)
+        self._best = _best_line(self._x, self._y)
+        self._own_best = [_best_line(x, y) for x, y in zip(clients_x, clients_y, strict=True)]
 
     def drawing(self, step: int) -> Drawing:
         """Draw the round up to step 1 (send), 2 (train) or 3 (average)."""
@@ -253,14 +263,28 @@ class RoundMap:
 
     def _draw(self, step: int) -> Figure:
         figure, axis = new_figure(8.6, 4.8)
-        ends = np.concatenate([*self._paths, self.path, [self._best]])
+        ends = np.concatenate([*self._paths, self.path, [self._best], self._own_best])
         low, high = ends.min(axis=0) - 0.4, ends.max(axis=0) + 0.4
         slopes, intercepts = (np.linspace(a, b, 60) for a, b in zip(low, high, strict=True))
         errors = np.array([[self._error((slope, intercept)) for slope in slopes] for intercept in intercepts])
         levels = [level for level in _LEVELS if errors.min() < level < errors.max()] or [errors.max()]
         lines = axis.contour(slopes, intercepts, errors, levels=levels, colors="#a0a0a0", linewidths=1)
         axis.clabel(lines, fontsize=8, fmt="%g", colors="#606060")
+        self._draw_marks(axis, step)
+        if self._round > 1:
+            self._draw_zoom(axis, step, high - low)
+        axis.set(xlabel="slope", ylabel="intercept", xlim=(low[0], high[0]), ylim=(low[1], high[1]))
+        axis.set_title(
+            f"Round {self._round} with {_in_words(self._local_steps)}; grey: error on all points", fontsize=11
+        )
+        figure.legend(loc="outside right upper", fontsize=9)
+        return figure
+
+    def _draw_marks(self, axis: Axes, step: int) -> None:
         axis.plot(*self._best, label="centralized", markersize=10, **{**STYLES["centralized"], "linestyle": "none"})
+        for client, line in enumerate(self._own_best):
+            style = {"color": STYLES["local only"]["color"], "markersize": 9, "linestyle": "none"}
+            axis.plot(*line, marker=_client_marker(client), label=f"best line of client {client} alone", **style)
         if self._round > 1:
             style = {**STYLES["federated"], "marker": ".", "lw": 1.5}
             axis.plot(*self.path[:-1].T, label="global models of earlier rounds", **style)
@@ -272,20 +296,27 @@ class RoundMap:
                 style = {"color": _INK, "markersize": 9, "fillstyle": "none", "linestyle": "none"}
                 axis.plot(*path[-1], marker=_client_marker(client), label=f"client {client} returns", **style)
         if step == 3:
-            for client, path in enumerate(self._paths):
-                label = "averaged" if client == 0 else None
+            averaged = [path for path, weight in zip(self._paths, self._weights, strict=True) if weight > 0]
+            for number, path in enumerate(averaged):
+                label = "averaged" if number == 0 else None
                 ends = np.array([path[-1], self.average]).T
                 axis.plot(*ends, ":", color=STYLES["federated"]["color"], lw=2, label=label)
-            axis.plot(
-                *self.average, label="new global model", markersize=11, **{**STYLES["federated"], "linestyle": "none"}
-            )
-        axis.plot(*self._start, "*", color=_INK, markersize=13, label="global model, sent to all", linestyle="none")
-        axis.set(xlabel="slope", ylabel="intercept", xlim=(low[0], high[0]), ylim=(low[1], high[1]))
-        axis.set_title(
-            f"Round {self._round} with {_in_words(self._local_steps)}; grey: error on all points", fontsize=11
-        )
-        figure.legend(loc="outside right upper", fontsize=9)
-        return figure
+            behind = {"linestyle": "none", "markersize": 11, "zorder": 1.9}  # behind all other marks
+            axis.plot(*self.average, label="new global model", **{**STYLES["federated"], **behind})
+        style = {"color": _INK, "markersize": 14, "fillstyle": "none", "linestyle": "none"}
+        axis.plot(*self._start, "*", label="global model, sent to all", **style)
+
+    def _draw_zoom(self, axis: Axes, step: int, size: np.ndarray) -> None:
+        """Draw the round larger in the upper right corner, where its steps are small on the map."""
+        near = np.concatenate([*self._paths, [self._start, self.average, self._best]])
+        low, high = near.min(axis=0), near.max(axis=0)
+        margin = 0.15 * (high - low).max()
+        if (high - low < size / 5).all():
+            inset = axis.inset_axes((0.6, 0.61, 0.38, 0.36))
+            self._draw_marks(inset, step)
+            x, y = zip(low - margin, high + margin, strict=True)
+            inset.set(xlim=x, ylim=y, xticks=[], yticks=[])
+            axis.indicate_inset_zoom(inset, edgecolor=_INK)
 
     def _describe(self, step: int) -> str:
         sent = (
@@ -295,7 +326,8 @@ class RoundMap:
         if step == 1:
             return sent
         ends = "; ".join(f"client {k} to {path[-1][0]:.2f}, {path[-1][1]:.2f}" for k, path in enumerate(self._paths))
-        moved = f"{sent} In {_in_words(self._local_steps)} the clients move: {ends}."
+        goals = "; ".join(f"client {k} {line[0]:.2f}, {line[1]:.2f}" for k, line in enumerate(self._own_best))
+        moved = f"{sent} In {_in_words(self._local_steps)} the clients move: {ends}. Their own best lines: {goals}."
         if step == 2:
             return moved
         weights = ", ".join(f"{weight:g}" for weight in self._weights)
@@ -309,7 +341,12 @@ class RoundMap:
         return float(np.mean((line[0] * self._x + line[1] - self._y) ** 2))
 
 
-def _apart(heights: Sequence[float], gap: float = 0.4) -> list[float]:
+def _best_line(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Return slope and intercept of the line with the lowest mean squared error on some points."""
+    return np.linalg.lstsq(np.stack([x, np.ones_like(x)], axis=1), y)[0]
+
+
+def _apart(heights: Sequence[float], gap: float = 0.9) -> list[float]:
     """Return rising heights, each moved up until it is a gap above the one before, so that labels can be read."""
     moved: list[float] = []
     for height in heights:
@@ -409,7 +446,8 @@ def explore_rounds(
 # The federation of images
 
 _SHOWN = 6  # test images whose predictions are followed
-_FOUND = 0.02  # mean distance of pixels in [-1, 1] below which an image counts as read
+FOUND = 0.98  # correlation of pixels above which an image counts as found; two different ones rarely have as much
+_OTHERS = ("#832db6", "#a96b59", "#e76300")  # what a model says instead of the true class
 
 
 def images_of_clients(data: ImageDataset, shards: Sequence[Shard], each: int = 8) -> Drawing:
@@ -511,12 +549,54 @@ class Watch:
             figure, f"{count} test images of different classes and what the global model says to them: {told}."
         )
 
+    def answers(self, label: int) -> Drawing:
+        """Draw what the model calls the test images of a class, round by round: the class and its three rivals."""
+        data, rounds = self._data, list(self.results)
+        mine = (data.test_labels == label).cpu().numpy()
+        said = np.array([self.results[number].predictions.cpu().numpy()[mine] for number in rounds])
+        shares = np.array([(said == guess).mean(axis=1) for guess in range(data.num_classes)])
+        others = [guess for guess in np.argsort(-shares[:, -1], kind="stable").tolist() if guess != label]
+        figure, axis = new_figure(7, 3.6)
+        looks = [STYLES["federated"], *({"color": color, "marker": "D", "ls": "--"} for color in _OTHERS)]
+        for guess, look in zip([label, *others], looks, strict=False):
+            name = f"{'✓' if guess == label else '✗'} {data.class_names[guess]}"
+            axis.plot(rounds, shares[guess], label=name, markersize=5, **look)
+        axis.set(xlabel="round", ylabel="share of the images", ylim=(-0.03, 1.03))
+        axis.set_title(f"What the global model calls a {data.class_names[label]}", fontsize=11)
+        axis.yaxis.set_major_formatter(plots.percent)
+        axis.xaxis.get_major_locator().set_params(integer=True)
+        figure.legend(loc="outside right upper", fontsize=9)
+        told = ", ".join(f"{shares[guess, -1]:.0%} {data.class_names[guess]}" for guess in [label, *others[:3]])
+        return Drawing(
+            figure,
+            f"What the global model calls the test images of the class {data.class_names[label]}, round by round. "
+            f"After {_rounds(rounds[-1])}: {told}.",
+        )
+
+    def most_confused(self) -> tuple[int, int, float]:
+        """Return the class that is most often taken for another after the last round, that class, and how often."""
+        labels = self._data.test_labels.cpu().numpy()
+        said = list(self.results.values())[-1].predictions.cpu().numpy()
+        classes = range(self._data.num_classes)
+        shares = {
+            (label, guess): float((said[labels == label] == guess).mean())
+            for label in classes
+            for guess in classes
+            if guess != label and (labels == label).any()
+        }
+        label, guess = max(shares, key=shares.__getitem__)
+        return label, guess, shares[label, guess]
+
     def explore(self) -> None:
-        """Let a slider go through the rounds."""
-        control = slider("round", self._num_rounds, 0, self._num_rounds)
-        control.layout.width = "30em"
-        pages = [{"round_number": number} for number in sorted({0, 1, self._num_rounds}) if number in self.results]
-        explore(lambda round_number: self.drawing(round_number).html(), {"round_number": control}, examples=pages)
+        """Let a class be chosen; pages show the two that are most confused, and the one that is least often right."""
+        names, labels = self._data.class_names, self._data.test_labels.cpu()
+        label, guess, _ = self.most_confused()
+        right = list(self.results.values())[-1].predictions.cpu() == labels
+        present = labels.unique().tolist()
+        hardest = min(present, key=lambda one: float(right[labels == one].float().mean()))
+        control = ipywidgets.Dropdown(options=names, value=names[label], description="true class")
+        pages = [{"name": names[one]} for one in dict.fromkeys((label, guess, hardest))]
+        explore(lambda name: self.answers(names.index(name)).html(), {"name": control}, examples=pages)
 
 
 def together_and_alone(
@@ -555,37 +635,45 @@ def together_and_alone(
     )
 
 
-def images_from_weights(true: np.ndarray, results: Mapping[int, tuple[np.ndarray, int]]) -> Drawing:
+def images_from_weights(true: np.ndarray, results: Mapping[int, tuple[np.ndarray, np.ndarray]]) -> Drawing:
     """Draw a client's images, and below them what a server computes from weights after some numbers of steps.
 
     Args:
         true: (n, channels, height, width) in [-1, 1].
-        results: by number of steps, what `most_similar` returns.
+        results: by number of steps, what `most_similar` returns. Images that are found get a frame.
     """
-    rows = {"in the client": true} | {
-        f"after {steps} step{'' if steps == 1 else 's'}:\n{found} of {len(true)} found": pictures.reshape(true.shape)
-        for steps, (pictures, found) in results.items()
-    }
+    rows: dict[str, tuple[np.ndarray, np.ndarray]] = {"in the client": (true, np.zeros(len(true), dtype=bool))}
+    for steps, (pictures, found) in results.items():
+        name = f"after {steps} step{'' if steps == 1 else 's'}:\n{found.sum()} of {len(true)} found"
+        rows[name] = pictures.reshape(true.shape), found
     figure, axes = new_figure(1.05 * len(true) + 1.3, 1.05 * len(rows), len(rows), len(true), squeeze=False)
-    for row, (name, pictures) in zip(axes, rows.items(), strict=True):
-        for axis, picture in zip(row, pictures, strict=True):
+    for row, (name, (pictures, found)) in zip(axes, rows.items(), strict=True):
+        for axis, picture, is_found in zip(row, pictures, found, strict=True):
             plots.draw_image(axis, (127.5 * (np.clip(picture, -1, 1) + 1)).astype(np.uint8))
-            axis.axis("off")
+            axis.grid(False)
+            axis.set(xticks=[], yticks=[])
+            axis.spines[:].set(color=_DATA, linewidth=4, visible=bool(is_found))
         row[0].text(-0.15, 0.5, name, transform=row[0].transAxes, ha="right", va="center", fontsize=10)
-    told = ", ".join(f"{found} after {steps}" for steps, (_, found) in results.items())
+    told = ", ".join(f"{found.sum()} after {steps}" for steps, (_, found) in results.items())
     return Drawing(
         figure,
         f"{len(true)} images of a client, and below each the most similar picture that a server computes from the "
-        f"weights that the client returns. Of the images are found, by local steps: {told}.",
+        f"weights that the client returns. Those that are found have a frame. Found, by local steps: {told}.",
     )
 
 
-def most_similar(pictures: np.ndarray, true: np.ndarray) -> tuple[np.ndarray, int]:
-    """Return for every true image the most similar picture, and how many images are found in this way.
+def most_similar(pictures: np.ndarray, true: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return for every true image the most similar picture, and whether it is similar enough to count as found.
 
     Args:
-        pictures: (m, pixels) what was computed.
+        pictures: (m, pixels) what was computed; values that no pixel has are cut off.
         true: (n, pixels) in [-1, 1].
     """
-    distances = np.abs(pictures[:, None] - true[None]).mean(axis=2)
-    return pictures[distances.argmin(axis=0)], int((distances.min(axis=0) < _FOUND).sum())
+    similar = _centred(np.clip(pictures, -1, 1)) @ _centred(true).T
+    return pictures[similar.argmax(axis=0)], similar.max(axis=0) > FOUND
+
+
+def _centred(images: np.ndarray) -> np.ndarray:
+    """Return images without their means and of length 1, so that their products are correlations."""
+    rows = images - images.mean(axis=1, keepdims=True)
+    return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)

@@ -44,7 +44,7 @@ recall = Recall(
                 Option("300", "That counts one way only. The model comes to the client, and goes back."),
                 Option(
                     "100",
-                    "That counts three trips. The third, for measuring, is one way to organize a loop.",
+                    "That divides by three. But in a round a model makes two trips: down and up.",
                 ),
             ),
         ),
@@ -64,7 +64,8 @@ recall = Recall(
             ),
         ),
         Question(
-            "A layer z = Wx + b takes one step on one record x. The server gets the new weights. What can it do?",
+            "A layer z = Wx + b takes one step of plain gradient descent on one record x. The server gets the new "
+            "weights. What can it do?",
             (
                 Option("nothing: weights are no data", "It knows the old weights, too. Subtract."),
                 Option("learn the label, but not x", "It learns more than that: think of the rows of W."),
@@ -74,27 +75,30 @@ recall = Recall(
                 ),
                 Option(
                     "compute x exactly",
-                    "Old minus new is the gradient times the rate. A row for W, divided by its entry for b, is x.",
+                    "Old minus new is the gradient times the rate. A row for W, divided by its entry for b, is x "
+                    "(unless that entry happens to be 0).",
                     right=True,
                 ),
             ),
         ),
         Question(
-            "In the experiment of section 3, what hid the pictures best?",
+            "In section 3 a client with four pictures took one step, and all four were found. Which change hid the "
+            "largest share of a client's pictures?",
             (
                 Option(
-                    "taking 50 steps instead of 1",
-                    "With four pictures nearly all were found after 50 steps, too.",
+                    "50 steps on the four pictures instead of one",
+                    "All four were found after 50 steps, too. Steps helped only where pictures were many already.",
                 ),
                 Option(
-                    "training on many pictures",
-                    "Then most units answer to several pictures, and their quotient is a mixture. Some were found "
-                    "even so.",
+                    "one step on 32 pictures instead of four",
+                    "Then most units answer to several pictures, and their quotient is a mixture. A few pictures were "
+                    "found even so.",
                     right=True,
                 ),
                 Option(
                     "sending weights instead of gradients",
-                    "Old weights minus new weights are the gradients' sum, up to the rate.",
+                    "After one plain step old weights minus new weights are the gradient, up to the rate: nothing is "
+                    "hidden.",
                 ),
             ),
         ),
@@ -136,11 +140,15 @@ recall = Recall(
             ),
         ),
         Question(
-            "Twenty hospitals train a tumour detector, all in every round. What kind of federation is that?",
+            "Twenty hospitals train a tumour detector. Each keeps its images, and all take part in every round. "
+            "What is that?",
             (
                 Option("cross-silo", "Few clients with much data each, nearly always available.", right=True),
                 Option("cross-device", "There clients are many, small, and come and go: only a sample takes part."),
-                Option("distributed training", "The hospitals' data were never pooled."),
+                Option(
+                    "distributed training",
+                    "For that the images would have been pooled first. Here each hospital keeps its own.",
+                ),
             ),
         ),
     )

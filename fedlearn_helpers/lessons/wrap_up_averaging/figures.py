@@ -1,32 +1,62 @@
 """The figures of the first wrap-up."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 
 from fedlearn_helpers.plots import STYLES, Drawing, new_figure
 
 
-def gain_of_each_shop(shops: pd.DataFrame) -> Drawing:
+def gain_of_each_shop(shops: pd.DataFrame, centralized: float) -> Drawing:
     """Draw every shop's accuracy alone and in the federation, over its number of images.
 
     Args:
         shops: one row a shop, with the columns images, alone and federated; accuracies in [0, 1].
+        centralized: accuracy of one model that has the images of all shops.
     """
     figure, axis = new_figure(7, 3.6)
     ordered = shops.sort_values("images")
     axis.vlines(ordered["images"], 100 * ordered["alone"], 100 * ordered["federated"], color="#1b1b1b", linewidth=1)
     for column, style in (("alone", STYLES["local only"]), ("federated", STYLES["federated"])):
-        label = "local only, early stopping" if column == "alone" else "federated"
+        label = "local only, the better of its two" if column == "alone" else "federated"
         look = {"color": style["color"], "marker": style["marker"]}
         axis.plot(ordered["images"], 100 * ordered[column], linestyle="none", markersize=9, label=label, **look)
+    axis.axhline(100 * centralized, label="centralized", **{**STYLES["centralized"], "marker": ""})
     axis.set_xscale("log")
     axis.set_xticks(ordered["images"], [f"{images:,}" for images in ordered["images"]])
     axis.minorticks_off()
+    axis.locator_params(axis="y", steps=[1, 2, 5, 10])
     axis.set(xlabel="training images of the shop", ylabel="accuracy on the test images (%)")
-    figure.legend(loc="outside upper center", ncols=2)
+    figure.legend(loc="outside upper center", ncols=3, fontsize=9)
     gains = 100 * (ordered["federated"] - ordered["alone"]).to_numpy()
-    words = [f"{images} images {gain:+.0f}" for images, gain in zip(ordered["images"], gains, strict=True)]
-    return Drawing(figure, f"Gain of every shop in points, by its training images: {', '.join(words)}.")
+    words = [f"{images} images {gain:+.1f}" for images, gain in zip(ordered["images"], gains, strict=True)]
+    return Drawing(
+        figure,
+        f"Gain of every shop in points, by its training images: {', '.join(words)}. Federated "
+        f"{ordered['federated'].iloc[-1]:.1%}, centralized {centralized:.1%}.",
+    )
+
+
+def curve_and_line(curve: Sequence[float], line: float) -> Drawing:
+    """Draw the federation's accuracy round by round, and the best of the shops alone as a line.
+
+    Args:
+        curve: one accuracy a round, from round 1 on.
+        line: the accuracy to beat.
+    """
+    figure, axis = new_figure(7, 3.4)
+    axis.plot(range(1, len(curve) + 1), 100 * np.array(curve), label="federated", **STYLES["federated"])
+    axis.axhline(100 * line, label="the best of the shops alone", **{**STYLES["local only"], "marker": ""})
+    axis.set(xlabel="round", ylabel="accuracy on the test images (%)")
+    axis.xaxis.get_major_locator().set_params(integer=True)
+    figure.legend(loc="outside upper center", ncols=2)
+    above = [str(number) for number, accuracy in enumerate(curve, 1) if accuracy > line]
+    return Drawing(
+        figure,
+        f"The federation's accuracy in {len(curve)} rounds, and a line at {line:.1%}. Above it in "
+        f"{len(above)} of them: {', '.join(above) or 'in none'}.",
+    )
 
 
 def two_losses(reported: np.ndarray, pooled: np.ndarray) -> Drawing:
@@ -37,12 +67,12 @@ def two_losses(reported: np.ndarray, pooled: np.ndarray) -> Drawing:
     """
     figure, axis = new_figure(7, 3.2)
     rounds = np.arange(1, len(reported) + 1)
-    axis.plot(rounds, reported, "^--", color="#832db6", label="in the server's log")
+    axis.plot(rounds, reported, "^--", color="#832db6", label="the server's log")
     axis.plot(rounds, pooled, "o-", color=STYLES["federated"]["color"], label="mean over all training images")
     axis.set(xlabel="round", ylabel="loss")
     figure.legend(loc="outside upper center", ncols=2)
     return Drawing(
         figure,
-        f"Two losses of the same models: in the last round the log says {reported[-1]:.2f}, and over all "
-        f"training images it is {pooled[-1]:.2f}.",
+        f"Two means of the losses that the shops' models had: in the last round the log says {reported[-1]:.2f}, and "
+        f"over all training images it is {pooled[-1]:.2f}.",
     )
