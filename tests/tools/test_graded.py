@@ -42,7 +42,7 @@ def test_the_exercises_of_a_notebook_are_found():
     first, second, third = find_exercises(nbformat.read(NOTEBOOK, as_version=4))
     assert (first.name, first.number, first.answer, first.given) == ("three_classes_distance", 1, "prediction", "")
     assert (second.stub, second.check) == ("exercise-shards-answer", "exercise-shards-check")
-    assert third.given == "mean_distance=mean_distance"
+    assert third.given == "mean_distance=mean_distance, goal=goal"
 
 
 @pytest.mark.parametrize("source", ["exercises.x.hint()", "other.x.check(1)", "def (", "x = 1", "%pip install y"])

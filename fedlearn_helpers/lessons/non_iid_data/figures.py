@@ -1,6 +1,7 @@
 """The figures of notebook 04, and its widgets: partitions, what came of them, and averages of two models."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import ipywidgets
 import numpy as np
@@ -262,7 +263,7 @@ def accuracy_over_many_rounds(curves: Mapping[str, np.ndarray], usual: int) -> D
         usual: rounds of other federations: marked, with the accuracy of the first curve there.
     """
     figure, axis = new_figure(7.5, 4.2)
-    looks = ({}, {"linestyle": "--", "alpha": 0.8})
+    looks: tuple[dict[str, Any], ...] = ({}, {"linestyle": "--", "alpha": 0.8})
     for (rule, accuracies), look in zip(curves.items(), looks, strict=True):
         axis.plot(accuracies, linewidth=2, label=f"federated, {rule}", **{**STYLES["federated"], "marker": "", **look})
     goal = next(iter(curves.values()))[usual]
