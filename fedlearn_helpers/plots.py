@@ -210,12 +210,13 @@ def client_strip(series: Mapping[str, Values], *, ylabel: str) -> Figure:
     return figure
 
 
-def class_counts(counts: np.ndarray, class_names: Sequence[str]) -> Figure:
+def class_counts(counts: np.ndarray, class_names: Sequence[str], *, what: str = "training images") -> Figure:
     """Draw how many examples of each class every client holds, as a map with the numbers in it.
 
     Args:
         counts: (clients, classes) integers.
         class_names: one name per class.
+        what: is counted.
     """
     clients, classes = counts.shape
     figure, axis = new_figure(1.5 + 0.75 * classes, 1.2 + 0.32 * min(clients, 30))
@@ -229,7 +230,7 @@ def class_counts(counts: np.ndarray, class_names: Sequence[str]) -> Figure:
         axis.set_yticks(range(clients))
     axis.set_xticks(range(classes), class_names, rotation=45, ha="right")
     axis.set(xlabel="class", ylabel="client")
-    figure.colorbar(picture, ax=axis, label="training images")
+    figure.colorbar(picture, ax=axis, label=what)
     return figure
 
 

@@ -15,8 +15,9 @@ def dirichlet(labels: np.ndarray, num_clients: int, *, alpha: float, seed: int, 
     alpha gives nearly the IID partition, a small one gives each class to few clients. Clients differ in size, too.
 
     There are several "Dirichlet partitions". This is the one of NIID-Bench (Li et al. 2022,
-    https://arxiv.org/abs/2102.02079), of PFLlib, and of Flower's `DirichletPartitioner`. Others draw the mixture of
-    each client and keep all sizes equal; with the same alpha they are more or less skewed than this one.
+    https://arxiv.org/abs/2102.02079), of PFLlib, and of Flower's `DirichletPartitioner` with
+    `self_balancing=True`. Others draw the mixture of each client and keep all sizes equal; where the classes' shares
+    scale alpha, the same alpha is more skewed than here.
 
     Args:
         labels: (n,) integers, the class of each example.

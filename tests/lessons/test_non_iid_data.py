@@ -48,6 +48,8 @@ class TestNonIIDData(LessonTests):
             "test_accuracy fedavg dirichlet:0.1",
             "own: centralized concept shift",
             "equal_work dirichlet:0.1 10",
+            "long_test_accuracy pathological:1",
+            "distance concept shift",
             "line_average_minus_worse_end",
         },
         bad=[
@@ -60,15 +62,17 @@ class TestNonIIDData(LessonTests):
             ({"num_clients": 2000}, "num_clients must be <= 200, since each client needs min_size=10"),
         ],
         wrong={
-            "two_classes_distance": [
-                (0.2, "what the client has in common with all clients"),
-                (1.6, "Total variation is half of it"),
-                (0.4, "halve nothing"),
+            "three_classes_distance": [
+                (0.3, "what the client has in common with all clients"),
+                (1.4, "Total variation is half of it"),
+                (0.35, "halve nothing"),
+                (0.5, "its most frequent class alone"),
+                (0.6, "the share of its most frequent class"),
+                (0.8, "two classes, half each"),
                 (0.9, "a client with one class"),
                 (1, "nothing in common"),
-                (0.5, "five of the ten classes"),
-                (0.7, "0.7 is not it"),
-                (80, "a share and not percent"),
+                (0.65, "0.65 is not it"),
+                (70, "a share and not percent"),
                 ("far", "must be a number, and it is 'far'"),
             ],
             "shard_split": [
@@ -117,16 +121,16 @@ class TestNonIIDData(LessonTests):
                     "six clients get 20 each",
                 ),
             ],
-            "half_way": [
+            "twice_chance": [
                 (0.05, "still too different"),
                 (50, "already too alike"),
-                (0, "from 0.05 to 100, and it is 0"),
+                (0, "from 0.05 to 1000, and it is 0"),
                 ("1", "must be a number, and it is '1'"),
             ],
         },
-        given={"half_way": {"mean_distance": distance_at}},
+        given={"twice_chance": {"mean_distance": distance_at, "goal": 0.2}},
         names={"np": np},
-        in_browser=Typed("two_classes_distance", wrong="1.6", sentence="Total variation is half", right="0.8"),
+        in_browser=Typed("three_classes_distance", wrong="1.4", sentence="Total variation is half", right="0.7"),
     )
 
 
@@ -144,6 +148,20 @@ def test_partition_maps_share_one_scale():
     assert drawing.alt == (
         "Maps of 2 clients by 2 classes under 2 rules. even: 2 to 2 classes a client; skewed: 1 to 1 classes a client."
     )
+
+
+def test_circles_have_the_same_size_in_all_figures_of_the_same_images():
+    even, skewed = np.full((4, 2), 25), np.array([[100, 0], [0, 100], [0, 0], [0, 0]])
+    areas = [
+        figures.who_holds_what({"one": counts}, ["cat", "dog"]).figure.axes[0].collections[0].get_sizes()
+        for counts in (even, skewed)
+    ]
+    assert areas[1] == pytest.approx(4 * areas[0][:2])
+    drawing = figures.who_holds_what({"one": even}, ["cat", "dog"])
+    (legend,) = drawing.figure.legends
+    assert [text.get_text() for text in legend.get_texts()] == ["100 images"]
+    (circle,) = legend.get_lines()
+    assert circle.get_markersize() ** 2 == pytest.approx(areas[1][0])
 
 
 def test_images_of_each_class_are_counted_in_words_too():
@@ -169,13 +187,13 @@ def test_an_image_is_shown_at_every_client_with_its_name_there():
 
 
 def test_distances_are_means_over_seeds():
-    drawing = figures.distance_by_alpha([0.05, 100], np.array([[0.8, 0.1], [0.6, 0.3]]))
+    drawing = figures.distance_by_alpha([0.05, 100], np.array([[0.8, 0.1], [0.6, 0.3]]), 0.25)
     (axis,) = drawing.figure.axes
     assert axis.lines[0].get_ydata().tolist() == pytest.approx([0.7, 0.2])
     assert axis.get_xscale() == "log"
     assert drawing.alt == (
         "Total variation distance against alpha, 2 partitions each. The mean falls from 0.70 at alpha 0.05 to 0.20 at "
-        "alpha 100."
+        "alpha 100. Images dealt at random have 0.25."
     )
 
 
@@ -224,11 +242,16 @@ def test_accuracy_by_distance_has_a_mark_for_every_seed():
     assert [len(line.get_xdata()) for line in marks] == [4, 4, 4]
     assert {line.get_color() for line in marks} == {style["color"] for style in plots.STYLES.values()}
     (legend,) = drawing.figure.legends
-    assert [text.get_text() for text in legend.get_texts()] == ["local only", "centralized", "federated", "one seed"]
+    assert [text.get_text() for text in legend.get_texts()] == [
+        "local only",
+        "centralized, mean of all its runs",
+        "federated",
+        "one seed",
+    ]
     assert {text.get_text() for text in axis.texts} == {"iid", "pathological:1"}
     assert drawing.alt == (
         "Test accuracy against the clients' total variation distance, 2 seeds a partition. "
-        "FedAvg's mean: iid 50.0%, pathological:1 50.0%."
+        "FedAvg's mean: iid 50.0%, pathological:1 50.0%. Centralized: 50.0% to 50.0%, mean 50.0%."
     )
 
 
@@ -237,7 +260,7 @@ def test_skews_are_rows_in_their_order():
     rows = [("iid", 0.1), ("noise", 0.2), ("noise", 0.4)]
     table = pd.DataFrame(
         [
-            {"skew": skew, "seed": number}
+            {"skew": skew, "seed": number, "distance": 0.1 + number / 10}
             | {f"own: {way}": value for way in ways}
             | {f"test: {way}": value / 2 for way in ways}
             for number, (skew, value) in enumerate(rows)
@@ -245,13 +268,13 @@ def test_skews_are_rows_in_their_order():
     )
     drawing = figures.accuracy_by_skew(table)
     own, test = drawing.figure.axes
-    assert [label.get_text() for label in own.get_yticklabels()] == ["iid", "noise"]
+    assert [label.get_text() for label in own.get_yticklabels()] == ["iid\ndistance 0.10", "noise\ndistance 0.25"]
     assert own.lines[2].get_ydata().tolist() == [0, 1, 1]  # federated, one mark a seed
     assert own.lines[3].get_xdata().tolist() == pytest.approx([0.1, 0.3])  # its means
     assert test.lines[3].get_xdata().tolist() == pytest.approx([0.05, 0.15])
     assert drawing.alt == (
         "Accuracy under 2 skews, 2 seeds each. Mean on own images, local only, FedAvg and centralized: "
-        "iid 10%, 10%, 10%; noise 30%, 30%, 30%."
+        "iid (distance 0.10) 10%, 10%, 10%; noise (distance 0.25) 30%, 30%, 30%."
     )
 
 
@@ -272,36 +295,50 @@ def test_cosines_of_both_signs_have_colours_of_their_own():
     )
 
 
-def test_federations_are_compared_at_equal_work():
+def test_federations_are_compared_at_equal_work_and_at_equal_rounds():
     table = pd.DataFrame(
         {"partition": "iid", "epochs": epochs, "seed": seed, "accuracy": accuracy}
         for seed in (0, 1)
         for epochs, accuracy in ((1, [0.1, 0.4, 0.6 + seed / 10]), (2, [0.1, 0.5]))
     )
     drawing = figures.accuracy_by_local_epochs(table)
-    (axis,) = drawing.figure.axes
-    assert [line.get_xdata().tolist() for line in axis.lines] == [[0, 1, 2], [0, 2]]
-    assert [line.get_label() for line in axis.lines] == ["1 local epoch a round", "2 local epochs a round"]
+    work, rounds = drawing.figure.axes
+    assert [line.get_xdata().tolist() for line in work.lines] == [[0, 1, 2], [0, 2]]
+    assert [line.get_xdata().tolist() for line in rounds.lines] == [[0, 1, 2], [0, 1]]
+    assert [line.get_label() for line in work.lines] == ["1 local epoch a round", "2 local epochs a round"]
     assert drawing.alt == (
-        "Test accuracy against epochs of local training, one curve for each number of them in a round. In the end: "
-        "iid, 1: 65%; iid, 2: 50%."
+        "Test accuracy, one curve for each number of local epochs in a round: against epochs of local training above, "
+        "against rounds below. In the end: iid, 1: 65%; iid, 2: 50%."
     )
 
 
 def test_between_two_models_every_curve_looks_different():
     series = {"A": [1.0, 0.7, 0.5], "B": [0.0, 0.1, 0.5], "all classes": [0.5, 0.4, 0.6]}
-    drawing = figures.accuracy_between_models([0, 0.5, 1], {"few": series, "many": series})
+    only_all = {"all classes": series["all classes"]}
+    drawing = figures.accuracy_between_models([0, 0.5, 1], {"few": only_all, "many": series})
     first, second = drawing.figure.axes
-    for axis in (first, second):
-        looks = {(line.get_marker(), line.get_linestyle()) for line in axis.lines[:3]}
-        assert len(looks) == 3
+    (legend,) = drawing.figure.legends
+    assert [text.get_text() for text in legend.get_texts()] == ["A", "B", "all classes"]
+    assert first.lines[0].get_color() == second.lines[2].get_color()
+    assert len({(line.get_marker(), line.get_linestyle()) for line in second.lines[:3]}) == 3
     assert drawing.alt == (
         "Accuracy on the straight line from A's model to B's, in 2 panels. On all classes: few: A's model 50%, "
         "average 40%, B's model 60%; many: A's model 50%, average 40%, B's model 60%."
     )
 
 
-# The widget
+def test_long_federations_are_compared_where_others_stop():
+    drawing = figures.accuracy_over_many_rounds(
+        {"iid": np.array([0.1, 0.6, 0.7]), "pathological:1": np.array([0.1, 0.3, 0.5])}, 1
+    )
+    (axis,) = drawing.figure.axes
+    assert axis.lines[3].get_ydata()[0] == pytest.approx(0.6)
+    assert drawing.alt == (
+        "Test accuracy over 2 rounds. After round 1 and at the end: iid 60%, then 70%; pathological:1 30%, then 50%."
+    )
+
+
+# The widgets
 
 
 def test_partitions_follow_their_rule_and_its_number(screen):
@@ -347,6 +384,20 @@ def test_the_dial_shows_what_a_partition_did(screen):
         "Partition pathological:1, total variation distance 0.90. Accuracy on own images: local only 90.0%, "
         "federated 90.0%, centralized 90.0%."
     )
+
+
+def test_mixtures_of_two_models_name_images(screen):
+    images, labels = np.full((4, 1, 2, 2), 9, dtype=np.uint8), np.array([0, 1, 0, 1])
+    said = {"one start": np.array([[0, 0, 0, 0], [0, 1, 0, 1], [1, 1, 1, 1]]), "two starts": np.ones((3, 4), int)}
+    figures.explore_average(images, labels, ["a", "b"], [0.0, 0.5, 1.0], said)
+    assert screen.alts[-1] == (
+        "4 test images, and what the mixture calls them: one start, share 0.5 of B's model: right on 100% of all 4 "
+        "test images."
+    )
+    screen.control("share of B").value = 1.0
+    assert "one start, share 1 of B's model: right on 50% of" in screen.alts[-1]
+    screen.control("models").value = "two starts"
+    assert "two starts, share 1 of B's model: right on 50% of" in screen.alts[-1]
 
 
 @pytest.mark.browser

@@ -40,9 +40,9 @@ def new_cell(source):
 
 def test_the_exercises_of_a_notebook_are_found():
     first, second, third = find_exercises(nbformat.read(NOTEBOOK, as_version=4))
-    assert (first.name, first.number, first.answer, first.given) == ("two_classes_distance", 1, "prediction", "")
+    assert (first.name, first.number, first.answer, first.given) == ("three_classes_distance", 1, "prediction", "")
     assert (second.stub, second.check) == ("exercise-shards-answer", "exercise-shards-check")
-    assert third.given == "mean_distance=mean_distance"
+    assert third.given == "mean_distance=mean_distance, goal=goal"
 
 
 @pytest.mark.parametrize("source", ["exercises.x.hint()", "other.x.check(1)", "def (", "x = 1", "%pip install y"])
@@ -57,10 +57,10 @@ def test_a_notebook_handed_out_by_version_0_1_is_graded(tmp_path):
             "from fedlearn_helpers.parameters import NonIidParameters, check_parameters\n"
             "parameters = check_parameters(NonIidParameters, globals())"
         )
-        cell_of(notebook, "exercise-two-classes-answer").source = "prediction = 0.8"
+        cell_of(notebook, "exercise-two-classes-answer").source = "prediction = 0.7"
 
     merged = hand_in(tmp_path / "one.ipynb", of_version_0_1)
-    assert cell_of(merged.notebook, "exercise-two-classes-answer").source == "prediction = 0.8"
+    assert cell_of(merged.notebook, "exercise-two-classes-answer").source == "prediction = 0.7"
     ours = cell_of(nbformat.read(NOTEBOOK, as_version=4), "check-parameters").source
     assert cell_of(merged.notebook, "check-parameters").source == ours, "it is executed as it is here"
     assert merged.changed == ["check-parameters"] and not merged.missing
@@ -196,7 +196,7 @@ def test_a_workbook_in_which_somebody_has_answered_is_refused(tmp_path):
     notebook = nbformat.read(NOTEBOOK, as_version=4)
     nbformat.write(notebook, folder / NOTEBOOK.name)
     assert list(originals(folder)) == ["non_iid_data"]
-    cell_of(notebook, "exercise-two-classes-answer").source = "prediction = 0.8"
+    cell_of(notebook, "exercise-two-classes-answer").source = "prediction = 0.7"
     nbformat.write(notebook, folder / NOTEBOOK.name)
     for refuse in (
         originals,
@@ -265,12 +265,12 @@ def test_a_verdict_is_that_of_the_package_on_disk_and_memory_stays_as_it_was(mon
     from fedlearn_helpers.lessons.non_iid_data import exercises as non_iid_data
 
     root = str(NOTEBOOK.parents[1])
-    monkeypatch.setattr(non_iid_data.two_classes_distance, "test", lambda answer: "patched")
+    monkeypatch.setattr(non_iid_data.three_classes_distance, "test", lambda answer: "patched")
     before, path = dict(sys.modules), list(sys.path)
-    assert non_iid_data.two_classes_distance.check(0.2).status == "correct"
-    assert _check(root, "non_iid_data", "two_classes_distance", 0.2, {})[0] == "not yet"
-    assert _check(root, "non_iid_data", "two_classes_distance", 0.8, {})[0] == "correct"
-    status, message = _check(root, "non_iid_data", "half_way", 1.0, {})
+    assert non_iid_data.three_classes_distance.check(0.2).status == "correct"
+    assert _check(root, "non_iid_data", "three_classes_distance", 0.2, {})[0] == "not yet"
+    assert _check(root, "non_iid_data", "three_classes_distance", 0.7, {})[0] == "correct"
+    status, message = _check(root, "non_iid_data", "twice_chance", 1.0, {})
     assert status == "crashed" and "mean_distance" in message
     ours = [name for name in before if name.startswith("fedlearn_helpers")]
     assert all(sys.modules[name] is before[name] for name in ours) and sys.path == path
@@ -327,7 +327,7 @@ FAILED = {"what": "error", "cell": "exercise-two-classes-answer", "error": "Synt
 
 
 def verdict(status):
-    return {"what": "verdict", "name": "two_classes_distance", "status": status, "message": "said"}
+    return {"what": "verdict", "name": "three_classes_distance", "status": status, "message": "said"}
 
 
 @pytest.mark.parametrize(

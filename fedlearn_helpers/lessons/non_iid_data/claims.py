@@ -35,9 +35,24 @@ def _line(place: int, sign: int) -> Callable[[Metrics], list[float]]:
     return lambda metrics: [sign * metrics["line_average_minus_worse_end"][place]]
 
 
+def _label_skew_too(metrics: Metrics) -> list[float]:
+    name = "label (pathological:1)"
+    ahead = difference(f"own: local only {name}", f"own: centralized {name}")(metrics)
+    far = difference(f"distance {name}", "distance concept shift")(metrics)
+    return [min(pair) for pair in zip(ahead, far, strict=True)]
+
+
 def _own_choice(metrics: Metrics) -> list[float]:
     alone, federated = (metrics[f"{way}_client_accuracy_mean"] for way in ("local_only", "fedavg"))
     return [alone - federated]
+
+
+def _late(metrics: Metrics, rule: str, part: int) -> float:
+    """The mean of five rounds at the end of the long federation (part 1), or of its first third (part 3)."""
+    accuracies = metrics[f"long_test_accuracy {rule}"]
+    end = (len(accuracies) - 1) // part
+    five = accuracies[max(end - 4, 1) : end + 1]
+    return sum(five) / len(five)
 
 
 CLAIMS = (
@@ -71,6 +86,16 @@ CLAIMS = (
         "dial-answer",
         "On own images local only is ahead of FedAvg with two classes a client.",
         difference("own_accuracy local only pathological:2", "own_accuracy fedavg pathological:2"),
+    ),
+    Claim(
+        "only-slow-answer",
+        "Three times the rounds bring FedAvg with one class a client nearer to what IID data had before.",
+        lambda metrics: [_late(metrics, "pathological:1", 1) - _late(metrics, "pathological:1", 3)],
+    ),
+    Claim(
+        "only-slow-answer",
+        "With one class a client FedAvg is behind IID data after three times the rounds, too.",
+        lambda metrics: [_late(metrics, "iid", 1) - _late(metrics, "pathological:1", 1)],
     ),
     Claim(
         "drift-answer",
@@ -111,6 +136,11 @@ CLAIMS = (
         "other-skews-explained",
         "Quantity skew costs FedAvg less than one class a client does.",
         difference("test: fedavg quantity", "test_accuracy fedavg pathological:1"),
+    ),
+    Claim(
+        "other-skews-answer",
+        "Under label skew, too, centralized training is behind local only on own images, at another distance.",
+        _label_skew_too,
     ),
     Claim(
         "other-skews-answer",

@@ -7,29 +7,35 @@ import numpy as np
 
 from fedlearn_helpers.lessons.common.exercise import Exercise, NotYet, call, number
 
-LOWEST_ALPHA, HIGHEST_ALPHA = 0.05, 100.0
+LOWEST_ALPHA, HIGHEST_ALPHA = 0.05, 1000.0
 _TOLERANCE = 0.1
 
 
-def _test_two_classes_distance(answer: Any) -> str:
+def _test_three_classes_distance(answer: Any) -> str:
     mistakes = {
-        0.2: "That is what the client has in common with all clients: two classes of ten. The distance is the rest.",
-        1.6: "That is the sum of the absolute differences. Total variation is half of it.",
-        0.4: "Either take all ten classes and halve the sum, or take only those that the client has more of and halve nothing.",
-        0.5: "That is a client with five of the ten classes. Two are further from the mixture of all clients.",
-        0.9: "That is a client with one class. Two classes are a little nearer to the mixture of all clients.",
-        1.0: "Distance 1 means nothing in common. But a fifth of all clients' images are of these two classes, too.",
+        0.3: "That is what the client has in common with all clients: a tenth at each of its three classes. The distance is the rest.",
+        1.4: "That is the sum of the absolute differences. Total variation is half of it.",
+        0.35: "Either take all ten classes and halve the sum, or take only those that the client has more of and halve nothing.",
+        0.5: "That is its most frequent class alone. It has more of the other two than all clients have, too.",
+        0.6: "That is the share of its most frequent class. Compare each share with that of all clients.",
+        0.8: "That is a client with two classes, half each. Look at all three.",
+        0.9: "That is a client with one class. Three classes are nearer to the mixture of all clients.",
+        1.0: "Distance 1 means nothing in common. But three tenths of all clients' images are of these classes, too.",
     }
     value = round(number(answer), 9)
     if value in mistakes:
         raise NotYet(mistakes[value])
     if not 0 <= value <= 1:
         raise NotYet(f"The distance is a number from 0 to 1, a share and not percent, and your answer is {value:g}.")
-    if value != 0.8:
+    if value != 0.7:
         raise NotYet(
-            f"{value:g} is not it. Ten differences: twice 0.5 against 0.1, and eight times 0 against 0.1. Half their sum."
+            f"{value:g} is not it. Write down ten shares for the client, the zeros as well, and ten for all clients; "
+            "then the formula of section 3."
         )
-    return "Eight tenths of its images would need another label before its mixture were that of all clients."
+    return (
+        "Seven tenths of its images would need another label before its mixture were that of all clients. Of classes "
+        "that it has too much of only the sum counts: with 40, 40 and 20 % it is the same distance."
+    )
 
 
 def deal_shards(labels: np.ndarray, num_clients: int, shards_each: int, seed: int) -> list[np.ndarray]:
@@ -81,32 +87,33 @@ def _test_deal_shards(answer: Callable[..., Any]) -> str:
     return "The split of McMahan et al. (2017): most clients have two classes, some have two shards of the same one."
 
 
-def _test_half_way(answer: Any, *, mean_distance: Callable[[float], float]) -> str:
+def _test_twice_chance(answer: Any, *, mean_distance: Callable[[float], float], goal: float) -> str:
     alpha = number(answer)
     if not LOWEST_ALPHA <= alpha <= HIGHEST_ALPHA:
         raise NotYet(f"The answer must be from {LOWEST_ALPHA:g} to {HIGHEST_ALPHA:g}, and it is {alpha:g}.")
-    most, mine = mean_distance(LOWEST_ALPHA), mean_distance(alpha)
-    goal = f"Half of {most:.2f} is {most / 2:.2f}, and alpha = {alpha:g} gives {mine:.2f}"
-    if mine > (1 + _TOLERANCE) * most / 2:
-        raise NotYet(f"{goal}: still too different. A larger alpha makes clients more alike.")
-    if mine < (1 - _TOLERANCE) * most / 2:
-        raise NotYet(f"{goal}: already too alike. A smaller alpha makes clients more different.")
+    mine = mean_distance(alpha)
+    said = f"The goal is {goal:.3f}, and alpha = {alpha:g} gives {mine:.3f}"
+    if mine > (1 + _TOLERANCE) * goal:
+        raise NotYet(f"{said}: still too different. A larger alpha makes clients more alike.")
+    if mine < (1 - _TOLERANCE) * goal:
+        raise NotYet(f"{said}: already too alike. A smaller alpha makes clients more different.")
     return (
-        f"{goal}. Half-way in distance is far from half-way between the two ends in alpha: hence the logarithmic axis."
+        f"{said}. With a larger alpha the differences that you made are soon no larger than those of chance: a study of "
+        "label skew says little there. With more images a client, chance is smaller, and so is this limit's distance."
     )
 
 
-two_classes_distance = Exercise(
-    name="two_classes_distance",
+three_classes_distance = Exercise(
+    name="three_classes_distance",
     kind="predict",
     difficulty="easy",
     minutes=4,
     hints=(
-        "Write both mixtures down as ten numbers: the client's has two that are not 0, that of all clients has 0.1 ten times.",
-        "A class that the client holds: 0.5 against 0.1. One that it lacks: 0 against 0.1. How many are there of each?",
+        "Write both mixtures down as ten numbers: the client's has three that are not 0.",
+        "Take the difference at each of the ten classes, without its sign. Which classes does one forget easily?",
     ),
-    solution_code="prediction = (2 * abs(0.5 - 0.1) + 8 * abs(0 - 0.1)) / 2",
-    test=_test_two_classes_distance,
+    solution_code="prediction = (abs(0.6 - 0.1) + 2 * abs(0.2 - 0.1) + 7 * abs(0 - 0.1)) / 2",
+    test=_test_three_classes_distance,
 )
 
 shard_split = Exercise(
@@ -122,18 +129,18 @@ shard_split = Exercise(
     test=_test_deal_shards,
 )
 
-half_way = Exercise(
-    name="half_way",
+twice_chance = Exercise(
+    name="twice_chance",
     kind="explore",
     difficulty="easy",
     minutes=4,
     hints=(
-        "Call mean_distance(0.05), halve it, and look at the figure of section 3: where does the curve cross that height?",
-        "Try alphas on a logarithmic grid: np.geomspace(0.05, 100, 40).",
+        "Look at the figure of section 3: how high is twice the dashed line, and where is the curve there?",
+        "Try some alphas, each a few times the one before: how does the distance follow?",
     ),
     solution_code="""
-        goal = mean_distance(0.05) / 2
-        half_way_alpha = min(np.geomspace(0.05, 100, 40), key=lambda a: abs(mean_distance(a) - goal))
+        alphas = np.geomspace(0.05, 1000, 60)
+        twice_alpha = min(alphas, key=lambda a: abs(mean_distance(a) - goal))
     """,
-    test=_test_half_way,
+    test=_test_twice_chance,
 )

@@ -1,6 +1,7 @@
-"""The figures of notebook 04, and its widgets: one tries partitions, the other shows what came of them."""
+"""The figures of notebook 04, and its widgets: partitions, what came of them, and averages of two models."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import ipywidgets
 import numpy as np
@@ -15,6 +16,7 @@ from fedlearn_helpers.lessons.common.widgets import WIDE, explore, line, slider
 from fedlearn_helpers.plots import STYLES, Drawing, draw_image, new_figure, percent
 
 _INK, _GREY = "#1b1b1b", "#717581"
+_WRONG = "#e76300"
 _IN_A_ROUND = (("#ffa90e", "o"), ("#e76300", "^"), ("#a96b59", "s"), ("#832db6", "D"))
 """For numbers of local epochs: colours of petroff10 that `STYLES` does not use, and markers."""
 _NAMES = {"local only": "local only", "fedavg": "federated", "centralized": "centralized"}
@@ -49,7 +51,8 @@ def who_holds_what(maps: Mapping[str, np.ndarray], class_names: Sequence[str]) -
     """Draw who holds which classes under several rules: a circle's area is a number of images.
 
     Args:
-        maps: (clients, classes) numbers of images by title, one or more; the circles' scale is common to all.
+        maps: (clients, classes) numbers of images by title, one or more. A circle that fills its cell is the largest
+            class, so that figures of the same images have the same scale, whoever holds them.
         class_names: one name per class, written below the maps.
     """
     clients, classes = next(iter(maps.values())).shape
@@ -67,24 +70,41 @@ def _partition_maps(maps: Mapping[str, np.ndarray], class_names: Sequence[str]) 
     width, height = max(0.24 * classes, 1.6), min(max(0.26 * clients, 1.6), 7.0)
     figure, axes = new_figure(1.0 + (width + 0.3) * len(maps), 1.5 + height, 1, len(maps), sharey=True, squeeze=False)
     inches = min(width / classes, height / clients)  # of a cell
-    most = max(counts.max() for counts in maps.values())
+    most = max(_largest_class(counts) for counts in maps.values())
     for axis, (title, counts) in zip(axes[0], maps.items(), strict=True):
         _draw_map(axis, counts, class_names, most=most, inches=inches)
         axis.set_title(title)
     if clients <= 30:
         axes[0][0].set_yticks(range(clients))
     axes[0][0].set_ylabel("client")
+    _explain_circles(figure, most, inches)
     return figure
 
 
-def _draw_map(
-    axis: Axes, counts: np.ndarray, class_names: Sequence[str], *, most: int | None = None, inches: float = 0.25
-) -> None:
+def _largest_class(counts: np.ndarray) -> int:
+    """Return the images of the largest class, whoever holds them."""
+    return int(counts.sum(axis=0).max())
+
+
+def _area(images: np.ndarray | int, most: int, inches: float) -> np.ndarray | float:
+    """Return the area of a circle in square points; `most` images fill a cell, whose side is `inches`."""
+    return (72 * 0.95 * inches) ** 2 * images / most
+
+
+def _explain_circles(figure: Figure, most: int, inches: float) -> None:
+    """Put a circle of known size below the maps."""
+    images = 10 ** int(np.log10(most))
+    size = float(np.sqrt(_area(images, most, inches)))
+    circle = Line2D([], [], color=_INK, marker="o", markersize=size, markeredgewidth=0, linestyle="none")
+    words = f"{images} image{'s' if images > 1 else ''}"
+    figure.legend([circle], [words], loc="outside lower right", fontsize=9, frameon=False)
+
+
+def _draw_map(axis: Axes, counts: np.ndarray, class_names: Sequence[str], *, most: int, inches: float = 0.25) -> None:
     """Draw a circle for each client and class; `most` images fill a cell, whose side is `inches`."""
     clients, classes = counts.shape
-    area = (72 * 0.95 * inches) ** 2  # of a circle that fills a cell, in square points
     owner, label = np.nonzero(counts)
-    axis.scatter(label, owner, s=area * counts[owner, label] / (most or counts.max()), color=_INK, linewidths=0)
+    axis.scatter(label, owner, s=_area(counts[owner, label], most, inches), color=_INK, linewidths=0)
     axis.set_xticks(range(classes), class_names, rotation=90, fontsize=8)
     axis.set(xlim=(-0.6, classes - 0.4), ylim=(clients - 0.4, -0.6))
 
@@ -99,24 +119,26 @@ def images_of_each_class(counts: np.ndarray, class_names: Sequence[str], rule: s
     """
     has, sizes = (counts > 0).sum(axis=1), counts.sum(axis=1)
     return Drawing(
-        plots.class_counts(counts, class_names),
+        plots.class_counts(counts, class_names, what="images, to train and to validate on"),
         f"Images of each class at the {len(counts)} clients of this notebook's partition, {rule}: a client has "
         f"{has.min()} to {has.max()} classes and {sizes.min()} to {sizes.max()} images.",
     )
 
 
-def distance_by_alpha(alphas: Sequence[float], distances: np.ndarray) -> Drawing:
+def distance_by_alpha(alphas: Sequence[float], distances: np.ndarray, by_chance: float) -> Drawing:
     """Draw how the distance between clients follows the alpha of a Dirichlet partition.
 
     Args:
         alphas: rising.
         distances: (seeds, alphas) weighted mean total variation distances.
+        by_chance: the same of images dealt at random.
     """
     rows = np.asarray(distances)
     means = rows.mean(axis=0)
     figure, axis = new_figure(7.5, 4.0)
     axis.fill_between(alphas, rows.min(axis=0), rows.max(axis=0), color=_GREY, alpha=0.3, linewidth=0, label="range")
     axis.plot(alphas, means, color=_INK, marker="o", linewidth=2, label=f"mean of {len(rows)} partitions")
+    axis.axhline(by_chance, color=_GREY, linestyle="--", linewidth=2, label="images dealt at random")
     axis.set(xlabel="alpha (logarithmic)", ylabel="total variation distance", xscale="log", ylim=(0, 1))
     axis.xaxis.set_major_formatter("{x:g}")
     axis.set_xticks([0.1, 1, 10, 100])
@@ -125,7 +147,7 @@ def distance_by_alpha(alphas: Sequence[float], distances: np.ndarray) -> Drawing
     return Drawing(
         figure,
         f"Total variation distance against alpha, {len(rows)} partitions each. The mean falls from {means[0]:.2f} at "
-        f"alpha {alphas[0]:g} to {means[-1]:.2f} at alpha {alphas[-1]:g}.",
+        f"alpha {alphas[0]:g} to {means[-1]:.2f} at alpha {alphas[-1]:g}. Images dealt at random have {by_chance:.2f}.",
     )
 
 
@@ -203,6 +225,8 @@ def accuracy_by_distance(runs: pd.DataFrame) -> Drawing:
     for name, rows in ways.items():
         style = STYLES[name]
         means = rows.groupby("scenario", sort=False)[["heterogeneity", "test_accuracy"]].mean()
+        if name == "centralized":  # the same images under every partition: one line
+            means["test_accuracy"] = rows["test_accuracy"].mean()
         axis.plot(*means.sort_values("heterogeneity").to_numpy().T, linewidth=2, **{**style, "marker": ""})
         marks = {"label": name, "fillstyle": "none", **style, "linestyle": "none"}
         axis.plot(rows["heterogeneity"], rows["test_accuracy"], **marks)
@@ -213,17 +237,46 @@ def accuracy_by_distance(runs: pd.DataFrame) -> Drawing:
     axis.set(
         xlabel="total variation distance, weighted mean over clients", ylabel="accuracy on the test images", ylim=(0, 1)
     )
-    handles = [Line2D([], [], label=name, **STYLES[name]) for name in ways]
+    said = {"centralized": "centralized, mean of all its runs"}
+    handles = [Line2D([], [], label=said.get(name, name), **STYLES[name]) for name in ways]
     handles.append(Line2D([], [], label="one seed", color=_GREY, marker="o", fillstyle="none", linestyle="none"))
     figure.legend(handles=handles, loc="outside lower center", ncols=4, fontsize=10)
 
     means = ways["federated"].groupby("scenario", sort=False)["test_accuracy"].mean()
+    pooled = ways["centralized"]["test_accuracy"]
     seeds = runs["seed"].nunique()
     return Drawing(
         figure,
         f"Test accuracy against the clients' total variation distance, {seeds} seed{'s' if seeds > 1 else ''} a "
-        "partition. FedAvg's mean: " + ", ".join(f"{name} {value:.1%}" for name, value in means.items()) + ".",
+        "partition. FedAvg's mean: "
+        + ", ".join(f"{name} {value:.1%}" for name, value in means.items())
+        + f". Centralized: {pooled.min():.1%} to {pooled.max():.1%}, mean {pooled.mean():.1%}.",
     )
+
+
+def accuracy_over_many_rounds(curves: Mapping[str, np.ndarray], usual: int) -> Drawing:
+    """Draw test accuracy over more rounds than usual, one curve for each of two partitions.
+
+    Args:
+        curves: by partition, the test accuracies before the first round and after every round; the first is that to
+            which the second is compared.
+        usual: rounds of other federations: marked, with the accuracy of the first curve there.
+    """
+    figure, axis = new_figure(7.5, 4.2)
+    looks: tuple[dict[str, Any], ...] = ({}, {"linestyle": "--", "alpha": 0.8})
+    for (rule, accuracies), look in zip(curves.items(), looks, strict=True):
+        axis.plot(accuracies, linewidth=2, label=f"federated, {rule}", **{**STYLES["federated"], "marker": "", **look})
+    goal = next(iter(curves.values()))[usual]
+    axis.axvline(usual, color=_INK, linewidth=1)
+    axis.text(usual, 0.02, f" round {usual}: section 5", fontsize=9)
+    axis.axhline(goal, color=_INK, linewidth=1, linestyle=":", label=f"{next(iter(curves))} there: {goal:.0%}")
+    axis.set(xlabel="round", ylabel="accuracy on the test images", ylim=(0, 1))
+    axis.xaxis.get_major_locator().set_params(integer=True)
+    axis.yaxis.set_major_formatter(percent)
+    figure.legend(loc="outside lower center", ncols=3, fontsize=10)
+    said = "; ".join(f"{rule} {values[usual]:.0%}, then {values[-1]:.0%}" for rule, values in curves.items())
+    rounds = len(next(iter(curves.values()))) - 1
+    return Drawing(figure, f"Test accuracy over {rounds} rounds. After round {usual} and at the end: {said}.")
 
 
 def directions_of_updates(cosines: Mapping[str, Mapping[str, np.ndarray]]) -> Drawing:
@@ -258,28 +311,32 @@ def accuracy_by_local_epochs(table: pd.DataFrame) -> Drawing:
             `accuracy` the test accuracies before the first round and after every round.
     """
     kinds = list(dict.fromkeys(table["partition"]))
-    figure, axes = new_figure(1.0 + 4.2 * len(kinds), 4.4, 1, len(kinds), sharey=True, squeeze=False)
+    figure, axes = new_figure(1.0 + 4.2 * len(kinds), 7.4, 2, len(kinds), sharey=True, squeeze=False)
     said = []
-    for axis, kind in zip(axes[0], kinds, strict=True):
+    for (work, rounds), kind in zip(axes.T, kinds, strict=True):
         for position, (epochs, rows) in enumerate(table[table["partition"] == kind].groupby("epochs")):
             curves = np.array(list(rows["accuracy"]))
-            done = epochs * np.arange(curves.shape[1])
             color, marker = _IN_A_ROUND[position % len(_IN_A_ROUND)]
-            axis.fill_between(done, curves.min(axis=0), curves.max(axis=0), color=color, alpha=0.15, linewidth=0)
             label = f"{epochs} local epoch{'s' if epochs > 1 else ''} a round"
-            axis.plot(done, curves.mean(axis=0), color=color, marker=marker, markersize=5, linewidth=2, label=label)
+            for axis, each in ((work, epochs), (rounds, 1)):
+                done = each * np.arange(curves.shape[1])
+                axis.fill_between(done, curves.min(axis=0), curves.max(axis=0), color=color, alpha=0.15, linewidth=0)
+                axis.plot(done, curves.mean(axis=0), color=color, marker=marker, markersize=5, linewidth=2, label=label)
             said.append(f"{kind}, {epochs}: {curves[:, -1].mean():.0%}")
-        axis.set(title=kind, xlabel="epochs of every client, in all", ylim=(0, 1))
+        work.set(title=kind, xlabel="epochs of every client, in all: work")
+        rounds.set(xlabel="rounds: messages")
+    for axis in axes.ravel():
+        axis.set_ylim(0, 1)
         axis.xaxis.get_major_locator().set_params(integer=True)
         axis.yaxis.set_major_formatter(percent)
-    axes[0][0].set_ylabel("accuracy on the test images")
+    for row in axes:
+        row[0].set_ylabel("accuracy on the test images")
     axes[0][0].fill_between([], [], [], color=_GREY, alpha=0.3, linewidth=0, label="range of the seeds")
     figure.legend(*axes[0][0].get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize=10)
     return Drawing(
         figure,
-        "Test accuracy against epochs of local training, one curve for each number of them in a round. In the end: "
-        + "; ".join(said)
-        + ".",
+        "Test accuracy, one curve for each number of local epochs in a round: against epochs of local training above, "
+        f"against rounds below. In the end: {'; '.join(said)}.",
     )
 
 
@@ -288,19 +345,21 @@ def accuracy_between_models(shares: Sequence[float], walks: Mapping[str, Mapping
 
     Args:
         shares: of the second model in the mixture, from 0 to 1; the one in the middle is 0.5.
-        walks: by title, the accuracies at these shares by what they are measured on: at most four curves, "all
-            classes" among them.
+        walks: by title, the accuracies at these shares by what they are measured on: "all classes", and at most two
+            more.
     """
-    looks = (("v", ":", _GREY), ("^", "--", _GREY), ("o", "-", _INK), ("s", "-.", _INK))
     figure, axes = new_figure(1.0 + 3.4 * len(walks), 4.2, 1, len(walks), sharey=True, squeeze=False)
     for axis, (title, series) in zip(axes[0], walks.items(), strict=True):
-        for (label, accuracies), (marker, linestyle, color) in zip(series.items(), looks, strict=False):
+        looks = iter((("v", ":", _GREY), ("^", "--", _GREY)))
+        for label, accuracies in series.items():
+            marker, linestyle, color = ("o", "-", _INK) if label == "all classes" else next(looks)
             axis.plot(shares, accuracies, label=label, marker=marker, linestyle=linestyle, color=color, linewidth=2)
         axis.axvline(0.5, color=_INK, linewidth=1)
         axis.set(title=title, xlabel="share of B's model", ylim=(-0.02, 1.02))
         axis.set_xticks([0, 0.5, 1], ["0\nA", "0.5\naverage", "1\nB"])
     axes[0][0].set_ylabel("accuracy on the test images")
-    figure.legend(*axes[0][0].get_legend_handles_labels(), loc="outside lower center", ncols=4, fontsize=10)
+    most = max(axes[0], key=lambda axis: len(axis.lines))
+    figure.legend(*most.get_legend_handles_labels(), loc="outside lower center", ncols=4, fontsize=10)
 
     middle, on_all = len(shares) // 2, {title: series["all classes"] for title, series in walks.items()}
     return Drawing(
@@ -318,10 +377,11 @@ def accuracy_by_skew(table: pd.DataFrame) -> Drawing:
     """Draw what the three ways of learning reach under several skews: on own images, and on the test images.
 
     Args:
-        table: columns `skew`, and `own: WAY` and `test: WAY` for "local only", "fedavg" and "centralized"; one row per
-            skew and seed.
+        table: columns `skew`, `distance` (of the label mixtures), and `own: WAY` and `test: WAY` for "local only",
+            "fedavg" and "centralized"; one row per skew and seed.
     """
     names = list(dict.fromkeys(table["skew"]))
+    far = table.groupby("skew")["distance"].mean()
     figure, axes = new_figure(9.0, 1.6 + 0.6 * len(names), 1, 2, sharey=True)
     for axis, (whose, title) in zip(axes, {"own": "own validation images", "test": "test images"}.items(), strict=True):
         for offset, (column, name) in zip((-0.22, 0.0, 0.22), _NAMES.items(), strict=True):
@@ -335,7 +395,7 @@ def accuracy_by_skew(table: pd.DataFrame) -> Drawing:
         axis.set(xlabel=f"accuracy on {title}", xlim=(0, 1.02), xticks=[0, 0.25, 0.5, 0.75, 1])
         axis.grid(visible=False, axis="y")
         axis.xaxis.set_major_formatter(percent)
-    axes[0].set_yticks(range(len(names)), names)
+    axes[0].set_yticks(range(len(names)), [f"{name}\ndistance {far[name]:.2f}" for name in names])
     axes[0].invert_yaxis()
     axes[0].plot([], [], "o", color=_GREY, fillstyle="none", markersize=5, label="one seed")
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=4, fontsize=9)
@@ -346,7 +406,8 @@ def accuracy_by_skew(table: pd.DataFrame) -> Drawing:
         f"Accuracy under {len(names)} skews, {seeds} seed{'s' if seeds > 1 else ''} each. Mean on own images, local "
         "only, FedAvg and centralized: "
         + "; ".join(
-            f"{name} {row['own: local only']:.0%}, {row['own: fedavg']:.0%}, {row['own: centralized']:.0%}"
+            f"{name} (distance {far[name]:.2f}) {row['own: local only']:.0%}, {row['own: fedavg']:.0%}, "
+            f"{row['own: centralized']:.0%}"
             for name, row in means.iterrows()
         )
         + ".",
@@ -380,13 +441,10 @@ def explore_partitions(
             f"Partition {title}: total variation distance {found.mean_total_variation:.2f}; clients hold "
             f"{found.sizes.min()} to {found.sizes.max()} examples, of {has.min()} to {has.max()} classes.",
         )
-        distances = (
-            f"Weighted mean over clients: total variation {found.mean_total_variation:.2f}, "
-            f"Jensen-Shannon {found.mean_jensen_shannon:.2f}."
-        )
-        return line(distances) + drawing.html()
+        sizes = f"Clients hold {found.sizes.min()} to {found.sizes.max()} images of {has.min()} to {has.max()} classes."
+        return line(sizes) + drawing.html()
 
-    alphas = sorted({0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 100.0, alpha})
+    alphas = sorted({0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, alpha})
     explore(
         draw,
         {
@@ -400,7 +458,7 @@ def explore_partitions(
             ),
             "classes": slider("classes a client", min(2, len(class_names)), 1, len(class_names)),
         },
-        examples=[{"alpha": alphas[0]}, {"alpha": alphas[-1]}, {"rule": "pathological"}],
+        examples=[{"alpha": alphas[0]}, {"alpha": alphas[-1]}, {"rule": "quantity"}],
     )
 
 
@@ -419,7 +477,9 @@ def explore_accuracy(
 
     def draw(scenario: str, measure: str) -> str:
         figure, (axis, bars) = new_figure(9.5, 3.9, 1, 2, width_ratios=[3, 2])
-        _draw_map(axis, maps[scenario], class_names)
+        most = _largest_class(maps[scenario])
+        _draw_map(axis, maps[scenario], class_names, most=most)
+        _explain_circles(figure, most, 0.25)
         axis.set_ylabel("client")
         here = runs[runs["scenario"] == scenario]
         said = []
@@ -449,6 +509,59 @@ def explore_accuracy(
             "measure": ipywidgets.ToggleButtons(options=list(whose), description="measured on"),
         },
         examples=[{"scenario": options[0]}, {"scenario": options[-1]}],
+    )
+
+
+def explore_average(
+    images: np.ndarray,
+    labels: np.ndarray,
+    class_names: Sequence[str],
+    shares: Sequence[float],
+    said: Mapping[str, np.ndarray],
+) -> None:
+    """Choose two models and a mixture of them; see what the mixture calls some test images.
+
+    Args:
+        images: (n, channels, height, width) uint8.
+        labels: (n,) integers, their classes.
+        class_names: one name per class.
+        shares: of the second model in the mixture, from 0 to 1.
+        said: by pair of models, (shares, n) the classes that the mixtures give.
+    """
+    chosen = np.unique(np.linspace(0, len(class_names) - 1, min(len(class_names), 10)).round().astype(int))
+    picked = [np.flatnonzero(labels == label)[:2] for label in chosen]  # a column for each class
+
+    def draw(pair: str, share: float) -> str:
+        answers = said[pair][list(shares).index(share)]
+        figure, axes = new_figure(9.5, 2.6, 2, len(picked), squeeze=False)
+        for axis in axes.ravel():
+            axis.set_axis_off()
+        for column, places in zip(axes.T, picked, strict=True):
+            for axis, place in zip(column, places, strict=False):
+                right = answers[place] == labels[place]
+                draw_image(axis, images[place] if right else 255 - (255 - images[place]) // 3)  # wrong: pale
+                look = {"color": _INK} if right else {"color": _WRONG, "fontweight": "bold"}
+                axis.set_title(class_names[answers[place]], fontsize=9, **look)
+        found = np.mean(answers == labels)
+        words = f"{pair}, share {share:g} of B's model: right on {found:.0%} of all {len(labels)} test images"
+        count = sum(len(places) for places in picked)
+        drawing = Drawing(figure, f"{count} test images, and what the mixture calls them: {words}.")
+        return line(f"{words}. Here are {count}: pale, with the name in bold, where it is wrong.") + drawing.html()
+
+    pairs = list(said)
+    explore(
+        draw,
+        {
+            "pair": ipywidgets.ToggleButtons(options=pairs, value=pairs[0], description="models", style=WIDE),
+            "share": ipywidgets.SelectionSlider(
+                options=[(f"{share:.1f}", share) for share in shares],
+                value=shares[len(shares) // 2],
+                description="share of B",
+                continuous_update=False,
+                style=WIDE,
+            ),
+        },
+        examples=[{"share": shares[len(shares) // 2 + step]} for step in (-1, 0, 1)],
     )
 
 

@@ -40,7 +40,8 @@ recall = Recall(
                 ),
                 Option(
                     "Only the seed.",
-                    "Another seed moves the distance a little. Another rule moves it by far more.",
+                    "Another seed moves the distance a little. Rule C at the same alpha moves it further, and A has "
+                    "other sizes than B.",
                 ),
             ),
         ),
