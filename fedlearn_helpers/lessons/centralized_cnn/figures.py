@@ -173,7 +173,10 @@ def accuracy_by_step(
         axis.plot(epoch * size, accuracies[epoch - 1], label=label, **_KEPT, **_filled(plots.STYLES[name]))
         if number:
             place = (epoch * size, accuracies[epoch - 1])
-            axis.annotate(f"client {number - 1}", place, (0, 9), textcoords="offset points", ha="center", fontsize=9)
+            offset = (0, 10) if number % 2 else (0, -18)  # neighbours on different sides
+            white = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1}
+            style = {"textcoords": "offset points", "ha": "center", "fontsize": 9, "bbox": white, "zorder": 5}
+            axis.annotate(f"client {number - 1}", place, offset, **style)
         ends.append(f"{epoch * size:,} steps with {accuracies[epoch - 1]:.1%}")
     axis.set_xscale("log")
     axis.xaxis.set_major_formatter("{x:,.0f}")
