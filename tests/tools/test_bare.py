@@ -26,7 +26,8 @@ def test_headings_code_exercises_and_questions_stay_and_the_rest_goes(workbook):
         ),
         code("said", "print('In this run: 1')", "answer", "hide-input"),
         new_markdown_cell(
-            "**Discuss in pairs** (3 minutes). Why?\n\n<details><summary>What may come up</summary>\n\nThis.\n\n</details>",
+            "**Discuss in pairs** (3 minutes). Why?"
+            "\n\n<details><summary>What may come up</summary>\n\nThis.\n\n</details>",
             id="talk",
             metadata={"tags": ["discuss"]},
         ),

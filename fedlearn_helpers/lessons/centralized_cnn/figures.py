@@ -175,8 +175,8 @@ def accuracy_by_step(
             place = (epoch * size, accuracies[epoch - 1])
             offset = (0, 10) if number % 2 else (0, -18)  # neighbours on different sides
             white = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1}
-            style = {"textcoords": "offset points", "ha": "center", "fontsize": 9, "bbox": white, "zorder": 5}
-            axis.annotate(f"client {number - 1}", place, offset, **style)
+            written: dict[str, Any] = {"ha": "center", "fontsize": 9, "bbox": white, "zorder": 5}
+            axis.annotate(f"client {number - 1}", place, offset, textcoords="offset points", **written)
         ends.append(f"{epoch * size:,} steps with {accuracies[epoch - 1]:.1%}")
     axis.set_xscale("log")
     axis.xaxis.set_major_formatter("{x:,.0f}")

@@ -111,9 +111,11 @@ def gain_of_clients(
         )
     axis.set(xlabel="client", ylabel="accuracy on own validation images", title=when, ylim=limits)
     for client in np.flatnonzero(after < limits[0]) if limits else ():
-        style = {"color": _FEDERATED["color"], "ha": "center", "fontsize": 9, "textcoords": "offset points"}
-        style["bbox"] = {"facecolor": "white", "edgecolor": "none", "pad": 1}
-        axis.annotate(f"↓{after[client]:.0%}", (clients[client], limits[0]), (0, 4), **style)
+        written: dict[str, Any] = {"color": _FEDERATED["color"], "ha": "center", "fontsize": 9}
+        written["bbox"] = {"facecolor": "white", "edgecolor": "none", "pad": 1}
+        axis.annotate(
+            f"↓{after[client]:.0%}", (clients[client], limits[0]), (0, 4), textcoords="offset points", **written
+        )
     _percent(axis)
     axis.xaxis.set_major_locator(MaxNLocator(min(len(before), 15), integer=True))
     figure.legend(loc="outside right upper", fontsize=10)
