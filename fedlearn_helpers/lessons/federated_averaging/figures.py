@@ -216,6 +216,7 @@ def tradeoff(settings: pd.DataFrame, price: str = "megabytes") -> Drawing:
         axis.annotate(named, place, xytext=(8, 4), textcoords="offset points", fontsize=9)
     axis.set(xscale="log", xlabel=f"{PRICES[price]} (logarithmic)", ylabel="accuracy on the clients' validation images")
     _round_numbers(axis, settings[price])
+    axis.margins(y=0.08)
     _percent(axis)
     figure.legend(loc="outside right upper", fontsize=9)
     bought = ", ".join(f"row {row} {settings['accuracy'][row]:.1%} for {settings[price][row]:,.4g}" for row in best)
@@ -233,7 +234,7 @@ def _round_numbers(axis: Axes, values: pd.Series) -> None:
     ticks = [first * 10.0**exponent for exponent in exponents for first in (1, 2, 5)]
     span = max(highest / lowest, 2.0)
     left, right = lowest / span**0.08, highest * span**0.22
-    shown = [tick for tick in ticks if left <= tick <= right]
+    shown = [tick for tick in ticks if left <= tick <= min(1.5 * highest, right)]
     axis.set_xticks(shown, [f"{tick:,g}" for tick in shown])
     axis.set_xlim(left, right)
     axis.minorticks_off()
