@@ -110,12 +110,11 @@ def gain_of_clients(
             clients, values, style["marker"], color=style["color"], markersize=8, markeredgecolor="white", label=label
         )
     axis.set(xlabel="client", ylabel="accuracy on own validation images", title=when, ylim=limits)
-    for client in np.flatnonzero(after < limits[0]) if limits else ():
+    floor = limits[0] if limits else -np.inf
+    for client in np.flatnonzero(after < floor):
         written: dict[str, Any] = {"color": _FEDERATED["color"], "ha": "center", "fontsize": 9}
         written["bbox"] = {"facecolor": "white", "edgecolor": "none", "pad": 1}
-        axis.annotate(
-            f"↓{after[client]:.0%}", (clients[client], limits[0]), (0, 4), textcoords="offset points", **written
-        )
+        axis.annotate(f"↓{after[client]:.0%}", (clients[client], floor), (0, 4), textcoords="offset points", **written)
     _percent(axis)
     axis.xaxis.set_major_locator(MaxNLocator(min(len(before), 15), integer=True))
     figure.legend(loc="outside right upper", fontsize=10)
