@@ -275,14 +275,21 @@ def test_cifar10_reaches_all_three_lines(tmp_path, monkeypatch):
 # Figures
 
 
-def test_a_chosen_setting_stands_out_among_all():
-    settings = pd.DataFrame({"accuracy": [0.5, 0.6, 0.7], "megabytes": [1.0, 2.0, 4.0]})
-    (axis,) = figures.tradeoff(settings, chosen=1).figure.axes
-    assert [text.get_text() for text in axis.texts] == ["0", "1", "2"]
-    *everything, chosen = sorted(axis.lines, key=lambda line: line.get_markersize())
-    assert [list(line.get_xdata()) for line in everything] == [[1.0], [2.0], [4.0]]
-    assert (chosen.get_xdata(), chosen.get_ydata()) == ([2.0], [0.6])
+def test_settings_stand_with_their_rounds_on_or_below_what_a_price_can_buy():
+    settings = pd.DataFrame({"rounds": [4, 4, 20], "accuracy": [0.5, 0.4, 0.7], "megabytes": [1.0, 2.0, 4.0]})
+    (axis,) = figures.tradeoff(settings).figure.axes
+    assert [text.get_text() for text in axis.texts] == ["0: 4 rounds", "1: 4 rounds", "2: 20 rounds"]
+    bought, _, *points = axis.lines
+    assert list(bought.get_ydata()) == [0.5, 0.7]
+    assert [list(line.get_xdata()) for line in points] == [[1.0], [2.0], [4.0]]
     assert axis.get_xlabel() and axis.get_ylabel()
+
+
+def test_no_cheaper_setting_is_as_good_as_one_on_the_line():
+    settings = pd.DataFrame(
+        {"accuracy": [0.7, 0.6, 0.7, 0.8, 0.75], "rounds": [2, 1, 3, 3, 3]}, index=[10, 11, 12, 13, 14]
+    )
+    assert figures.best_for_the_price(settings, "rounds") == [11, 10, 13]
 
 
 STOPPED = ReferenceLines(0.85, (0.8, 0.8), (0.5, 0.375), (0.5, 0.375), seconds=1.0)
@@ -302,6 +309,16 @@ def test_the_federation_is_drawn_with_both_kinds_of_reference_lines():
     assert federated.get_ydata().tolist() == [0.4, 0.625]
     assert [line.get_ydata()[0] for line in lines] == [0.85, 0.8, 0.4375, 0.375]
     assert len({line.get_color() for line in lines}) == 2, "one for local only, one for centralized"
+    named = sorted(axis.texts, key=lambda text: text.xy[1])
+    assert [text.get_text() for text in named] == [
+        "local only, as many epochs: 37.5%",
+        "local only, early stopping: 43.8%",
+        "centralized, as many epochs: 80.0%",
+        "centralized, early stopping: 85.0%",
+    ]
+    places = [text.get_position()[1] for text in named]
+    gaps = [upper - lower for lower, upper in zip(places, places[1:], strict=False)]
+    assert min(gaps) > 0.05 * np.ptp(axis.get_ylim()), "no name is on another"
 
 
 def test_gains_and_losses_of_clients_are_told_apart():
@@ -315,6 +332,11 @@ def test_gains_and_losses_of_clients_are_told_apart():
     assert gain.get_segments()[0].tolist() == [[0, 0.5], [0, 0.625]]
     assert loss.get_segments()[0].tolist() == [[2, 0.5], [2, 0.25]]
     assert axis.get_legend() is None, "it stands beside the axes, where it covers no client"
+
+
+def test_a_client_below_the_picture_is_written_at_its_edge():
+    drawing = figures.gain_of_clients([0.75, 0.75], [0.25, 0.5], limits=(0.4, 0.8))
+    assert [text.get_text() for text in drawing.figure.axes[0].texts] == ["↓25%"]
 
 
 def test_the_models_before_averaging_and_their_average():
@@ -340,28 +362,30 @@ def test_the_kept_round_is_shown_with_what_clients_would_choose():
 def test_the_best_and_the_cheapest_setting_are_named():
     settings = pd.DataFrame({"clients": [2, 10], "accuracy": [0.5, 0.75], "megabytes": [1.0, 2.0]})
     assert figures.tradeoff(settings).alt == (
-        "Accuracy against megabytes sent for 2 settings, numbered as in the table. The best, row 1, reaches 75.0% with "
-        "2.00 MB; the first of the cheapest, row 0, reaches 50.0% with 1.00 MB."
+        "Accuracy of 2 settings, numbered as in the table, against their price: sent in all rounds, MB. The best that "
+        "a price can buy: row 0 50.0% for 1, row 1 75.0% for 2."
     )
 
 
 # The widgets
 
 
-def test_settings_are_looked_up_by_what_was_chosen(screen):
+def test_settings_are_compared_by_what_is_scarce(screen):
     settings = pd.DataFrame(
         {
-            "clients": [2, 2, 10, 10],
-            "epochs": [1, 5, 1, 5],
-            "accuracy": [0.1, 0.2, 0.3, 0.4],
-            "megabytes": [1.0, 2, 3, 4],
+            "rounds": [4, 4, 20],
+            "accuracy": [0.5, 0.6, 0.7],
+            "megabytes": [1.0, 2.0, 4.0],
+            "steps in a row": [10, 10, 50],
+            "steps of all clients": [10, 20, 50],
         }
     )
     figures.compare_settings(settings)
-    assert screen.alts[-1].startswith("Row 0: clients 2, epochs 1: accuracy 10.0% with 1.00 MB sent, among 4 settings")
-    screen.control("clients").value = 10
-    screen.control("epochs").value = 5
-    assert screen.alts[-1].startswith("Row 3: clients 10, epochs 5: accuracy 40.0% with 4.00 MB")
+    assert "sent in all rounds, MB. The best that a price can buy: row 0 50.0% for 1, row 1" in screen.alts[-1]
+    screen.control("price").value = "steps in a row"
+    assert screen.alts[-1].endswith("buy: row 1 60.0% for 10, row 2 70.0% for 50.")
+    screen.control("price").value = "rounds"
+    assert screen.alts[-1].endswith("buy: row 1 60.0% for 4, row 2 70.0% for 20.")
 
 
 def test_a_round_is_shown_with_the_clients_that_gain(screen):
@@ -376,9 +400,9 @@ def test_other_settings_of_the_federation(opened, expect):
     page = opened("02_federated_averaging")
     widget = cell(page, "figures.compare_settings(")
     image = widget.locator("img")
-    expect(image).to_have_attribute("alt", re.compile("share 0.2, rounds 1, local epochs 1:"))
-    press(page, widget.locator(".widget-slider", has_text="local epochs"), "ArrowRight", 1)
-    expect(image).to_have_attribute("alt", re.compile("share 0.2, rounds 1, local epochs 5:"))
+    expect(image).to_have_attribute("alt", re.compile("against their price: sent in all rounds, MB"))
+    widget.get_by_role("button", name="rounds", exact=True).click()
+    expect(image).to_have_attribute("alt", re.compile("against their price: rounds"))
 
 
 @pytest.mark.browser

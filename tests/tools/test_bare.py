@@ -25,7 +25,12 @@ def test_headings_code_exercises_and_questions_stay_and_the_rest_goes(workbook):
             id="section",
         ),
         code("said", "print('In this run: 1')", "answer", "hide-input"),
-        new_markdown_cell("**Discuss in pairs** (3 minutes). Why?", id="talk", metadata={"tags": ["discuss"]}),
+        new_markdown_cell(
+            "**Discuss in pairs** (3 minutes). Why?"
+            "\n\n<details><summary>What may come up</summary>\n\nThis.\n\n</details>",
+            id="talk",
+            metadata={"tags": ["discuss"]},
+        ),
         new_markdown_cell("## 2. Words alone\n\nText.", id="words"),
         new_markdown_cell("### Deeper\n\nText.", id="deeper"),
         new_markdown_cell("## 3. Exercises\n\nHow to.", id="exercises"),
@@ -42,7 +47,8 @@ def test_headings_code_exercises_and_questions_stay_and_the_rest_goes(workbook):
     assert list(cells) == [cell.id for cell in notebook.cells if cell.id not in left_out]
     assert cells["section"].source == "## 1. A section\n\n### Part\n\n**What do you see?** Look at the end."
     assert cells["exercises"].source == "## 3. Exercises"
-    kept = ("title", "talk", "two_records-text", "more-text", "two_records-answer", "two_records-check", "parameters")
+    assert cells["talk"].source == "**Discuss in pairs** (3 minutes). Why?", "what may come up is the lecturer's"
+    kept = ("title", "two_records-text", "more-text", "two_records-answer", "two_records-check", "parameters")
     assert [cells[name].source for name in kept] == [
         cell.source for name in kept for cell in notebook.cells if cell.id == name
     ]

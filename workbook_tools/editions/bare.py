@@ -42,6 +42,8 @@ def bare(path: Path) -> NotebookNode:
             in_exercise = bool(_EXERCISE.search(cell.source)) or (in_exercise and not _HEADING.search(cell.source))
             if place and not in_exercise and not any(has_tag(cell, tag) for tag in _AS_THEY_ARE):
                 cell.source = _what_stays(cell.source)
+            elif has_tag(cell, "discuss"):  # what may come up is the lecturer's
+                cell.source = _FOLD.sub("", cell.source).strip()
         if has_tag(cell, "check"):
             in_exercise = False
         if cell.source.strip():

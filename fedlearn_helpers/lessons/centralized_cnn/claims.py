@@ -36,9 +36,9 @@ def _rate_is_good(metrics: Metrics) -> list[float]:
     return [accuracies[0.003] - max(accuracies.values()) + 0.02]
 
 
-def _lag_grows(metrics: Metrics) -> list[float]:
+def _clients_lag(metrics: Metrics) -> list[float]:
     lags = metrics["lag_by_epoch_of_steps"]
-    return [lags[-1] - lags[0]]
+    return [sum(lags) / len(lags)]
 
 
 def _large_steps_lead_early(metrics: Metrics) -> list[float]:
@@ -46,9 +46,10 @@ def _large_steps_lead_early(metrics: Metrics) -> list[float]:
     return [accuracies[0.01] - accuracies[0.001]]
 
 
-def _large_steps_lose_late(metrics: Metrics) -> list[float]:
+def _small_steps_catch_up(metrics: Metrics) -> list[float]:
+    """How close 0.001 comes to 0.01 in the end: above 0 where it is less than two points behind, or ahead."""
     accuracies = dict(zip(metrics["rates"], metrics["rate_validation_accuracies"], strict=True))
-    return [accuracies[0.001] - accuracies[0.01]]
+    return [accuracies[0.001] - accuracies[0.01] + 0.02]
 
 
 CLAIMS = (
@@ -57,8 +58,8 @@ CLAIMS = (
     ),
     Claim(
         "steps-answer",
-        "Step for step a client alone falls further behind centralized the longer both train.",
-        _lag_grows,
+        "Step for step clients alone are behind centralized, on average from its first epoch on.",
+        _clients_lag,
     ),
     Claim("parts-answer", "A client alone gets better when it trains until it stops improving.", _patience_pays),
     Claim("parts-answer", "A gap is left when both have stopped improving.", _data),
@@ -70,15 +71,15 @@ CLAIMS = (
     Claim("recall", "After two epochs a rate of 0.01 is ahead of 0.001 on validation images.", _large_steps_lead_early),
     Claim(
         "recall",
-        "When both have stopped improving, 0.001 is ahead of 0.01 on validation images.",
-        _large_steps_lose_late,
+        "When both have stopped improving, 0.001 has caught up with 0.01 on validation images, up to two points.",
+        _small_steps_catch_up,
     ),
     Claim(
         "worth-answer",
         "More images, better model: the mean rises from each number of images to the next.",
         _curve_rises,
     ),
-    Claim("worth", "Half of the clients win more than half of the gap.", _first_partners),
+    Claim("worth-answer", "Half of the clients win more than half of the gap.", _first_partners),
     Claim(
         "gap",
         "At equal epochs centralized is above local only.",

@@ -8,6 +8,7 @@ import numpy as np
 from fedlearn_helpers.lessons.common.exercise import Exercise, NotYet, call, number
 
 _CHANNELS, _FILTERS, _SIDE = 3, 8, 3
+_CHANCE = 0.01  # by so much the accuracy of one training moves
 
 
 def _test_layer_weights(answer: Any) -> str:
@@ -78,12 +79,12 @@ def _test_half_the_gap(
         raise NotYet(f"It is a whole number of clients from 1 to {num_clients}, and it is {value:g}.")
     needed = int(value)
     reached = accuracy_together(needed)
-    if reached < halfway and needed < num_clients:
+    if reached < halfway - _CHANCE and needed < num_clients:
         raise NotYet(
             f"Not there yet: with the images of {_clients(needed)} it is {reached:.1%}, and halfway is {halfway:.1%}."
         )
     for fewer in range(1, needed):
-        if accuracy_together(fewer) >= halfway:
+        if accuracy_together(fewer) >= halfway + (_CHANCE if fewer == needed - 1 else 0):
             expected = " Half of the gap does not ask for half of the clients." if needed == num_clients // 2 else ""
             raise NotYet(
                 f"{_clients(needed).capitalize()} do reach it. So do fewer: with the images of {_clients(fewer)} it is "
@@ -92,8 +93,8 @@ def _test_half_the_gap(
     return (
         f"The images of {_clients(needed)} reach {reached:.1%}, and those of all {num_clients} reach "
         f"{accuracy_together(num_clients):.1%}. If the curve were straight on its logarithmic axis, halfway would be at "
-        f"{num_clients**0.5:.1f} clients, the square root of {num_clients}. The first partners bring most, each later one "
-        "less."
+        f"{num_clients**0.5:.1f} clients, the square root of {num_clients}. Each number of clients was tried once, and "
+        "another run moves it by a point or so: a neighbour that comes as near is the same answer."
     )
 
 
@@ -108,7 +109,7 @@ layer_weights = Exercise(
     minutes=3,
     hints=(
         "One filter looks at 3x3 pixels in each of the 3 colour channels, and gives one number.",
-        "A filter has 3 · 3 · 3 weights and one bias. There are 8 filters.",
+        "Count one filter first: its weights in all channels, and the one number that is added to its answer. Then all.",
     ),
     solution_code="prediction = 8 * (3 * 3 * 3 + 1)",
     test=_test_layer_weights,

@@ -114,10 +114,10 @@ def accuracy_by_epoch(centralized: pd.DataFrame, alone: Sequence[pd.DataFrame]) 
     figure, axis = new_figure(7.0, 3.9)
     _learner(axis, centralized.index, centralized["validation accuracy"], "centralized")
     for number, table in enumerate(alone):
-        _learner(axis, table.index, table["validation accuracy"], "local only", first=number == 0)
+        _learner(axis, table.index, table["validation accuracy"], "local only", number)
     axis.set(xlabel="epoch", ylabel="validation accuracy")
     axis.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axis.yaxis.set_major_formatter(plots.percent)
+    _percent(axis)
     figure.legend(loc="outside upper center", ncols=2)
     ends = [f"{table['validation accuracy'].iloc[-1]:.1%}" for table in (centralized, *alone)]
     return Drawing(
@@ -144,7 +144,7 @@ def early_stopping(accuracies: Sequence[float], kept: int, name: str = "local on
     axis.plot(kept, accuracies[kept - 1], label="this model is kept", **_KEPT, **_filled(style))
     axis.set(xlabel="epoch", ylabel="validation accuracy")
     axis.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axis.yaxis.set_major_formatter(plots.percent)
+    _percent(axis)
     figure.legend(loc="outside upper center", ncols=3)
     return Drawing(
         figure,
@@ -168,15 +168,22 @@ def accuracy_by_step(
     ends = []
     for number, (accuracies, epoch, size) in enumerate(zip((centralized, *alone), kept, steps, strict=True)):
         name, x = ("local only", "centralized")[number == 0], size * np.arange(1, len(accuracies) + 1)
-        _learner(axis, x, accuracies, name, first=number <= 1)
+        _learner(axis, x, accuracies, name, number - 1 if number else None)
         label = f"{name}, kept" if number <= 1 else None
         axis.plot(epoch * size, accuracies[epoch - 1], label=label, **_KEPT, **_filled(plots.STYLES[name]))
+        if number:
+            place = (epoch * size, accuracies[epoch - 1])
+            offset = (0, 10) if number % 2 else (0, -18)  # neighbours on different sides
+            white = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1}
+            written: dict[str, Any] = {"ha": "center", "fontsize": 9, "bbox": white, "zorder": 5}
+            axis.annotate(f"client {number - 1}", place, offset, textcoords="offset points", **written)
         ends.append(f"{epoch * size:,} steps with {accuracies[epoch - 1]:.1%}")
     axis.set_xscale("log")
     axis.xaxis.set_major_formatter("{x:,.0f}")
     axis.set(xlabel="training steps (logarithmic)", ylabel="validation accuracy")
-    axis.yaxis.set_major_formatter(plots.percent)
-    figure.legend(loc="outside upper center", ncols=2)
+    _percent(axis)
+    axis.margins(y=0.09)
+    figure.legend(loc="outside upper center", ncols=3)
     return Drawing(
         figure,
         f"Validation accuracy over training steps until nothing improves. Kept are: centralized {ends[0]}; clients "
@@ -194,7 +201,7 @@ def gaps(rows: Mapping[str, tuple[float, float]]) -> Drawing:
     ends = list(rows.values())
     for row, (local, central) in enumerate(ends):
         axis.plot([local, central], [row, row], color="#1b1b1b", linewidth=1.5, zorder=1)
-        said = f"{100 * (central - local):.1f} points"
+        said = f"{round(100 * central, 1) - round(100 * local, 1):.1f} points"  # of what is printed elsewhere
         axis.annotate(said, ((local + central) / 2, row), (0, 7), textcoords="offset points", ha="center")
     for column, name in enumerate(("local only", "centralized")):
         style = {**plots.STYLES[name], "linestyle": "none"}
@@ -215,17 +222,20 @@ def rates(accuracies: Mapping[str, Mapping[float, float]]) -> Drawing:
     Args:
         accuracies: by how long they trained, a validation accuracy for each learning rate.
     """
-    figure = plots.curves(
-        {f"local only, {how}": (list(by_rate), list(by_rate.values())) for how, by_rate in accuracies.items()},
-        xlabel="learning rate of Adam (logarithmic)",
-        ylabel="validation accuracy (mean of clients)",
-        log_x=True,
-    )
-    (axis,) = figure.axes
-    axis.yaxis.set_major_formatter(plots.percent)
-    if legend := axis.get_legend():  # inside it would cover points
-        legend.remove()
-    figure.legend(loc="outside upper center", ncols=2)
+    figure, axis = new_figure(7.0, 3.9)
+    style = {"color": plots.STYLES["local only"]["color"], "linestyle": plots.STYLES["local only"]["linestyle"]}
+    for marker, (how, by_rate) in zip("v^D<>p", accuracies.items(), strict=False):
+        tried, heights = list(by_rate), list(by_rate.values())
+        axis.plot(tried, heights, marker=marker, markersize=7, linewidth=2, **style)
+        place = (tried[-1], heights[-1])
+        axis.annotate(how, place, (11, 0), textcoords="offset points", va="center", color=style["color"])
+    axis.set_xscale("log")
+    rates_tried = sorted({rate for by_rate in accuracies.values() for rate in by_rate})
+    axis.set_xticks(rates_tried, [f"{rate:g}" for rate in rates_tried])
+    axis.minorticks_off()
+    axis.set_xlim(rates_tried[0] / 1.2, rates_tried[-1] * (rates_tried[-1] / rates_tried[0]) ** 0.25 * 1.2)
+    axis.set(xlabel="learning rate of Adam (logarithmic)", ylabel="validation accuracy\n(local only, mean of clients)")
+    _percent(axis)
     best = [f"{how} at {max(by_rate, key=by_rate.__getitem__):g}" for how, by_rate in accuracies.items()]
     return Drawing(figure, f"Validation accuracy of clients alone over the learning rate. Best: {', '.join(best)}.")
 
@@ -252,7 +262,7 @@ def worth_of_images(table: pd.DataFrame) -> Drawing:
     named = [f"{images:,.0f}\n{n} client{'s' * (n > 1)}" for n, images in means["images"].items()]
     axis.set_xticks(means["images"], named)
     axis.set(xlabel="training images (logarithmic)", ylabel="accuracy on the test images")
-    axis.yaxis.set_major_formatter(plots.percent)
+    _percent(axis)
     figure.legend(loc="outside upper center", ncols=2)
     told = [f"{accuracy:.1%} with {images:,.0f}" for images, accuracy in means.to_numpy()]
     return Drawing(figure, f"Mean test accuracy over the number of training images: {', '.join(told)}.")
@@ -265,11 +275,21 @@ def _filled(style: Mapping[str, Any]) -> dict[str, Any]:
     return {"color": style["color"], "marker": style["marker"]}
 
 
-def _learner(axis: Axes, x: Values, accuracies: Values, name: str, *, first: bool = True) -> None:
-    """Draw a learner's accuracies as a line; of several of one way of learning the first is in the legend."""
+_CLIENT_LINES: tuple[Any, ...] = (":", "-.", (0, (3, 1, 1, 1, 1, 1)))
+
+
+def _learner(axis: Axes, x: Values, accuracies: Values, name: str, client: int | None = None) -> None:
+    """Draw a learner's accuracies as a line; a client's own line style and label tell it from other clients."""
     style = plots.STYLES[name]
-    label = {"local only": "local only, a line per client"}.get(name, name) if first else None
-    axis.plot(x, accuracies, color=style["color"], linestyle=style["linestyle"], label=label, linewidth=1.8)
+    dash = style["linestyle"] if client is None else _CLIENT_LINES[client % len(_CLIENT_LINES)]
+    label = name if client is None else f"{name}, client {client}"
+    axis.plot(x, accuracies, color=style["color"], linestyle=dash, label=label, linewidth=1.8)
+
+
+def _percent(axis: Axes) -> None:
+    """Set ticks of whole percents, as few as are round."""
+    axis.yaxis.set_major_locator(MaxNLocator(nbins=8, steps=[1, 2, 5, 10]))
+    axis.yaxis.set_major_formatter(plots.percent)
 
 
 _SHOWN = 12

@@ -53,7 +53,7 @@ recall = Recall(
                 ),
                 Option(
                     "It is noise: both were trained once.",
-                    "Three clients alone lay close together, and far from centralized. Noise is not that large.",
+                    "In section 5 three clients alone were within a few points of each other. Noise is not that large.",
                 ),
             ),
         ),
@@ -100,7 +100,7 @@ recall = Recall(
                 Option("Five rates are too few.", "More of them would make it worse: more chances for luck."),
                 Option(
                     "The rate should be PyTorch's default.",
-                    "A default suits nobody in particular. Here it was not the best one.",
+                    "A default suits nobody in particular: compare it with others, on validation images.",
                 ),
                 Option(
                     "The test images chose the rate, so the number is a little too high.",
@@ -114,25 +114,32 @@ recall = Recall(
             (
                 Option(
                     "That 0.001 is worse.",
-                    "After so few steps. In the end large steps jump about the goal, and small ones reach it.",
+                    "Only after so few steps. A small rate makes small steps, and needs more of them to get as far.",
                 ),
                 Option(
                     "Only that it needs more steps: compare when both have stopped improving.",
-                    "Which rate is best depends on how long one trains.",
+                    "Here it had caught up by then: it needed epochs, not another rate.",
                     right=True,
                 ),
-                Option("That 0.01 overfits.", "Overfitting shows later, as a validation loss that rises."),
+                Option(
+                    "That 0.01 overfits.",
+                    "Overfitting shows as a gap between training loss and validation loss, and later than that.",
+                ),
             ),
         ),
         Question(
-            "Accuracy over the number of images is a straight line on a logarithmic axis. From 1 to 2 clients it rises "
-            "by 3 points. By how much does it rise from 5 to 10 clients?",
+            "Suppose that accuracy over the number of images is a straight line on a logarithmic axis. From 1 to 2 "
+            "clients it rises by 3 points. By how much does it rise from 5 to 10 clients?",
             (
                 Option(
                     "3 points", "Both are a doubling, and equal factors are equal distances on that axis.", right=True
                 ),
                 Option("15 points", "Five more clients, 3 points each: that would be a straight line on a plain axis."),
-                Option("0.6 points", "That would be one client out of five. But the number doubles, as from 1 to 2."),
+                Option(
+                    "0.6 points",
+                    "That spreads 3 points over five clients. But five more than five is a doubling, as one more than "
+                    "one is.",
+                ),
                 Option("0 points", "A straight line that rises goes on rising."),
             ),
         ),

@@ -52,6 +52,18 @@ def _average_advises_better(metrics: Metrics) -> list[float]:
     return [metrics["kept_test_accuracy"] - sum(test[place] for place in own) / len(own)]
 
 
+def _own_report_is_too_good(metrics: Metrics) -> list[float]:
+    """By how much clients' best reports are above those of the others for the same models, on average."""
+    reports = metrics["validation_accuracy_per_round_and_client"]
+    clients = range(len(reports[0]))
+    margins = []
+    for client in clients:
+        place = max(range(len(reports)), key=[row[client] for row in reports].__getitem__)
+        others = [reports[place][other] for other in clients if other != client]
+        margins.append(reports[place][client] - sum(others) / len(others))
+    return [sum(margins) / len(margins)]
+
+
 def _sends_more(metrics: Metrics) -> list[float]:
     return [(2 * metrics["bytes_up"] - metrics["images_png_bytes"]) / 1e6]
 
@@ -106,6 +118,11 @@ CLAIMS = (
         "keep-notice",
         "The round chosen by the average of the reports is better on test images than rounds chosen by single clients.",
         _average_advises_better,
+    ),
+    Claim(
+        "keep-answer",
+        "The best report of a client is higher than what the others report of the same model, on average over clients.",
+        _own_report_is_too_good,
     ),
     Claim("bytes-sentence", "Training sends more than the images weigh as PNG.", _sends_more, unit="MB"),
     Claim("settings-limits", "Local epochs bring more than the share of clients.", _epochs_before_clients),

@@ -26,10 +26,7 @@ def _test_models_sent(answer: Any) -> str:
         raise NotYet(mistakes[int(value)])
     if value != 20:
         raise NotYet(f"{value:g} is not it. Count the models that go down and up to train, then those to evaluate.")
-    return (
-        "Five down, five up, ten down to be measured. Half of the traffic is the evaluation, which is how Flower's loop "
-        "is made: clients could as well measure the model when they receive it to train."
-    )
+    return "Five down, five up, ten down to be measured: here half of the traffic is the evaluation."
 
 
 def aggregate_with_worst(replies: list[RecordDict], weighted_by: str) -> MetricRecord:
@@ -147,7 +144,7 @@ cheapest_setting = Exercise(
     name="cheapest_setting",
     kind="explore",
     difficulty="medium",
-    minutes=4,
+    minutes=6,
     hints=(
         "The most accurate row is one of those that qualify. Which others do? Among all of them, which sends least?",
         "Subtract 0.04 from the best accuracy, keep the rows that are not below that, then compare their megabytes.",

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from fedlearn_helpers.experiments import ReferenceLines
-from fedlearn_helpers.lessons.common.widgets import WIDE, explore, slider
+from fedlearn_helpers.lessons.common.widgets import explore, slider
 from fedlearn_helpers.plots import OTHER_STYLE, STYLES, Drawing, Values, new_figure, percent
 
 _ALONE, _FEDERATED, _CENTRALIZED = (STYLES[name] for name in ("local only", "federated", "centralized"))
@@ -57,7 +57,7 @@ def accuracy_by_round(per_round: pd.Series, lines: ReferenceLines, local_epochs:
     if lines.early_stopping is not None:
         heights["early stopping"] = lines.early_stopping
         alone = lines.early_stopping.local_test
-        label = "local only, early stopping:\nrange of the clients"
+        label = "local only, early stopping: range of the clients"
         axis.axhspan(min(alone), max(alone), color=_ALONE["color"], alpha=0.12, linewidth=0, label=label)
     dashes = dict(zip(heights, ((0, (1, 1.5)), (0, (5, 2))), strict=False))
     drawn = [
@@ -68,12 +68,13 @@ def accuracy_by_round(per_round: pd.Series, lines: ReferenceLines, local_epochs:
             ("local only", reached.local_test_mean, _ALONE),
         )
     ]
-    for label, height, color, dash in sorted(drawn, key=lambda line: -line[1]):  # the legend in the figure's order
-        axis.axhline(height, color=color, linestyle=dash, linewidth=2, label=label)
+    for _, height, color, dash in sorted(drawn, key=lambda line: -line[1]):
+        axis.axhline(height, color=color, linestyle=dash, linewidth=2)
     every = "s" if local_epochs > 1 else ""
     axis.set(xlabel=f"round ({local_epochs} local epoch{every} per round)", ylabel="accuracy on the test images")
     _rounds_and_percent(axis)
-    figure.legend(loc="outside right upper", fontsize=9)
+    _name_at_the_right(axis, [(label, height, color) for label, height, color, _ in drawn])
+    figure.legend(loc="outside upper center", ncols=2, fontsize=9)
     return Drawing(
         figure,
         f"Test accuracy of the federated model by round: {trained.iloc[0]:.1%} after the first, {trained.iloc[-1]:.1%} "
@@ -90,7 +91,8 @@ def gain_of_clients(
         alone: one accuracy per client, of its own model.
         federated: one per client, of the federated model on the same images.
         when: a title, such as "round 3".
-        limits: of the accuracies, where several such figures are compared.
+        limits: of the accuracies, where several such figures are compared; an accuracy of the federated model below
+            them is written at the edge.
     """
     before, after = np.asarray(alone), np.asarray(federated)
     clients = np.arange(len(before))
@@ -108,7 +110,12 @@ def gain_of_clients(
             clients, values, style["marker"], color=style["color"], markersize=8, markeredgecolor="white", label=label
         )
     axis.set(xlabel="client", ylabel="accuracy on own validation images", title=when, ylim=limits)
-    axis.yaxis.set_major_formatter(percent)
+    floor = limits[0] if limits else -np.inf
+    for client in np.flatnonzero(after < floor):
+        written: dict[str, Any] = {"color": _FEDERATED["color"], "ha": "center", "fontsize": 9}
+        written["bbox"] = {"facecolor": "white", "edgecolor": "none", "pad": 1}
+        axis.annotate(f"↓{after[client]:.0%}", (clients[client], floor), (0, 4), textcoords="offset points", **written)
+    _percent(axis)
     axis.xaxis.set_major_locator(MaxNLocator(min(len(before), 15), integer=True))
     figure.legend(loc="outside right upper", fontsize=10)
     better, worse, equal = compare_clients(before, after)
@@ -159,90 +166,92 @@ def choosing_a_round(validation: np.ndarray, average: Sequence[float], test: Seq
     )
 
 
-def tradeoff(settings: pd.DataFrame, chosen: int | None = None) -> Drawing:
-    """Draw what settings of a federation reached against what they sent.
+PRICES = {
+    "megabytes": "sent in all rounds, MB",
+    "steps of all clients": "steps of all clients together",
+    "steps in a row": "steps one after the other",
+    "rounds": "rounds",
+}
+
+
+def best_for_the_price(settings: pd.DataFrame, price: str) -> list[int]:
+    """Return the rows than which no cheaper and no equally cheap row is better, the cheapest first.
 
     Args:
-        settings: one row per setting: a column for each thing to choose, of which `local epochs` decides the marker and
-            `share` how it is filled, if they are there; then `accuracy` (share), `megabytes` and others. The row
-            numbers are written beside the points.
-        chosen: a row to point out.
+        settings: one row per setting, with `accuracy` and the price.
+        price: a column.
+    """
+    best: list[int] = []
+    for row in settings.sort_values([price, "accuracy"], ascending=[True, False]).index:
+        if not best or settings["accuracy"][row] > settings["accuracy"][best[-1]]:
+            best.append(int(row))
+    return best
+
+
+def tradeoff(settings: pd.DataFrame, price: str = "megabytes") -> Drawing:
+    """Draw what settings of a federation reached against what they cost, and the best that a price can buy.
+
+    Args:
+        settings: one row per setting: `local epochs` decides the marker and `share` how it is filled, if they are
+            there; `accuracy` (share) and the price are drawn, and beside the point the row's number with its `rounds`.
+        price: a key of `PRICES`.
     """
     figure, axis = new_figure(8.5, 4.4)
+    best = best_for_the_price(settings, price)
+    corners = settings.loc[best]
+    axis.step(corners[price], corners["accuracy"], where="post", color=_DARK, linewidth=1.2, linestyle="--", zorder=1)
+    axis.plot([], [], color=_DARK, linewidth=1.2, linestyle="--", label="best for at most\nthis price")
     places: dict[str, str] = {}
     for row, setting in settings.iterrows():
         epochs, share = setting.get("local epochs", 1), setting.get("share", 1.0)
         label = f"{share:.0%} of the clients,\n{epochs:g} local epoch{'s' if epochs > 1 else ''}"
         marker = "o" if epochs == settings.get("local epochs", pd.Series([1])).min() else "s"
         fill = "full" if share == settings.get("share", pd.Series([1.0])).max() else "none"
-        place = (setting["megabytes"], setting["accuracy"])
+        place = (setting[price], setting["accuracy"])
         style: dict[str, Any] = {"color": _FEDERATED["color"], "fillstyle": fill, "linestyle": "none"}
         axis.plot(*place, marker, markersize=9, label=None if label in places else label, **style)
         places[label] = marker
-        axis.annotate(str(row), place, xytext=(10, 6), textcoords="offset points", fontsize=10)
-        if row == chosen:
-            axis.plot(*place, "o", color=_DARK, markersize=19, fillstyle="none", markeredgewidth=2)
-    axis.set(xscale="log", xlabel="sent in all rounds, MB (logarithmic)", ylabel="accuracy on the test images")
-    _round_megabytes(axis, settings["megabytes"])
-    axis.yaxis.set_major_formatter(percent)
-    axis.margins(0.12)
+        named = f"{row}: {setting['rounds']:g} rounds" if "rounds" in settings and price != "rounds" else str(row)
+        axis.annotate(named, place, xytext=(8, 4), textcoords="offset points", fontsize=9)
+    axis.set(xscale="log", xlabel=f"{PRICES[price]} (logarithmic)", ylabel="accuracy on the clients' validation images")
+    _round_numbers(axis, settings[price])
+    axis.margins(y=0.08)
+    _percent(axis)
     figure.legend(loc="outside right upper", fontsize=9)
-    return Drawing(figure, _in_words(settings) if chosen is None else _row_in_words(settings, chosen))
+    bought = ", ".join(f"row {row} {settings['accuracy'][row]:.1%} for {settings[price][row]:,.4g}" for row in best)
+    return Drawing(
+        figure,
+        f"Accuracy of {len(settings)} settings, numbered as in the table, against their price: {PRICES[price]}. The "
+        f"best that a price can buy: {bought}.",
+    )
 
 
-def _round_megabytes(axis: Axes, megabytes: pd.Series) -> None:
-    """Set round ticks on a logarithmic axis: 1, 2, 5, 10, 20, … as far as there are points."""
-    lowest, highest = float(megabytes.min()), float(megabytes.max())
+def _round_numbers(axis: Axes, values: pd.Series) -> None:
+    """Set round ticks on a logarithmic axis: 1, 2, 5, 10, 20, … as far as there are points and their names."""
+    lowest, highest = float(values.min()), float(values.max())
     exponents = range(int(np.floor(np.log10(lowest))), int(np.ceil(np.log10(highest))) + 1)
     ticks = [first * 10.0**exponent for exponent in exponents for first in (1, 2, 5)]
-    shown = [tick for tick in ticks if lowest / 2 <= tick <= highest * 2]
-    axis.set_xticks(shown, [f"{tick:g}" for tick in shown])
+    span = max(highest / lowest, 2.0)
+    left, right = lowest / span**0.08, highest * span**0.22
+    shown = [tick for tick in ticks if left <= tick <= min(1.5 * highest, right)]
+    axis.set_xticks(shown, [f"{tick:,g}" for tick in shown])
+    axis.set_xlim(left, right)
     axis.minorticks_off()
 
 
-def _in_words(settings: pd.DataFrame) -> str:
-    best, cheapest = (settings.loc[row] for row in (settings["accuracy"].idxmax(), settings["megabytes"].idxmin()))
-    return (
-        f"Accuracy against megabytes sent for {len(settings)} settings, numbered as in the table. The best, row "
-        f"{best.name}, reaches {best['accuracy']:.1%} with {best['megabytes']:.2f} MB; the first of the cheapest, row "
-        f"{cheapest.name}, reaches {cheapest['accuracy']:.1%} with {cheapest['megabytes']:.2f} MB."
-    )
-
-
-def _row_in_words(settings: pd.DataFrame, row: int) -> str:
-    found = settings.loc[row]
-    choice = ", ".join(f"{name} {found[name]:g}" for name in _chosen_by(settings))
-    return (
-        f"Row {row}: {choice}: accuracy {found['accuracy']:.1%} with {found['megabytes']:.2f} MB sent, among "
-        f"{len(settings)} settings with {settings['accuracy'].min():.1%} to {settings['accuracy'].max():.1%}."
-    )
-
-
-def _chosen_by(settings: pd.DataFrame) -> list[str]:
-    """Return the columns by which a setting is chosen: those before its accuracy."""
-    return list(settings.columns[: list(settings.columns).index("accuracy")])
-
-
 def compare_settings(settings: pd.DataFrame) -> None:
-    """Choose a setting of a federation and see what it reached, and what it sent, among all others.
+    """Choose what is scarce, and see which settings of a federation are the best that this price can buy.
 
     Args:
-        settings: as in `tradeoff`.
+        settings: as in `tradeoff`, with all of `PRICES`.
     """
 
-    def draw(**choice: Any) -> str:
-        same = np.logical_and.reduce([settings[name] == value for name, value in choice.items()])
-        return tradeoff(settings, chosen=settings.index[same][0]).html()
+    def draw(price: str) -> str:
+        return tradeoff(settings, price).html()
 
-    values = {name: sorted(settings[name].unique().tolist()) for name in _chosen_by(settings)}
-    explore(
-        draw,
-        {
-            name: ipywidgets.SelectionSlider(options=options, description=name, continuous_update=False, style=WIDE)
-            for name, options in values.items()
-        },
-        examples=[{name: options[-1]} for name, options in values.items()],
-    )
+    buttons = ipywidgets.ToggleButtons(options=list(PRICES), description="price")
+    examples = [{"price": name} for name in PRICES if name != buttons.value]
+    explore(draw, {"price": buttons}, examples=examples)
 
 
 def browse_rounds(alone: Sequence[float], by_round: np.ndarray) -> None:
@@ -253,7 +262,8 @@ def browse_rounds(alone: Sequence[float], by_round: np.ndarray) -> None:
         by_round: (rounds, clients) accuracies of the global model, from round 1 on.
     """
     everything = np.concatenate([np.ravel(alone), by_round.ravel()])
-    limits = (float(everything.min()) - 0.02, float(everything.max()) + 0.02)
+    lowest = max(float(everything.min()), float(np.min(alone)) - 0.12)  # below it gains and losses would be specks
+    limits = (lowest - 0.02, float(everything.max()) + 0.02)
 
     def draw(server_round: int) -> str:
         return gain_of_clients(alone, by_round[server_round - 1], when=f"round {server_round}", limits=limits).html()
@@ -274,7 +284,41 @@ def _marked(style: Mapping[str, Any], few: bool) -> dict[str, Any]:
 
 def _rounds_and_percent(axis: Any) -> None:
     axis.xaxis.set_major_locator(MaxNLocator(10, integer=True, steps=[1, 2, 5, 10]))
+    _percent(axis)
+
+
+def _percent(axis: Axes) -> None:
+    """Set ticks of whole percents, as few as are round."""
+    axis.yaxis.set_major_locator(MaxNLocator(nbins=9, steps=[1, 2, 5, 10]))
     axis.yaxis.set_major_formatter(percent)
+
+
+def _name_at_the_right(axis: Axes, lines: Sequence[tuple[str, float, str]]) -> None:
+    """Write the names of horizontal lines beside the axes, each near its line and none on another.
+
+    Args:
+        axis: with its final limits.
+        lines: of each the name, the height and the colour.
+    """
+    low, high = axis.get_ylim()
+    lines, gap = sorted(lines, key=lambda line: line[1]), 0.06 * (high - low)
+    places = [height for _, height, _ in lines]
+    for _ in range(50):  # push apart what is too near
+        for lower, upper in zip(range(len(places)), range(1, len(places)), strict=False):
+            push = max(gap - (places[upper] - places[lower]), 0.0) / 2
+            places[lower], places[upper] = places[lower] - push, places[upper] + push
+    for (name, height, color), place in zip(lines, places, strict=True):
+        axis.annotate(
+            name,
+            (1.0, height),
+            (1.04, place),
+            xycoords=("axes fraction", "data"),
+            textcoords=("axes fraction", "data"),
+            color=color,
+            fontsize=9,
+            va="center",
+            arrowprops={"arrowstyle": "-", "color": color, "linewidth": 0.8},
+        )
 
 
 def _once(label: str, row: int) -> str | None:

@@ -5,12 +5,13 @@ from fedlearn_helpers.lessons.common.recall import Option, Question, Recall
 recall = Recall(
     (
         Question(
-            "Client A has 30 examples and returns the weight 2. Client B has 10 and returns 6. What does FedAvg send?",
+            "Client A has 20 examples and returns the weight 1. Client B has 80 and returns 6. What is the new global "
+            "weight of FedAvg?",
             (
-                Option("4", "That is the plain mean. Three quarters of the examples are A's, so A counts three times."),
-                Option("5", "The shares are the wrong way round: the client with more examples counts more."),
-                Option("8", "Models are averaged, not added: the shares sum to one."),
-                Option("3", "30/40 of 2 and 10/40 of 6 are 1.5 + 1.5.", right=True),
+                Option("3.5", "That is the plain mean. Four fifths of the examples are B's, so B counts four times."),
+                Option("2", "The shares are the wrong way round: the client with more examples counts more."),
+                Option("7", "Models are averaged, not added: the shares sum to one."),
+                Option("5", "20/100 of 1 and 80/100 of 6 are 0.2 + 4.8.", right=True),
             ),
         ),
         Question(
@@ -25,9 +26,9 @@ recall = Recall(
                     "That helps, but clients that take several steps compute gradients at different places.",
                 ),
                 Option(
-                    "When every client takes one step on its full batch from the same weights.",
+                    "When all clients take one plain gradient step on all their data, from the same weights.",
                     "The mean of the clients' gradients, weighted by examples, is the gradient over all data. That is "
-                    "FedSGD.",
+                    "FedSGD. (With Adam it is not: its step is no multiple of the gradient.)",
                     right=True,
                 ),
                 Option("Always: averaging is linear.", "Averaging is, but several steps of training are not."),
@@ -82,8 +83,8 @@ recall = Recall(
             ),
         ),
         Question(
-            "9 of 10 clients do better with the federated model, one does worse. Each difference alone is within the "
-            "standard error of 200 images. What do you conclude?",
+            "9 of 10 clients do better with the federated model, one does worse. No difference alone is larger than "
+            "two standard errors. What do you conclude?",
             (
                 Option(
                     "Nothing: every difference may be chance.",
@@ -91,11 +92,12 @@ recall = Recall(
                 ),
                 Option(
                     "The one client that does worse proves that the federation harms some.",
-                    "Its difference alone is within the standard error. One in ten can be chance, too.",
+                    "Its difference alone may be chance, and one in ten would not even be rare.",
                 ),
                 Option(
-                    "The federation helps: nine of ten would be rare by chance.",
-                    "With no effect, nine or more in one direction of ten has probability 22/1024.",
+                    "This model helps its clients: nine of ten would be rare by chance.",
+                    "With no effect, nine or more in one direction of ten has probability 22/1024. Whether another "
+                    "seed's model helps is another question.",
                     right=True,
                 ),
             ),
@@ -125,8 +127,7 @@ recall = Recall(
                 Option("200 MB", "That counts the way down only: every model also comes back."),
                 Option(
                     "600 MB",
-                    "The third trip is Flower's evaluation, which the question leaves aside and which FedAvg can do "
-                    "without.",
+                    "That counts a third trip, for evaluation. The question leaves it aside.",
                 ),
                 Option("400 MB", "20 clients x 50 rounds x 2 trips x 0.2 MB.", right=True),
             ),
