@@ -91,7 +91,7 @@ recall = Recall(
             (
                 Option(
                     "Always: half of the data is missing.",
-                    "If others are missing in the next one, no group is left out for good, though single rounds are biased.",
+                    "If others are missing in the next one, no group is left out for good. (Single rounds are biased.)",
                 ),
                 Option("Never: absence is chance.", "Absence often has reasons, and the reasons go with the data."),
                 Option(
