@@ -197,12 +197,12 @@ def _test_train_with_pull(answer: Callable[..., Any]) -> str:
     )
 
 
-def fair_gains(accuracy, alone: list, together, homes: list, test) -> list:
+def gains_at_home(accuracy, alone: list, together, homes: list, test) -> list:
     """Return for each shop its accuracy at home with the federated model, minus that with its own model."""
     return [accuracy(together, home) - accuracy(own, home) for own, home in zip(alone, homes, strict=True)]
 
 
-def _test_fair_gains(answer: Callable[..., Any]) -> str:
+def _test_gains_at_home(answer: Callable[..., Any]) -> str:
     """The property: both models on the same images, at home; so a model gains nothing against itself."""
     known = {
         ("own 0", "home 0"): 0.875,
@@ -340,6 +340,6 @@ other_images = Exercise(
         "What should a right function say about a shop whose own model is the federated one?",
         "Of each of the two accuracies: on whose images is it measured?",
     ),
-    solution_code=fair_gains,
-    test=_test_fair_gains,
+    solution_code=gains_at_home,
+    test=_test_gains_at_home,
 )
