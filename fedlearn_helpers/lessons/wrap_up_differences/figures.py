@@ -53,18 +53,26 @@ def by_the_clock(curves: Mapping[str, CurvesOfSeeds], until: float, *, lines: Ma
     """
     figure, axis = new_figure(8.5, 4.0)
     said = []
-    for (rule, of_seeds), look in zip(curves.items(), _LOOKS, strict=True):
+    for place, ((rule, of_seeds), look) in enumerate(zip(curves.items(), _LOOKS, strict=True)):
         seconds, values = of_seeds[0][0], np.array([accuracies for _, accuracies in of_seeds])
         low, high = values.min(axis=0), values.max(axis=0)
         axis.fill_between(seconds, low, high, step="post", alpha=0.15, linewidth=0, color=look["color"])
         axis.step(seconds, values.mean(axis=0), where="post", label=rule, **look)
         end = float(np.mean([mean_until(curve, until) for curve in of_seeds]))
-        axis.plot(1.02 * until, end, marker="D", markersize=8, color=look["color"], clip_on=False, linestyle="none")
+        axis.plot(
+            (1.015 + 0.02 * place) * until,
+            end,
+            marker="D",
+            markersize=8,
+            color=look["color"],
+            clip_on=False,
+            linestyle="none",
+        )
         said.append(f"{rule} {end:.1%}")
     axis.plot([], [], marker="D", color=_INK, linestyle="none", label="mean over the last quarter")
     for name, height in lines.items():
         axis.axhline(height, label=f"{name}: {height:.0%}", linewidth=2, **{**STYLES[name], "marker": ""})
-    axis.set(xlabel="simulated seconds", ylabel="accuracy on the test images", xlim=(0, 1.04 * until))
+    axis.set(xlabel="simulated seconds", ylabel="accuracy on the test images", xlim=(0, 1.05 * until))
     axis.yaxis.set_major_formatter(percent)
     seeds = len(next(iter(curves.values())))
     title = f"line: mean, band: range of {seeds} seeds" if seeds > 1 else None
