@@ -229,8 +229,9 @@ def _legend(figure: Figure, axis: Axes, runs: Runs) -> None:
     labels = []
     several = len(next(iter(runs.values()))) > 1
     for line, label in zip(*axis.get_legend_handles_labels(), strict=True):
-        band = Patch(color=line.get_color(), alpha=0.2, linewidth=0)
-        handles.append((band, line) if several and label in runs else line)
+        with_band = several and label in runs
+        color = _STYLES_OF_RUNS[label]["color"] if with_band else _INK
+        handles.append((Patch(color=color, alpha=0.2, linewidth=0), line) if with_band else line)
         labels.append(label)
     title = f"line: mean, band: range of {_seeds_of_runs(runs)}" if several else None
     figure.legend(
