@@ -23,9 +23,9 @@ from fedlearn_helpers.partition import Shard
 from fedlearn_helpers.seeds import derive_seed
 
 
-def share_in_time(seconds):
-    """Half of the devices take 3 seconds, the others from 11 to 20."""
-    return 0.5 * (seconds >= 3) + 0.05 * min(max(seconds - 10, 0), 10)
+def smallest_share(seconds):
+    """The slowest device takes 14 steps of 1.3 seconds, and the transfers 2."""
+    return min(max((seconds - 2) // 1.3, 0), 14) / 14
 
 
 class TestClientsThatComeAndGo(LessonTests):
@@ -42,6 +42,7 @@ class TestClientsThatComeAndGo(LessonTests):
             "wait_slow_classes_accuracy_equal_rounds_per_seed",
             "drop_slow_classes_accuracy_alike_per_seed",
             "away_owners_slow_classes_accuracy_per_seed",
+            "away_chance_fast_classes_swing_per_seed",
         },
         bad=[
             ({"clients_per_round": 31}, "clients_per_round must be <= num_clients (30), got 31"),
@@ -81,13 +82,13 @@ class TestClientsThatComeAndGo(LessonTests):
                 (lambda steps, step, transfer, limit: min((limit - transfer) // step, steps), "there are 0 steps"),
             ],
             "smallest_deadline": [
-                (10, "fewer than 80%"),
-                (18, "One second less is enough"),
-                (16.5, "must be a whole number of seconds"),
+                (5, "14% of its steps: too few"),
+                (9, "One second less is enough"),
+                (7.5, "must be a whole number of seconds"),
                 ("late", "must be a number, and it is 'late'"),
             ],
         },
-        given={"smallest_deadline": {"share_in_time": share_in_time}},
+        given={"smallest_deadline": {"smallest_share": smallest_share, "budget": 400.0}},
         names={"math": math, "np": np},
         in_browser=Typed("clients_to_ask", wrong="18", sentence="one in ten is not there", right="20"),
     )
@@ -262,7 +263,8 @@ def test_curves_go_to_the_end_of_the_time_for_all_seeds():
     assert centralized.get_color() == plots.STYLES["centralized"]["color"]
     assert axis.get_xlabel() and axis.get_ylabel()
     (legend,) = drawing.figure.legends
-    assert "band: range of 2 seeds" in [text.get_text() for text in legend.get_texts()]
+    assert legend.get_title().get_text() == "line: mean, band: range of 2 seeds"
+    assert [text.get_text() for text in axis.texts][-1] == "last quarter"
     assert drawing.alt == (
         "Test accuracy against simulated seconds, mean and range of 2 seeds. Mean over the last quarter of 40 seconds: "
         "drop the late 40.0%. Reference lines: local only 20.0%, centralized 90.0%."
@@ -300,8 +302,35 @@ def test_groups_are_marks_with_their_mean(draw, alt):
     means = [line.get_xdata()[0] for line in axis.lines if line.get_label() in "xy"]
     assert means == pytest.approx([0.2, 0.6])
     assert [label.get_text() for label in axis.get_yticklabels()] == ["a"]
-    assert axis.get_xlabel().startswith("accuracy")
+    assert axis.get_xlabel().startswith("accuracy") and axis.get_xlabel().endswith("(the axis begins at 8%)")
     assert drawing.alt == alt
+
+
+def test_axes_of_accuracies_begin_at_a_half_if_all_are_above():
+    (axis,) = figures.accuracy_on_classes({"a": {"x": [0.6, 0.7], "y": [0.8, 0.9]}}).figure.axes
+    assert axis.get_xlim()[0] == 0.5
+
+
+CURVES = {
+    "wait for all": [{"clock": [0, 10, 20], "fast": [0.1, 0.5, 0.7], "slow": [0.1, 0.6, 0.8]}],
+    "drop the late": [
+        {"clock": [0, 5, 10, 15, 20], "fast": [0.1, 0.6, 0.7, 0.8, 0.9], "slow": [0.1, 0.2, 0.3, 0.4, 0.5]}
+    ],
+}
+
+
+def test_rules_are_compared_after_as_many_rounds_or_as_much_time():
+    by_rounds = figures.one_comparison(CURVES, 2, 20, by_clock=False)
+    assert by_rounds.alt.startswith("After 2 rounds each")
+    assert [label.get_text() for label in by_rounds.figure.axes[0].get_yticklabels()] == [
+        "wait for all\n2 rounds, 20 s",
+        "drop the late\n2 rounds, 10 s",
+    ]
+    by_clock = figures.one_comparison(CURVES, 1, 20, by_clock=True)
+    assert by_clock.alt.startswith("After 10 simulated seconds each")
+    assert by_clock.alt.endswith(
+        "wait for all, 1 round, 10 s 10.1% and 10.1%; drop the late, 2 rounds, 10 s 60.0% and 20.0%."
+    )
 
 
 # The widget
@@ -318,17 +347,26 @@ def test_the_widget_follows_rule_and_deadline(screen):
     assert "no deadline: 3 in time" in screen.alts[-1]
 
 
+def test_the_widget_turns_the_wrong_comparison_into_the_right_one(screen):
+    figures.explore_comparison(CURVES, 2, 20)
+    assert screen.alts[-1].startswith("After 2 rounds each")
+    screen.control("compare").value = figures.BY_CLOCK
+    assert screen.alts[-1].startswith("After 20 simulated seconds each")
+    screen.control("rounds of waiting").value = 1
+    assert screen.alts[-1].startswith("After 10 simulated seconds each")
+
+
 @pytest.mark.browser
 def test_the_deadline_and_the_rule_of_a_round(opened, expect):
     page = opened("03_clients_that_come_and_go")
     widget = cell(page, "figures.explore_one_round(")
     image = widget.locator("img")
-    expect(image).to_have_attribute("alt", re.compile(r"the deadline is after [\d.]+ seconds: 2 in time, 0 partial"))
+    expect(image).to_have_attribute("alt", re.compile(r"the deadline is after [\d.]+ seconds: \d in time, 0 partial"))
     before = image.get_attribute("alt")
     widget.get_by_role("button", name="partial work").click()
-    expect(image).to_have_attribute("alt", re.compile(r"2 in time, [12] partial work, [01] late, 0 away"))
+    expect(image).to_have_attribute("alt", re.compile(r"\d in time, [1-9] partial work, \d late, \d away"))
     press(page, widget.locator(".widget-slider", has_text="deadline"), "ArrowLeft", 4)
     deadline = re.search(r"the deadline is after [\d.]+ seconds", before)[0]
     expect(image).to_have_attribute("alt", re.compile(f"^(?!.*{re.escape(deadline)}).*the deadline is after"))
     widget.get_by_role("button", name="wait for all").click()
-    expect(image).to_have_attribute("alt", re.compile(r"no deadline: 4 in time, .* The round lasts [\d.]+"))
+    expect(image).to_have_attribute("alt", re.compile(r"no deadline: \d in time, .* The round lasts [\d.]+"))

@@ -4,15 +4,23 @@ import copy
 
 import numpy as np
 import pandas as pd
+import pytest
 import torch
 from lesson import Lesson, LessonTests, Typed
 
 from fedlearn_helpers.lessons.wrap_up_differences import figures
 
 DEVICES = pd.DataFrame(
-    {"steps": [10, 10, 4], "seconds_per_step": [0.5, 1.0, 0.1], "seconds_per_transfer": [1.0, 2.0, 0.3]}
+    {"steps": [10, 10, 4], "seconds_per_step": [0.5, 1.0, 0.1], "seconds_one_way": [1.0, 2.0, 0.3]}
 )  # 7, 14 and 1 seconds
-SHOPS = pd.DataFrame({"alone, at home": [0.9, 0.8, 0.7], "alone, all classes": [0.6, 0.3, 0.25]})
+SHOPS = pd.DataFrame(
+    {
+        "images at home": [50, 40, 60, 50],
+        "alone, at home": [0.9, 0.8, 0.7, 0.85],
+        "federated, at home": [0.7, 0.5, 0.45, 0.8],
+        "alone, all classes": [0.6, 0.5, 0.4, 0.2],
+    }
+)  # at home they lose 0.2, 0.3, 0.25 and 0.05
 
 
 def mixtures(p, q):
@@ -60,20 +68,30 @@ def copies(model):
     return [parameter.detach().clone() for parameter in model.parameters()]
 
 
-def term(of_differences):
-    """An answer to `constant_pull` made from all differences."""
+def measured(of_together, of_own, sign=1):
+    """An answer to `other_images` that measures elsewhere; each is called with (home, test)."""
 
-    def answer(model, received, mu):
-        pairs = zip(model.parameters(), received, strict=True)
-        return of_differences(torch.cat([(new - old).flatten() for new, old in pairs]), mu)
+    def answer(accuracy, alone, together, homes, test):
+        return [
+            sign * (accuracy(together, of_together(home, test)) - accuracy(own, of_own(home, test)))
+            for own, home in zip(alone, homes, strict=True)
+        ]
 
     return answer
+
+
+def at_home(home, test):
+    return home
+
+
+def on_test(home, test):
+    return test
 
 
 class TestWrapUpDifferences(LessonTests):
     lesson = Lesson(
         notebook="w2_wrap_up_differences",
-        small={"num_clients": 4, "num_images": 300, "num_rounds": 2, "batch_size": 100},
+        small={"num_clients": 4, "num_images": 300, "num_rounds": 2, "num_seeds": 2, "batch_size": 100},
         metrics={"seconds_of_a_round_that_waits", "accuracy_waiting_for_all", "alone_at_home_per_client"},
         bad=[
             ({"num_clients": 3}, "num_clients must be >= 4, got 3"),
@@ -81,7 +99,7 @@ class TestWrapUpDifferences(LessonTests):
             ({"alpha": 0.0}, "alpha must be > 0, got 0.0"),
             ({"num_clients": 50, "num_images": 200}, "num_clients"),
         ],
-        given={"round_seconds": {"devices": DEVICES}, "promises_most": {"shops": SHOPS}},
+        given={"round_seconds": {"devices": DEVICES}, "loses_most": {"shops": SHOPS}},
         names={"np": np, "torch": torch, "devices": DEVICES, "shops": SHOPS},
         wrong={
             "round_seconds": [
@@ -104,10 +122,11 @@ class TestWrapUpDifferences(LessonTests):
                 (lambda p, q: np.abs(np.subtract(*mixtures(p, q))).max(), "six of ten images"),
                 (lambda p, q: float(p != q), "5 and 5 images is the same mixture"),
             ],
-            "promises_most": [
-                (0, "the best accuracy at home"),
-                (2, "the worst on all classes"),
-                (7, "must be the number of a shop, 0 to 2"),
+            "loses_most": [
+                (0, "whose own model is best at home"),
+                (2, "the federated model is worst at home"),
+                (3, "on all classes"),
+                (7, "must be the number of a shop, 0 to 3"),
             ],
             "silenced": [
                 (silenced(lambda heard, total, share: ~(heard >= share * np.maximum(total, 1))), "leave out classes"),
@@ -124,33 +143,62 @@ class TestWrapUpDifferences(LessonTests):
                 (lambda model, *others: 0.5, "must return the model"),
                 (pulled(copies, factor=0.25), "and mu = 2 two steps lead to 1.34"),
             ],
-            "constant_pull": [
-                (term(lambda differences, mu: mu / 2 * differences.norm()), "The square is missing"),
-                (term(lambda differences, mu: mu * (differences**2).sum()), "twice too strong"),
-                (term(lambda differences, mu: float(mu / 2 * differences.detach().norm())), "one number, a tensor"),
-                (term(lambda differences, mu: mu / 2 * (differences.detach() ** 2).sum()), "has no gradient"),
-                (term(lambda differences, mu: mu / 2 * (differences**2).mean()), "the pull at distance 0.5 must be 1"),
-                (term(lambda differences, mu: (differences**2).sum() + 0 * mu), "With mu = 0"),
+            "other_images": [
+                (measured(on_test, at_home), "A model compared with itself must gain 0"),
+                (measured(on_test, on_test), "on all classes. Asked is the one at home"),
+                (measured(at_home, at_home, sign=-1), "wrong way round"),
+                (measured(at_home, on_test), "At home they have"),
+                (lambda accuracy, *others: accuracy("home 0", "own 0"), "in this order"),
+                (lambda *others: 0.5, "must be a list of gains"),
             ],
         },
         in_browser=Typed(
-            exercise="promises_most", wrong="999", sentence="must be the number of a shop",
-            right='(shops["alone, at home"] - shops["alone, all classes"]).idxmax()',
+            exercise="loses_most", wrong="999", sentence="must be the number of a shop",
+            right='(shops["alone, at home"] - shops["federated, at home"]).idxmax()',
         ),
     )  # fmt: skip
 
 
 def test_rules_are_drawn_over_time():
     curves = {
-        "wait for all": (np.array([10.0, 20.0]), np.array([0.4, 0.6])),
-        "the faster half": (np.array([5.0]), np.array([0.5])),
+        "wait for all": [
+            (np.array([10.0, 20.0]), np.array([0.4, 0.6])),
+            (np.array([10.0, 20.0]), np.array([0.2, 0.4])),
+        ],
+        "the faster half": [(np.array([5.0]), np.array([0.5])), (np.array([5.0]), np.array([0.3]))],
     }
-    drawing = figures.by_the_clock(curves)
+    drawing = figures.by_the_clock(curves, 20.0, lines={"local only": 0.4, "centralized": 0.8})
     (axis,) = drawing.figure.axes
-    assert [line.get_xdata().tolist() for line in axis.lines] == [[10.0, 20.0], [5.0]]
-    assert "wait for all ends at 60 % after 20 s, the faster half ends at 50 % after 5 s" in drawing.alt
+    drawn = {line.get_label(): line for line in axis.lines}
+    assert drawn["wait for all"].get_ydata().tolist() == pytest.approx([0.3, 0.5])
+    assert {"local only: 40%", "centralized: 80%", "mean over the last quarter"} <= set(drawn)
+    assert drawing.alt == (
+        "Accuracy of the server's model over 20 simulated seconds. Mean over the last quarter: wait for all 30.0%, "
+        "the faster half 40.0%. Reference lines: local only 40.0%, centralized 80.0%."
+    )
+
+
+def test_a_mean_over_the_last_quarter_counts_time():
+    curve = (np.array([10.0, 35.0]), np.array([0.2, 0.4]))
+    assert figures.mean_until(curve, 40.0) == pytest.approx(0.3, abs=0.001)
+    assert figures.mean_until(curve, 5.0) == 0.0, "before the first round has ended"
+
+
+def test_pairs_are_drawn_over_their_distance():
+    distances = np.array([[0.0, 0.2, 0.9], [0.2, 0.0, 0.5], [0.9, 0.5, 0.0]])
+    accuracies = np.array([[0.9, 0.8, 0.1], [0.8, 0.9, 0.5], [0.1, 0.5, 0.9]])
+    assert figures.nearest(distances) == (0, 1)
+    assert figures.furthest(distances) == (0, 2)
+    drawing = figures.by_distance(distances, accuracies)
+    (legend,) = drawing.figure.legends
+    assert [text.get_text() for text in legend.get_texts()][2:] == [
+        "nearest pair: shops 0 and 1",
+        "furthest pair: shops 0 and 2",
+    ]
+    assert "at home 90.0% on average, on other shops' images 46.7%" in drawing.alt
 
 
 def test_the_class_counts_say_how_many_are_missing():
     drawing = figures.class_counts(np.array([[3, 0], [0, 2]]), ["cat", "dog"])
+    assert drawing.figure.axes[0].get_ylabel() == "shop"
     assert "of 4 pairs 2 are empty" in drawing.alt

@@ -6,7 +6,7 @@ from typing import Any
 from fedlearn_helpers.availability.devices import steps_in_time
 from fedlearn_helpers.lessons.common.exercise import Exercise, NotYet, call, number
 
-_ENOUGH = 0.8
+_ENOUGH = 0.25
 
 
 def _test_clients_to_ask(answer: Any) -> str:
@@ -59,19 +59,22 @@ def _test_partial_steps(answer: Callable[..., Any]) -> str:
     return "It is the package's steps_in_time: with it the simulated devices decide how much of the work they do."
 
 
-def _test_smallest_deadline(answer: Any, *, share_in_time: Callable[[float], float]) -> str:
+def _test_smallest_deadline(answer: Any, *, smallest_share: Callable[[float], float], budget: float) -> str:
     seconds = number(answer)
     if seconds != int(seconds) or seconds < 1:
         raise NotYet(f"The answer must be a whole number of seconds, at least 1, and it is {seconds:g}.")
-    share = share_in_time(seconds)
+    share = smallest_share(seconds)
     if share < _ENOUGH:
-        raise NotYet(f"After {seconds:g} seconds {share:.0%} are done: fewer than {_ENOUGH:.0%}. Wait longer.")
-    if share_in_time(seconds - 1) >= _ENOUGH:
-        raise NotYet(f"{share:.0%} are done by then. One second less is enough for {_ENOUGH:.0%}, too.")
-    fewest = next(earlier for earlier in range(1, int(seconds) + 1) if share_in_time(earlier) >= 0.4)
+        raise NotYet(
+            f"By {seconds:g} seconds the slowest device has taken {share:.0%} of its steps: too few. Wait longer."
+        )
+    if smallest_share(seconds - 1) >= _ENOUGH:
+        raise NotYet(f"By then even the slowest has taken {share:.0%} of its steps. One second less is enough, too.")
+    twice = smallest_share(2 * seconds)
     return (
-        f"{share:.0%} are done after {seconds:g} seconds. Half as many, 40 %, are done after {fewest}: "
-        f"the other 40 % cost {seconds - fewest:g} seconds of waiting."
+        f"The slowest device takes {share:.0%} of its steps by second {seconds:g}, and {twice:.0%} by second "
+        f"{2 * seconds:g}: not just twice as many, for the transfers are paid for once. The price is rounds: in the time "
+        f"of section 4 there are {budget / seconds:.0f} that last {seconds:g} seconds."
     )
 
 
@@ -95,7 +98,8 @@ partial_steps = Exercise(
     minutes=5,
     hints=(
         "How many seconds are left to compute when the transfers are paid for? How many steps fit into them?",
-        "math.floor rounds down to whole steps; min and max keep the result between 0 and the steps asked for.",
+        "Then three special cases: half a step is no step. What if the time left is negative? And what if it is enough "
+        "for more steps than were asked for?",
     ),
     solution_code=steps_in_time,
     test=_test_partial_steps,
@@ -105,14 +109,14 @@ smallest_deadline = Exercise(
     name="smallest_deadline",
     kind="explore",
     difficulty="easy",
-    minutes=2,
+    minutes=3,
     hints=(
-        "Try a few: share_in_time(5), share_in_time(10), share_in_time(20).",
-        "A loop over range(1, ...) that stops at the first number of seconds with a share of at least 0.8.",
+        "How many seconds of a deadline does the slowest device spend on transfers, and how many on each step?",
+        "Try a few: smallest_share(5), smallest_share(10), smallest_share(20). Where must it lie?",
     ),
     solution_code="""
         limit = 1
-        while share_in_time(limit) < 0.8:
+        while smallest_share(limit) < 0.25:
             limit += 1
     """,
     test=_test_smallest_deadline,

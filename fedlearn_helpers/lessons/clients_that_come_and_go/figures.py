@@ -1,4 +1,4 @@
-"""The figures of notebook 03, and the widget that moves a deadline."""
+"""The figures of notebook 03, and its widgets: one moves a deadline, one compares by rounds or by the clock."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -12,7 +12,7 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
 from fedlearn_helpers.availability.devices import Answer, Devices, Late, Status, round_seconds
-from fedlearn_helpers.lessons.common.widgets import WIDE, explore
+from fedlearn_helpers.lessons.common.widgets import WIDE, explore, slider
 from fedlearn_helpers.plots import STYLES, Drawing, new_figure, percent
 
 _INK = "#1b1b1b"
@@ -34,11 +34,11 @@ _STYLES_OF_RUNS: dict[str, dict[str, Any]] = {
     "away with their data": {"color": "#ffa90e", "linestyle": "--"},
 }
 """By rule, or by who is away; FedAvg that waits is the federation of notebook 02, in its colour."""
-_STYLES_OF_GROUPS = (
+_STYLES_OF_GROUPS: tuple[dict[str, Any], ...] = (
     {"color": _INK, "marker": "o"},
-    {"color": "#94a4a2", "marker": "D"},
+    {"color": _INK, "marker": "D", "markerfacecolor": "white", "markeredgewidth": 2},
 )
-_SHADE = "#e8e8e8"
+_LOWEST = 0.5  # where axes of accuracies begin, unless one is lower
 _ROUND_STEPS = (1, 2, 5, 10)  # between ticks: no 72.5 %, which would be written 73 %
 
 ValuesOfSeeds = Mapping[str, Mapping[str, Sequence[float]]]
@@ -47,6 +47,8 @@ Run = tuple[Sequence[float], Sequence[float]]
 """When a model changed, from 0 on (simulated seconds, or rounds), and its accuracy from then on; of equal length."""
 Runs = Mapping[str, Sequence[Run]]
 """By rule, one run per seed."""
+CurvesOfSeeds = Mapping[str, Sequence[Mapping[str, Sequence[float]]]]
+"""By rule, and for each seed: `clock`, the ends of rounds from 0 on, and the accuracies `fast` and `slow` from then."""
 
 
 def speed_and_availability(devices: Devices, steps: int, num_rounds: int, deadline: float) -> Drawing:
@@ -203,9 +205,15 @@ def accuracy_of_groups(panels: Mapping[str, Runs], until: float, *, xlabel: str 
 
 
 def _draw_runs(axis: Axes, runs: Runs, until: float) -> None:
-    """Draw a step curve and a band per rule; a model stays as it is until the next one is there."""
+    """Draw a step curve and a band per rule; a model stays as it is until the next one is there.
+
+    A bracket above the time axis marks the last quarter.
+    """
     moments = np.linspace(0, until, 400)
-    axis.axvspan(0.75 * until, until, color=_SHADE, linewidth=0, label="last quarter", zorder=0)
+    across = axis.get_xaxis_transform()  # x in data, y in heights of the axes
+    ends = {"arrowstyle": "|-|,widthA=0.3,widthB=0.3", "color": _INK, "shrinkA": 0, "shrinkB": 0}
+    axis.annotate("", (until, 0.04), (0.75 * until, 0.04), xycoords=across, textcoords=across, arrowprops=ends)
+    axis.text(0.875 * until, 0.06, "last quarter", transform=across, ha="center", va="bottom", fontsize=9)
     for rule, of_seeds in runs.items():
         style = _STYLES_OF_RUNS[rule]
         values = np.array([values_at(run, moments) for run in of_seeds])
@@ -216,11 +224,26 @@ def _draw_runs(axis: Axes, runs: Runs, until: float) -> None:
 
 
 def _legend(figure: Figure, axis: Axes, runs: Runs) -> None:
-    handles, labels = axis.get_legend_handles_labels()
-    if len(next(iter(runs.values()))) > 1:
-        handles.append(Patch(color=_INK, alpha=0.2, linewidth=0))
-        labels.append(f"band: range of {_seeds_of_runs(runs)}")
-    figure.legend(handles, labels, loc="outside upper center", ncols=3, fontsize=10)
+    """Name the lines, each upon its band."""
+    handles: list[Any] = []
+    labels = []
+    several = len(next(iter(runs.values()))) > 1
+    for line, label in zip(*axis.get_legend_handles_labels(), strict=True):
+        with_band = several and label in runs
+        color = _STYLES_OF_RUNS[label]["color"] if with_band else _INK
+        handles.append((Patch(color=color, alpha=0.2, linewidth=0), line) if with_band else line)
+        labels.append(label)
+    title = f"line: mean, band: range of {_seeds_of_runs(runs)}" if several else None
+    figure.legend(
+        handles,
+        labels,
+        title=title,
+        title_fontsize=10,
+        loc="outside upper center",
+        ncols=4,
+        fontsize=10,
+        handlelength=3,
+    )
 
 
 def values_at(run: Run, moments: np.ndarray) -> np.ndarray:
@@ -268,8 +291,11 @@ def _means(values: ValuesOfSeeds) -> str:
     )
 
 
-def _rows_of_groups(values: ValuesOfSeeds, *, xlabel: str) -> Figure:
-    """Draw a mark per row and group, the mean over seeds, and a line over their range."""
+def _rows_of_groups(values: ValuesOfSeeds, *, xlabel: str, lowest: float = _LOWEST) -> Figure:
+    """Draw a mark per row and group, the mean over seeds, and a line over their range.
+
+    The axis begins at `lowest`, or further left where a mark would not be seen.
+    """
     groups = list(next(iter(values.values())))
     figure, axis = new_figure(8.5, 1.4 + 0.45 * len(values))
     for row, of_groups in enumerate(values.values()):
@@ -281,7 +307,9 @@ def _rows_of_groups(values: ValuesOfSeeds, *, xlabel: str) -> Figure:
     if len(of_groups[groups[0]]) > 1:
         axis.plot([], [], color=_INK, linewidth=2, label="range of the seeds")
     axis.set_yticks(range(len(values)), list(values))
-    axis.set(xlabel=xlabel, ylim=(len(values) - 0.5, -0.5))
+    smallest = min(share for of_groups in values.values() for seeds in of_groups.values() for share in seeds)
+    left = min(lowest, smallest - 0.02)
+    axis.set(xlabel=f"{xlabel} (the axis begins at {left:.0%})", xlim=(left, None), ylim=(len(values) - 0.5, -0.5))
     axis.xaxis.set_major_locator(MaxNLocator(8, steps=_ROUND_STEPS))
     axis.xaxis.set_major_formatter(percent)
     figure.legend(loc="outside upper center", ncols=3, fontsize=10)
@@ -325,3 +353,62 @@ def explore_one_round(
         },
         examples=[{"rule": rule} for rule in _RULES],
     )
+
+
+BY_ROUNDS, BY_CLOCK = "after as many rounds", "after as much time"
+
+
+def explore_comparison(curves: CurvesOfSeeds, num_rounds: int, budget: float) -> None:
+    """Compare rules by rounds or by the clock, after any number of rounds of the first rule.
+
+    Args:
+        curves: by rule; the first one's rounds are counted.
+        num_rounds: how many rounds the first rule has trained.
+        budget: simulated seconds that all rules have had.
+    """
+
+    def draw(compared: str, rounds: int) -> str:
+        return one_comparison(curves, rounds, budget, by_clock=compared == BY_CLOCK).html()
+
+    explore(
+        draw,
+        {
+            "compared": ipywidgets.ToggleButtons(options=[BY_ROUNDS, BY_CLOCK], description="compare"),
+            "rounds": slider("rounds of waiting", num_rounds, 1, num_rounds),
+        },
+        examples=[{"compared": compared} for compared in (BY_ROUNDS, BY_CLOCK)],
+    )
+
+
+def one_comparison(curves: CurvesOfSeeds, rounds: int, budget: float, *, by_clock: bool) -> Drawing:
+    """Draw what rules reach on both groups of classes, after as many rounds or as much time as the first rule.
+
+    Args:
+        curves, budget: as in `explore_comparison`.
+        rounds: of the first rule.
+        by_clock: whether the others have as much time, or as many rounds.
+    """
+    first = next(iter(curves))
+    moment = min(budget, *(run["clock"][rounds] for run in curves[first]))
+    rows: dict[str, dict[str, list[float]]] = {}
+    for rule, of_seeds in curves.items():
+        counts = [_rounds_until(run, moment) if by_clock else min(rounds, len(run["clock"]) - 1) for run in of_seeds]
+        untils = [moment if by_clock else run["clock"][count] for run, count in zip(of_seeds, counts, strict=True)]
+        count = round(np.mean(counts))
+        row = f"{rule}\n{count} round{'' if count == 1 else 's'}, {np.mean(untils):.0f} s"
+        rows[row] = {
+            f"classes of the {group} clients": [
+                last_quarter((run["clock"], run[group]), until) for run, until in zip(of_seeds, untils, strict=True)
+            ]
+            for group in ("fast", "slow")
+        }
+    said = _means({row.replace("\n", ", "): of_groups for row, of_groups in rows.items()})
+    figure = _rows_of_groups(rows, xlabel="accuracy on the test images", lowest=0.4)
+    how = f"After {moment:.0f} simulated seconds each" if by_clock else f"After {rounds} rounds each"
+    figure.axes[0].set_title(how, fontsize=11)
+    return Drawing(figure, f"{how}, accuracy on the classes of the fast and of the slow clients: {said}.")
+
+
+def _rounds_until(run: Mapping[str, Sequence[float]], moment: float) -> int:
+    """Return how many rounds have ended at a moment; the clock begins with the time before the first."""
+    return int(np.searchsorted(np.array(run["clock"]), moment + 1e-9, side="right")) - 1

@@ -39,12 +39,12 @@ recall = Recall(
             (
                 Option(
                     "The model gets better, and a distance between the groups remains.",
-                    "Time makes up for slowness. What is left out in every round stays out.",
+                    "The classes of the late gain, too, but slowly: few of their images take part.",
                     right=True,
                 ),
                 Option(
                     "The classes of the late catch up completely.",
-                    "They gain from the few images of them that others hold, and from no more.",
+                    "They gain from the few images of them that others hold. In the notebook they stay behind.",
                 ),
                 Option("Nothing: who is dropped stays dropped.", "The others train on, and the model with them."),
                 Option("The late get faster, and are in time.", "Their devices stay what they are."),
@@ -91,7 +91,7 @@ recall = Recall(
             (
                 Option(
                     "Always: half of the data is missing.",
-                    "In a round. If others are missing in the next one, it evens out.",
+                    "If others are missing in the next one, no group is left out for good. (Single rounds are biased.)",
                 ),
                 Option("Never: absence is chance.", "Absence often has reasons, and the reasons go with the data."),
                 Option(

@@ -1,4 +1,4 @@
-"""The exercises of the second wrap-up: five questions on shops that differ, and two pulls that are wrong."""
+"""The exercises of the second wrap-up: five questions on shops that differ, and two bug hunts."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -15,9 +15,9 @@ from fedlearn_helpers.lessons.common.exercise import Exercise, NotYet, call, num
 def _test_round_seconds(answer: Any, *, devices: pd.DataFrame) -> str:
     value = number(answer)
     computing = devices["steps"] * devices["seconds_per_step"]
-    each = 2 * devices["seconds_per_transfer"] + computing
+    each = 2 * devices["seconds_one_way"] + computing
     known = [
-        (float((devices["seconds_per_transfer"] + computing).max()), "The model travels twice: to the shop and back."),
+        (float((devices["seconds_one_way"] + computing).max()), "The model travels twice: to the shop and back."),
         (float(computing.max()), "The model must also get there and back."),
         (float(each.mean()), "That is the mean. A round that waits for all ends with the last."),
         (float(each.min()), "That is the fastest shop. A round that waits for all ends with the last."),
@@ -82,28 +82,28 @@ def _test_distance_between(answer: Callable[..., Any]) -> str:
         )
     if run([1, 3], [3, 1]) < 0 or not math.isclose(run([9, 1, 0], [1, 9, 10]), run([1, 9, 10], [9, 1, 0])):
         raise NotYet("A distance is the same in both directions, and never negative.")
-    return "It tells from labels alone who will disagree, before anything is trained."
+    return "It is computed from labels alone. Whether it tells who will disagree, the next cells measure."
 
 
-def _test_promises_most(answer: Any, *, shops: pd.DataFrame) -> str:
+def _test_loses_most(answer: Any, *, shops: pd.DataFrame) -> str:
     value = number(answer)
-    gap = shops["alone, at home"] - shops["alone, all classes"]
     if value not in shops.index:
         raise NotYet(f"The answer must be the number of a shop, {shops.index[0]} to {shops.index[-1]}, got {value:g}.")
-    chosen = shops.loc[int(value)]
-    if gap[int(value)] == gap.max():
+    alone, federated = shops["alone, at home"], shops["federated, at home"]
+    loss = alone - federated
+    shop = int(value)
+    if loss[shop] == loss.max():
         return (
-            f"Its model alone has {chosen['alone, at home']:.0%} at home and {chosen['alone, all classes']:.0%} on all "
-            "classes. An accuracy without a word on whose images were used says little."
+            f"{alone[shop]:.0%} with its own model, {federated[shop]:.0%} with the federated one. It has "
+            f"{shops['images at home'][shop]} images at home: one of them is {1 / shops['images at home'][shop]:.1%}."
         )
-    if value == shops["alone, at home"].idxmax():
-        raise NotYet("That is the shop with the best accuracy at home. Which one loses most on all classes?")
-    if value == shops["alone, all classes"].idxmin():
-        raise NotYet("That is the worst on all classes. The question is the difference to its accuracy at home.")
-    raise NotYet(
-        f"Shop {value:g} loses {100 * gap[int(value)]:.0f} points from home to all classes, and another one loses "
-        f"{100 * gap.max():.0f}."
-    )
+    if value == federated.idxmin():
+        raise NotYet("There the federated model is worst at home. But what would this shop have without it?")
+    if value == alone.idxmax():
+        raise NotYet("That is the shop whose own model is best at home. Which one loses most against its own model?")
+    if value == (alone - shops["alone, all classes"]).idxmax():
+        raise NotYet("That is what its *own* model loses on all classes. Here two models are compared, both at home.")
+    raise NotYet(f"Shop {value:g} loses {100 * loss[shop]:.0f} points, and another one loses {100 * loss.max():.0f}.")
 
 
 def silenced_classes(counts: list[list[int]], in_time: list[int], share: float) -> list[int]:
@@ -137,7 +137,7 @@ def _test_silenced_classes(answer: Callable[..., Any]) -> str:
         raise NotYet(f"A tenth is not less than a tenth: with a share of 0.1 only class 1 is silenced, not {found}.")
     if (found := run([], 0.5)) != [0, 1, 2]:
         raise NotYet(f"If nobody is in time, all classes that somebody has are silenced, and yours says {found}.")
-    return "A deadline chooses classes where devices and data go together. Count before you drop anybody."
+    return "Where devices and data go together, whoever drops devices drops classes. Count first; then measure what it costs."
 
 
 def train_with_pull(model, batches: list, loss_of, rate: float, mu: float):
@@ -197,48 +197,53 @@ def _test_train_with_pull(answer: Callable[..., Any]) -> str:
     )
 
 
-def proximal_term(model, received: list, mu: float):
-    """Return mu / 2 times the squared distance between a model's parameters and those it received."""
-    return mu / 2 * sum(((new - old) ** 2).sum() for new, old in zip(model.parameters(), received, strict=True))
+def gains_at_home(accuracy, alone: list, together, homes: list, test) -> list:
+    """Return for each shop its accuracy at home with the federated model, minus that with its own model."""
+    return [accuracy(together, home) - accuracy(own, home) for own, home in zip(alone, homes, strict=True)]
 
 
-def _test_proximal_term(answer: Callable[..., Any]) -> str:
-    """The property: its gradient is mu times (w - w_received), at any distance."""
+def _test_gains_at_home(answer: Callable[..., Any]) -> str:
+    """The property: both models on the same images, at home; so a model gains nothing against itself."""
+    known = {
+        ("own 0", "home 0"): 0.875,
+        ("own 1", "home 1"): 0.75,
+        ("together", "home 0"): 0.75,
+        ("together", "home 1"): 0.875,
+        ("own 0", "test"): 0.25,
+        ("own 1", "test"): 0.375,
+        ("together", "test"): 0.625,
+    }
 
-    def run(distance: float, mu: float) -> tuple[float, float]:
-        model = nn.Linear(2, 1)
-        received = [parameter.detach().clone() for parameter in model.parameters()]
-        with torch.no_grad():
-            model.weight.add_(distance * torch.tensor([[0.6, 0.0]]))
-            model.bias.add_(distance * 0.8)
-        value = call(answer, model, received, mu)
-        if not isinstance(value, Tensor) or value.numel() != 1:
-            raise NotYet("The term must be one number, a tensor, so that it can be added to the loss.")
-        if not value.requires_grad:
-            raise NotYet("The term has no gradient: it must be computed from model.parameters(), with tensors alone.")
-        gradients = torch.autograd.grad(value, list(model.parameters()))
-        return float(value.detach()), float(torch.cat([gradient.flatten() for gradient in gradients]).norm())
+    def accuracy(model: Any, images: Any) -> float:
+        if (model, images) not in known:
+            raise NotYet(f"Nobody measures {model!r} on {images!r} here: call accuracy(model, images), in this order.")
+        return known[model, images]
 
-    value, near = run(0.5, 2.0)
-    _, far = run(5.0, 2.0)
-    if math.isclose(near, far, rel_tol=1e-3):
+    def run(alone: list[str]) -> list[float]:
+        result = call(answer, accuracy, alone, "together", ["home 0", "home 1"], "test")
+        try:
+            return [float(gain) for gain in result]
+        except (TypeError, ValueError):
+            raise NotYet("The answer must be a list of gains, one per shop.") from None
+
+    against_itself = run(["together", "together"])
+    found = run(["own 0", "own 1"])
+    if found == [-0.25, -0.125]:
         raise NotYet(
-            f"At distance 0.5 and at distance 5 your term pulls with the same strength, {near:.3g}. The square is "
-            "missing: with it, the pull grows with the distance."
+            "A model compared with itself must gain 0, and here it gains "
+            f"{' and '.join(f'{gain:+.3f}' for gain in against_itself)}: the two are measured on different images."
         )
-    if math.isclose(near, 2.0, rel_tol=1e-3):
-        raise NotYet("The pull is twice too strong: mu / 2 times the squared distance.")
-    if not math.isclose(near, 1.0, rel_tol=1e-3) or not math.isclose(far, 10.0, rel_tol=1e-3):
+    if found == [0.375, 0.25]:
         raise NotYet(
-            f"With mu = 2 the pull at distance 0.5 must be 1 and at 5 it must be 10, not {near:.3g} and {far:.3g}."
+            "Both models on the test images: that is a fair comparison, on all classes. Asked is the one at home."
         )
-    if not math.isclose(value, 0.25, rel_tol=1e-3):
-        raise NotYet(f"With mu = 2, at distance 0.5, the term is 2 / 2 · 0.25 = 0.25, and yours is {value:.3g}.")
-    if run(0.5, 0.0)[1] > 1e-9:
-        raise NotYet("With mu = 0 there must be no pull at all.")
+    if found == [0.125, -0.125]:
+        raise NotYet("The sign is wrong way round: a gain is positive where the federated model is better.")
+    if found != [-0.125, 0.125]:
+        raise NotYet(f"At home they have 0.875 and 0.75 alone, 0.75 and 0.875 together: -0.125 and 0.125, not {found}.")
     return (
-        "Its gradient is mu times the difference: nothing at the start, more the farther away. Without the square "
-        "nobody leaves the start whose gradient is weaker than mu / 2, and those that do leave are pulled no harder."
+        "Same images, two models. A control would have found it: a model that is compared with itself gains nothing. "
+        "On the test images (all classes) the comparison is fair, too, and answers another question."
     )
 
 
@@ -249,11 +254,11 @@ round_seconds = Exercise(
     minutes=3,
     hints=(
         "Each shop gets the model, takes its steps, and sends the model back. The round ends with the last of them.",
-        "2 * seconds_per_transfer + steps * seconds_per_step, and of these the largest.",
+        "All shops work at the same time. How long is each one busy, and for which one does the server wait?",
     ),
     solution_code="""
         prediction = (
-            2 * devices["seconds_per_transfer"] + devices["steps"] * devices["seconds_per_step"]
+            2 * devices["seconds_one_way"] + devices["steps"] * devices["seconds_per_step"]
         ).max()
     """,
     test=_test_round_seconds,
@@ -266,7 +271,7 @@ at_a_moment = Exercise(
     minutes=5,
     hints=(
         "Which rounds have ended at the moment? The last of them counts.",
-        "[a for end, a in zip(seconds, accuracies) if end <= moment] are the accuracies so far.",
+        "Rounds end at 10, 20 and 30 s. What should come out at 25 s, at 20 s, at 5 s?",
     ),
     solution_code=accuracy_at,
     test=_test_accuracy_at,
@@ -278,36 +283,36 @@ two_clients = Exercise(
     difficulty="easy",
     minutes=5,
     hints=(
-        "Turn counts into shares first: divide each by its own sum.",
-        "Half the sum of the absolute differences of the shares.",
+        "A shop with 10 images and one with 100 may have the same mixture. What must be divided by what?",
+        "Two shops without a common class are at distance 1. What does your formula say there, and why twice as much?",
     ),
     solution_code=distance_between,
     test=_test_distance_between,
 )
 
-promises_most = Exercise(
-    name="promises_most",
+loses_most = Exercise(
+    name="loses_most",
     kind="explore",
     difficulty="easy",
-    minutes=3,
+    minutes=4,
     hints=(
-        "Subtract one column of `shops` from another.",
-        'shops["alone, at home"] - shops["alone, all classes"], and idxmax.',
+        "Which two columns of `shops` were measured on the same images, with different models?",
+        "Subtract one from the other. `idxmax` of a column is the row of its largest value.",
     ),
     solution_code="""
-        shop = (shops["alone, at home"] - shops["alone, all classes"]).idxmax()
+        shop = (shops["alone, at home"] - shops["federated, at home"]).idxmax()
     """,
-    test=_test_promises_most,
+    test=_test_loses_most,
 )
 
 silenced = Exercise(
     name="silenced",
     kind="code",
     difficulty="medium",
-    minutes=9,
+    minutes=7,
     hints=(
         "Add up the images of each class over all clients, and over those in time.",
-        "np.array(counts)[in_time].sum(axis=0) are the images of each class that are heard.",
+        "Rows are shops, columns are classes. Along which axis do you add? And what is 0 of 0 images?",
     ),
     solution_code=silenced_classes,
     test=_test_silenced_classes,
@@ -317,24 +322,24 @@ no_pull = Exercise(
     name="no_pull",
     kind="code",
     difficulty="medium",
-    minutes=10,
+    minutes=9,
     hints=(
         "Print the distance inside the loop. Why is it 0 after a step?",
-        "parameter.detach().clone() is a copy that stays where it is.",
+        "What does the list hold after a step: the weights that the shop received, or those that it has now?",
     ),
     solution_code=train_with_pull,
     test=_test_train_with_pull,
 )
 
-constant_pull = Exercise(
-    name="constant_pull",
+other_images = Exercise(
+    name="other_images",
     kind="code",
-    difficulty="medium",
-    minutes=8,
+    difficulty="easy",
+    minutes=7,
     hints=(
-        "Compare the pulls that were printed with mu times the distance.",
-        "FedProx adds mu / 2 times the *squared* distance: the sum of all squared differences, without a root.",
+        "What should a right function say about a shop whose own model is the federated one?",
+        "Of each of the two accuracies: on whose images is it measured?",
     ),
-    solution_code=proximal_term,
-    test=_test_proximal_term,
+    solution_code=gains_at_home,
+    test=_test_gains_at_home,
 )

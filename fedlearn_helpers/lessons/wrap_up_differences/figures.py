@@ -1,13 +1,21 @@
 """The figures of the second wrap-up."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
 from fedlearn_helpers import plots
-from fedlearn_helpers.plots import STYLES, Drawing, new_figure
+from fedlearn_helpers.plots import STYLES, Drawing, new_figure, percent
 
-_LOOKS = ({"color": STYLES["federated"]["color"], "marker": "o"}, {"color": "#832db6", "marker": "s"})
+_INK = "#1b1b1b"
+_LOOKS: tuple[dict[str, Any], ...] = (
+    {"color": STYLES["federated"]["color"], "linewidth": 2.5},
+    {"color": "#832db6", "linewidth": 1.2},
+)
+
+CurvesOfSeeds = Sequence[tuple[np.ndarray, np.ndarray]]
+"""Of each seed, the seconds at which rounds ended and the accuracies from then on."""
 
 
 def class_counts(counts: np.ndarray, class_names: Sequence[str]) -> Drawing:
@@ -18,24 +26,109 @@ def class_counts(counts: np.ndarray, class_names: Sequence[str]) -> Drawing:
         class_names: one name per class.
     """
     missing = int((counts == 0).sum())
+    figure = plots.class_counts(counts, class_names)
+    figure.axes[0].set_ylabel("shop")
     return Drawing(
-        plots.class_counts(counts, class_names),
+        figure,
         f"Images of every class at every one of {len(counts)} shops: of {counts.size} pairs {missing} are empty.",
     )
 
 
-def by_the_clock(curves: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> Drawing:
-    """Draw the accuracy of the server's model over simulated time.
+def mean_until(curve: tuple[np.ndarray, np.ndarray], moment: float) -> float:
+    """Return the mean accuracy over the last quarter of the time until a moment; 0 before the first round has ended."""
+    ends, accuracies = curve
+    values = np.concatenate([[0.0], accuracies])
+    return float(values[np.searchsorted(ends, np.linspace(0.75 * moment, moment, 400), side="right")].mean())
+
+
+def by_the_clock(curves: Mapping[str, CurvesOfSeeds], until: float, *, lines: Mapping[str, float]) -> Drawing:
+    """Draw the accuracy of the server's model over simulated time, the mean of the seeds and their range.
+
+    At the right edge a mark shows the mean over the last quarter of the time.
 
     Args:
-        curves: by rule, the seconds at which its rounds ended and the accuracies from then on; two of them.
+        curves: by rule; two of them.
+        until: where the time axis ends.
+        lines: test accuracies of the reference lines, by the keys of `STYLES`.
     """
-    figure, axis = new_figure(7, 3.4)
-    for (rule, (seconds, accuracies)), look in zip(curves.items(), _LOOKS, strict=True):
-        axis.step(seconds, 100 * accuracies, where="post", linewidth=2, markersize=5, label=rule, **look)
-    axis.set(xlabel="simulated seconds", ylabel="accuracy on the test images (%)")
-    figure.legend(loc="outside upper center", ncols=2)
-    ends = [
-        f"{rule} ends at {100 * reached[-1]:.0f} % after {when[-1]:.0f} s" for rule, (when, reached) in curves.items()
-    ]
-    return Drawing(figure, f"Accuracy of the server's model over simulated time: {', '.join(ends)}.")
+    figure, axis = new_figure(8.5, 4.0)
+    said = []
+    for place, ((rule, of_seeds), look) in enumerate(zip(curves.items(), _LOOKS, strict=True)):
+        seconds, values = of_seeds[0][0], np.array([accuracies for _, accuracies in of_seeds])
+        low, high = values.min(axis=0), values.max(axis=0)
+        axis.fill_between(seconds, low, high, step="post", alpha=0.15, linewidth=0, color=look["color"])
+        axis.step(seconds, values.mean(axis=0), where="post", label=rule, **look)
+        end = float(np.mean([mean_until(curve, until) for curve in of_seeds]))
+        axis.plot(
+            (1.015 + 0.02 * place) * until,
+            end,
+            marker="D",
+            markersize=8,
+            color=look["color"],
+            clip_on=False,
+            linestyle="none",
+        )
+        said.append(f"{rule} {end:.1%}")
+    axis.plot([], [], marker="D", color=_INK, linestyle="none", label="mean over the last quarter")
+    for name, height in lines.items():
+        axis.axhline(height, label=f"{name}: {height:.0%}", linewidth=2, **{**STYLES[name], "marker": ""})
+    axis.set(xlabel="simulated seconds", ylabel="accuracy on the test images", xlim=(0, 1.05 * until))
+    axis.yaxis.set_major_formatter(percent)
+    seeds = len(next(iter(curves.values())))
+    title = f"line: mean, band: range of {seeds} seeds" if seeds > 1 else None
+    figure.legend(title=title, title_fontsize=10, loc="outside upper center", ncols=3, fontsize=10)
+    return Drawing(
+        figure,
+        f"Accuracy of the server's model over {until:.0f} simulated seconds. Mean over the last quarter: "
+        f"{', '.join(said)}. Reference lines: {', '.join(f'{name} {height:.1%}' for name, height in lines.items())}.",
+    )
+
+
+def by_distance(distances: np.ndarray, accuracies: np.ndarray) -> Drawing:
+    """Draw how good each shop's own model is on every other shop's images, over the distance of their mixtures.
+
+    Args:
+        distances: (shops, shops) of the label mixtures.
+        accuracies: (shops, shops): the model of the row's shop on the images of the column's shop.
+    """
+    shops = len(distances)
+    apart = ~np.eye(shops, dtype=bool)
+    figure, axis = new_figure(8.0, 4.0)
+    look = {"linestyle": "none", "markersize": 7}
+    axis.plot(
+        distances[apart], accuracies[apart], "o", color=_INK, alpha=0.35, label="on another shop's images", **look
+    )
+    own = {**look, "color": STYLES["local only"]["color"], "marker": STYLES["local only"]["marker"]}
+    axis.plot(distances[~apart], accuracies[~apart], label="at home", **own)
+    for name, (one, two), marker in (("nearest", nearest(distances), "s"), ("furthest", furthest(distances), "D")):
+        label = f"{name} pair: shops {one} and {two}"
+        pair = {
+            "markerfacecolor": "none",
+            "markeredgewidth": 2,
+            "markersize": 12,
+            "linestyle": "none",
+            "marker": marker,
+        }
+        points = [accuracies[one, two], accuracies[two, one]]
+        axis.plot([distances[one, two]] * 2, points, color="#832db6", label=label, **pair)
+    axis.set(xlabel="total variation distance of the two shops", ylabel="accuracy of a shop's own model")
+    axis.yaxis.set_major_formatter(percent)
+    figure.legend(loc="outside upper center", ncols=2, fontsize=10)
+    means = [float(accuracies[chosen].mean()) for chosen in (~apart, apart)]
+    return Drawing(
+        figure,
+        f"Accuracy of shops' own models over the distance to the shop whose images are used: at home {means[0]:.1%} on "
+        f"average, on other shops' images {means[1]:.1%}.",
+    )
+
+
+def nearest(distances: np.ndarray) -> tuple[int, int]:
+    """Return the two shops whose mixtures are most alike."""
+    one, two = np.unravel_index(np.argmin(distances + 2 * np.eye(len(distances))), distances.shape)
+    return int(one), int(two)
+
+
+def furthest(distances: np.ndarray) -> tuple[int, int]:
+    """Return the two shops whose mixtures differ most."""
+    one, two = np.unravel_index(np.argmax(distances), distances.shape)
+    return int(one), int(two)

@@ -15,6 +15,7 @@ class WrapUpParameters(LessonParameters):
     num_images: Annotated[int, Field(ge=200)]
     alpha: Annotated[float, Field(gt=0, allow_inf_nan=False)]
     num_rounds: Count
+    num_seeds: Count
     batch_size: Count
     learning_rate: Rate
     workers: Workers
