@@ -183,14 +183,15 @@ def test_paths_on_the_plane_are_described_by_where_they_end():
 
 
 def test_a_path_that_leaves_the_plane_is_drawn_up_to_there():
-    away = np.array([[0.0, 0.0], [9.0, 0.0], [-99.0, 0.0], [np.nan, 0.0]])
+    away = np.array([[0.0, 0.0], [5.0, 0.0], [-99.0, 0.0], [np.nan, 0.0]])
     drawing = figures.paths_on_plane(
         CENTRES, CURVATURES, {"FedNova": away, "SCAFFOLD": np.array([[0.0, 0.0], [2.0, 0.0]])}
     )
     assert "FedNova: the model leaves the plane in round 2. SCAFFOLD: after 1 rounds the model is" in drawing.alt
     whole, near = drawing.figure.axes
     lines = {line.get_label(): line for line in whole.lines}
-    assert lines["FedNova: leaves the plane in round 2"].get_xydata().tolist() == [[0.0, 0.0], [9.0, 0.0]]
+    assert lines["FedNova: leaves the plane in round 2"].get_xydata().tolist() == away[:3].tolist()
+    assert whole.get_xlim() == pytest.approx((-1.1, 6.1)), "around what is on the plane"
     assert near.get_xlim() == pytest.approx((1.75, 2.25)), "around the path that stays"
 
 

@@ -68,11 +68,15 @@ def _closer_when_tuned(metrics: Metrics) -> list[float]:
     return [min(spreads) - (max(tuned) - min(tuned))]
 
 
-def _memory_helps_more(metrics: Metrics) -> list[float]:
-    """By how much SCAFFOLD's paired difference rises when few clients take part."""
-    full = _points("scaffold on .*: points above fedavg, by seed")(metrics)
-    few = _points("scaffold on .*, few clients: points above fedavg, by seed")(metrics)
-    return [after - before for before, after in zip(full, few, strict=True)]
+def _rises_with_few(strategy: str) -> Callable[[Metrics], list[float]]:
+    """Return the margins of "this strategy's paired difference is larger when few clients take part"."""
+
+    def margins(metrics: Metrics) -> list[float]:
+        full = _points(f"{strategy} on [^,]*: points above fedavg, by seed")(metrics)
+        few = _points(f"{strategy} on .*, few clients: points above fedavg, by seed")(metrics)
+        return [after - before for before, after in zip(full, few, strict=True)]
+
+    return margins
 
 
 def _exact_steps_help(metrics: Metrics) -> list[float]:
@@ -144,7 +148,12 @@ CLAIMS = (
         "With few clients in a round FedDyn is ahead of FedAvg, each at its own rate.",
         _points("feddyn on .*, few clients: points above fedavg, by seed"),
     ),
-    Claim("partial-answer", "SCAFFOLD's memory helps more with few clients in a round.", _memory_helps_more),
+    Claim("partial-answer", "SCAFFOLD's memory helps more with few clients in a round.", _rises_with_few("scaffold")),
+    Claim(
+        "partial-answer",
+        "FedAvgM's lead over FedAvg is smaller with few clients in a round.",
+        _opposite(_rises_with_few("fedavgm")),
+    ),
     Claim(
         "fairness-answer",
         "With q = 1 the worst client is better off than with q = 0.",

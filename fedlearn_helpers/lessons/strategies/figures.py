@@ -59,7 +59,7 @@ def mean_loss(centres: np.ndarray, curvatures: np.ndarray, w: np.ndarray) -> np.
 def paths_on_plane(centres: np.ndarray, curvatures: np.ndarray, paths: Mapping[str, np.ndarray]) -> Drawing:
     """Draw paths of global models: on the left the whole plane with the clients' losses, on the right the last steps.
 
-    A path that goes ten times as far from the optimum as the farthest client is drawn up to there.
+    A path that goes four times as far from the optimum as the farthest client is drawn up to there.
 
     Args:
         centres, curvatures: (clients, 2), as in `mean_loss`.
@@ -67,19 +67,20 @@ def paths_on_plane(centres: np.ndarray, curvatures: np.ndarray, paths: Mapping[s
     """
     figure, (whole, near) = new_figure(9.4, 5.0, 1, 2)
     optimum = (curvatures * centres).sum(axis=0) / curvatures.sum(axis=0)
-    far = 10 * float(np.linalg.norm(centres - optimum, axis=1).max())
+    far = 4 * float(np.linalg.norm(centres - optimum, axis=1).max())
     left = {label: _first_beyond(far, path - optimum) for label, path in paths.items()}
-    shown = {label: path[: left[label]] for label, path in paths.items()}
+    inside = {label: path[: left[label]] for label, path in paths.items()}
     staying = {label: path for label, path in paths.items() if left[label] is None}
     styles = _styles_of(paths)
     for axis in (whole, near):
-        for label, path in shown.items():
+        for place, (label, path) in enumerate(paths.items()):
+            look = {"markersize": 5, "linewidth": 1.6, "zorder": 3 - place / 10, **styles[label]}
             leaves = "" if label in staying else f": leaves the plane in round {left[label]}"
-            axis.plot(*path.T, label=label + leaves, markersize=5, linewidth=1.6, **styles[label])
+            axis.plot(*path[: len(inside[label]) + 1].T, label=label + leaves, **look)
         star = {"color": "#1b1b1b", "fillstyle": "none", "markersize": 20, "linestyle": "none", "zorder": 7}
         axis.plot(*optimum, marker="*", label="optimum of all", **star)
         axis.grid(False)
-    _draw_clients(whole, centres, curvatures, inside=np.concatenate([centres, *shown.values()]))
+    _draw_clients(whole, centres, curvatures, inside=np.concatenate([centres, *inside.values()]))
     reach = _reach(optimum, staying)
     for label, path in staying.items():
         end = {**styles[label], "linestyle": "none", "markersize": 12, "markeredgecolor": "white", "zorder": 6}
