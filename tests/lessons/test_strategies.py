@@ -333,7 +333,7 @@ RUN = {
     "scaffold on x: points above fedavg, by seed": [-2.0, -3.0],
     "scaffold on x, few clients: points above fedavg, by seed": [1.0, -4.0],
     "SCAFFOLD, as it is on x: points above fedavg, by seed": [-8.0, -6.0],
-    "SCAFFOLD, equal steps, all images on x: points above fedavg, by seed": [-3.0, -7.0],
+    "SCAFFOLD, equal steps of all images on x: points above fedavg, by seed": [-3.0, -7.0],
     "q 0 on x: worst, by seed": [0.3, 0.4],
     "q 1 on x: worst, by seed": [0.4, 0.35],
 }

@@ -82,7 +82,7 @@ def _rises_with_few(strategy: str) -> Callable[[Metrics], list[float]]:
 def _exact_steps_help(metrics: Metrics) -> list[float]:
     """By how much SCAFFOLD is nearer to FedAvg where both take equally many steps of all images."""
     usual = _points("SCAFFOLD, as it is on .*: points above fedavg, by seed")(metrics)
-    exact = _points("SCAFFOLD, equal steps, all images on .*: points above fedavg, by seed")(metrics)
+    exact = _points("SCAFFOLD, equal steps of all images on .*: points above fedavg, by seed")(metrics)
     return [after - before for before, after in zip(usual, exact, strict=True)]
 
 
