@@ -37,4 +37,4 @@ def is_clear(differences: Sequence[float]) -> bool:
     values = np.asarray(differences, dtype=float)
     if len(values) < 2 or not ((values > 0).all() or (values < 0).all()):
         return False
-    return bool(abs(values.mean()) > errors_needed(len(values)) * standard_error(values))
+    return bool(abs(values.mean()) > errors_needed(len(values)) * standard_error(differences))
