@@ -67,7 +67,9 @@ class Scaffold(Averaging):
 
     Args:
         server_learning_rate: eta_g; 1 takes the mean of the clients' models.
-        options: of Flower's `FedAvg`. Models are averaged uniformly, metrics by examples.
+        options: of Flower's `FedAvg`. Models are averaged uniformly, metrics by examples. An aggregator in place of the
+            uniform mean combines the changes of the control variates, too, so that the clients' corrections cancel in
+            the same mean.
     """
 
     aggregator = staticmethod(uniform_mean)
@@ -92,7 +94,8 @@ class Scaffold(Averaging):
     def combine(self, answers: Sequence[Answer]) -> dict[str, Tensor]:
         """Update the model and the control variate."""
         w, y_mean = state_of(self.sent), super().combine(answers)
-        change = uniform_mean([answer.extras[CHANGE] for answer in answers])
+        changes, weights = [answer.extras[CHANGE] for answer in answers], [answer.weight for answer in answers]
+        change = self.aggregator(changes, weights)
         share = len(answers) / self.num_clients
         c = self._control or {name: torch.zeros_like(tensor) for name, tensor in change.items()}
         self._control = {name: c[name] + share * change[name] for name in c}

@@ -1,6 +1,15 @@
-"""Averages and tables of predictions. No PyTorch needed to read them."""
+"""Averages, tables of predictions and paired differences. No PyTorch needed to read them."""
 
 from fedlearn_helpers.metrics.averages import check_weights, weighted_average
 from fedlearn_helpers.metrics.classes import accuracy_per_class, confusion_matrix
+from fedlearn_helpers.metrics.paired import errors_needed, is_clear, standard_error
 
-__all__ = ["accuracy_per_class", "check_weights", "confusion_matrix", "weighted_average"]
+__all__ = [
+    "accuracy_per_class",
+    "check_weights",
+    "confusion_matrix",
+    "errors_needed",
+    "is_clear",
+    "standard_error",
+    "weighted_average",
+]

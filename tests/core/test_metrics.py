@@ -5,7 +5,14 @@ import math
 import numpy as np
 import pytest
 
-from fedlearn_helpers.metrics import accuracy_per_class, confusion_matrix, weighted_average
+from fedlearn_helpers.metrics import (
+    accuracy_per_class,
+    confusion_matrix,
+    errors_needed,
+    is_clear,
+    standard_error,
+    weighted_average,
+)
 
 
 def test_average_counts_every_example_the_same():
@@ -119,3 +126,41 @@ def test_tables_of_what_are_no_classes(table):
     for labels in ([0.5, 1.0], [[0, 1]], ["0", "1"]):
         with pytest.raises(ValueError, match="^labels must hold one whole number per example, got "):
             table(labels, [0, 1], 2)
+
+
+def test_standard_errors_needed_are_students_factors():
+    assert [round(errors_needed(count), 1) for count in (2, 3, 4, 5)] == [12.7, 4.3, 3.2, 2.8]
+    assert errors_needed(1) == math.inf
+    assert errors_needed(10) == errors_needed(1000) == pytest.approx(2.262), "a little strict for many seeds"
+
+
+@pytest.mark.parametrize(
+    ("differences", "clear"),
+    [
+        ([1.0, 1.1, 1.2], True),
+        ([-1.0, -1.1, -1.2], True),
+        ([1.0, 2.0, 3.0], False),  # 2 is 3.5 standard errors, and three seeds need 4.3
+        ([1.0, 2.0, 3.0, 1.0, 2.0, 3.0], True),  # six need 2.6
+        ([9.0] * 9 + [-0.1], False),  # one seed says the opposite
+        ([1.0, 1.1], True),
+        ([1.0, 1.2], False),  # 11 standard errors, and two seeds need 12.7
+        ([0.0, 0.0, 0.0], False),
+        ([1.0, 1.1, math.nan], False),
+        ([5.0], False),
+        ([], False),
+    ],
+)
+def test_a_difference_is_clear_if_all_seeds_agree_and_the_mean_is_many_errors_from_0(differences, clear):
+    assert is_clear(differences) is clear
+
+
+def test_of_equal_methods_one_in_twenty_looks_clear_at_most():
+    chance = np.random.default_rng(0)
+    for count in (2, 3, 5):
+        share = np.mean([is_clear(chance.normal(size=count)) for _ in range(4000)])
+        assert 0.02 < share < 0.06
+
+
+def test_the_standard_error_of_a_mean():
+    assert standard_error([1.0, 2.0, 3.0]) == pytest.approx(1 / math.sqrt(3))
+    assert math.isnan(standard_error([1.0]))

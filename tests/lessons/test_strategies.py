@@ -1,6 +1,9 @@
 """The lesson of notebook 05."""
 
+import ast
+import inspect
 import re
+import textwrap
 
 import numpy as np
 import pandas as pd
@@ -8,10 +11,11 @@ import pytest
 from flwr.app import ArrayRecord
 from flwr.serverapp.strategy import FedAvg
 from in_browser import cell, press
-from lesson import Lesson, LessonTests, Typed, cells_of
+from lesson import Lesson, LessonTests, Typed, cells_of, code_of
+from shown_code import same_code
 
 from fedlearn_helpers import plots
-from fedlearn_helpers.algorithms import STRATEGIES
+from fedlearn_helpers.algorithms import STRATEGIES, fednova, scaffold
 from fedlearn_helpers.lessons.strategies import claims, exercises, figures
 
 COMPARED = pd.DataFrame(
@@ -173,9 +177,22 @@ def test_paths_on_the_plane_are_described_by_where_they_end():
     assert lines["optimum of all"].get_xydata().tolist() == [[2.0, 0.0]]
     first, second, other = (lines[name] for name in ("FedAvg, 1 step", "FedAvg, 2 steps", "SCAFFOLD"))
     assert len(first.get_xydata()) == 2 and len(second.get_xydata()) == 3
-    assert first.get_marker() != second.get_marker() and first.get_color() == second.get_color()
-    assert other.get_color() != first.get_color()
+    assert first.get_marker() != second.get_marker()
+    assert len({line.get_color() for line in (first, second, other)}) == 3
     assert near.get_xlim() == pytest.approx((1.25, 2.75)), "half as wide again as the last of the paths' ends"
+
+
+def test_a_path_that_leaves_the_plane_is_drawn_up_to_there():
+    away = np.array([[0.0, 0.0], [5.0, 0.0], [-99.0, 0.0], [np.nan, 0.0]])
+    drawing = figures.paths_on_plane(
+        CENTRES, CURVATURES, {"FedNova": away, "SCAFFOLD": np.array([[0.0, 0.0], [2.0, 0.0]])}
+    )
+    assert "FedNova: the model leaves the plane in round 2. SCAFFOLD: after 1 rounds the model is" in drawing.alt
+    whole, near = drawing.figure.axes
+    lines = {line.get_label(): line for line in whole.lines}
+    assert lines["FedNova: leaves the plane in round 2"].get_xydata().tolist() == away[:3].tolist()
+    assert whole.get_xlim() == pytest.approx((-1.1, 6.1)), "around what is on the plane"
+    assert near.get_xlim() == pytest.approx((1.75, 2.25)), "around the path that stays"
 
 
 def test_every_strategy_has_a_look_of_its_own_under_each_of_its_names():
@@ -213,13 +230,15 @@ def test_curves_by_round_have_a_panel_for_each_rate_and_the_reference_lines_in_e
     lines = pd.DataFrame({"strategy": ["local only", "centralized"], "partition": "noise", "test_accuracy": [0.1, 0.8]})
     drawing = figures.accuracy_by_round(by_rate(), lines)
     assert drawing.alt == (
-        "Test accuracy by round, mean and range over the seeds. On noise with rate 0.02 fedavg ends at 50.0%. On noise "
+        "Test accuracy by round, mean over the seeds. On noise with rate 0.02 fedavg ends at 50.0%. On noise "
         "with rate 0.02 feddyn ends at 60.0%. On noise with rate 0.1 fedavg ends at 50.0%. On noise with rate 0.1 "
         "feddyn ends at 60.0%."
     )
     left, right = drawing.figure.axes
     assert [left.get_title(), right.get_title()] == ["noise, client rate 0.02", "noise, client rate 0.1"]
+    assert [text.get_text() for text in drawing.figure.legends[0].texts][-1] == "fedavg: all seeds"
     for panel in (left, right):
+        assert len(panel.collections) == 1, "a band of FedAvg alone"
         heights = {line.get_label(): line.get_ydata()[-1] for line in panel.lines}
         assert heights == {"fedavg": 0.5, "feddyn": pytest.approx(0.6), "local only": 0.1, "centralized": 0.8}
 
@@ -277,7 +296,7 @@ def test_a_walk_on_the_plane_follows_its_controls(screen):
     def walk(steps, rate):
         return np.array([[0.0, 0.0], [1.0, 0.0]]) * steps * rate
 
-    figures.explore_plane({name: walk for name in ("FedAvg", "SCAFFOLD", "FedDyn")}, CENTRES, CURVATURES)
+    figures.explore_plane({name: walk for name in ("FedAvg", "SCAFFOLD", "FedDyn", "FedNova")}, CENTRES, CURVATURES)
     assert screen.alts[-1].endswith(
         "FedAvg, 10 local steps, rate 0.2: after 1 rounds the model is 0.000 from the optimum of all clients."
     )
@@ -313,6 +332,8 @@ RUN = {
     "scaffold on x: test_accuracy": 0.68,
     "scaffold on x: points above fedavg, by seed": [-2.0, -3.0],
     "scaffold on x, few clients: points above fedavg, by seed": [1.0, -4.0],
+    "SCAFFOLD, as it is on x: points above fedavg, by seed": [-8.0, -6.0],
+    "SCAFFOLD, equal steps of all images on x: points above fedavg, by seed": [-3.0, -7.0],
     "q 0 on x: worst, by seed": [0.3, 0.4],
     "q 1 on x: worst, by seed": [0.4, 0.35],
 }
@@ -321,7 +342,8 @@ RUN = {
 @pytest.mark.parametrize(
     ("says", "margins"),
     [
-        ("At the smallest client rate SCAFFOLD is ahead", [0.06, 0.03]),
+        ("SCAFFOLD's lead over FedAvg is smaller at the largest client rate", [0.16, 0.11]),
+        ("At the largest rate SCAFFOLD is less far behind with equally many steps", [0.05, -0.01]),
         ("At the largest client rate SCAFFOLD is behind", [0.10, 0.08]),
         ("Each at its own rate, the strategies are closer", [0.045 - 0.03]),
         ("SCAFFOLD's memory helps more with few clients", [0.03, -0.01]),
@@ -337,3 +359,26 @@ def test_margins_of_claims(says, margins):
 def test_claims_are_of_cells_of_the_notebook():
     ids = {cell.id for cell in cells_of(TestStrategies.lesson.path)}
     assert {claim.cell for claim in claims.CLAIMS} <= ids
+
+
+def test_the_lower_rate_of_the_claims_is_that_of_the_notebook():
+    for grid in ([0.02, 0.1], [0.02, 0.05, 0.1], [0.01, 0.02, 0.05, 0.1], [0.01, 0.02, 0.05, 0.1, 0.2]):
+        assert claims._low(grid + grid) == 0.02
+    (line,) = re.findall(r"^low, high = (.*), rates\[-1\]", code_of(TestStrategies.lesson.path), re.MULTILINE)
+    assert line == "rates[len(rates) // 2 - 1]"
+
+
+# The code of section 6
+
+
+def test_code_in_the_text_is_the_packages():
+    (text,) = [cell.source for cell in cells_of(TestStrategies.lesson.path) if cell.id == "flower"]
+    client, server = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    assert same_code(client, scaffold, "correct_step")
+    packaged = {
+        ast.unparse(node) for module in (scaffold, fednova) for node in ast.walk(ast.parse(inspect.getsource(module)))
+    }
+    for source in (client, f"def combine():\n{textwrap.indent(server, '    ')}"):
+        for node in ast.walk(ast.parse(source)):
+            if isinstance(node, ast.Assign | ast.Return) and ast.unparse(node) != "way = local.steps * eta":
+                assert ast.unparse(node) in packaged, ast.unparse(node)

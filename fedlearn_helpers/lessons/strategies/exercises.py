@@ -212,7 +212,8 @@ same_after_one_step = Exercise(
     minutes=10,
     hints=(
         "Many corrections need something to correct: a distance from the received model, or memories of earlier rounds.",
-        "Go through the rules of sections 3 to 6 and put in zeros: for c and c_i, for the momentum, for w − w_t.",
+        "Go through the rules of sections 3 to 5, one by one. Write down the first step of the first round: what is each "
+        "memory then, how far is the client from the received model, and by what is its change divided?",
     ),
     solution_code='prediction = {"fedprox", "fednova", "scaffold", "fedavgm"}',
     test=_test_same_after_one_step,

@@ -31,8 +31,9 @@ RULES: dict[str, dict[str, Any]] = {
     "fedyogi": {"color": "#92dadd", "marker": "p", "linestyle": "-."},
 }
 """One look for each strategy; blue stays FedAvg's. Labels begin with a strategy's name, however it is spelt."""
-_AGAIN = {"marker": "x", "linestyle": (0, (1, 1))}  # a second path of the same rule in one figure
+_AGAIN = {"color": "#123c69", "marker": "x", "linestyle": (0, (1, 1))}  # a second path of the same rule in one figure
 _CLIENTS = ("#5b7f5b", "#8a6f9e", "#9e7f4f")  # of contours, pale
+_BANDED = ("fedavg", "scaffold")  # more bands than two hide each other
 
 
 def style_of_rule(label: str) -> dict[str, Any]:
@@ -58,22 +59,30 @@ def mean_loss(centres: np.ndarray, curvatures: np.ndarray, w: np.ndarray) -> np.
 def paths_on_plane(centres: np.ndarray, curvatures: np.ndarray, paths: Mapping[str, np.ndarray]) -> Drawing:
     """Draw paths of global models: on the left the whole plane with the clients' losses, on the right the last steps.
 
+    A path that goes four times as far from the optimum as the farthest client is drawn up to there.
+
     Args:
         centres, curvatures: (clients, 2), as in `mean_loss`.
         paths: by label, (rounds + 1, 2) the global model after every round.
     """
     figure, (whole, near) = new_figure(9.4, 5.0, 1, 2)
     optimum = (curvatures * centres).sum(axis=0) / curvatures.sum(axis=0)
+    far = 4 * float(np.linalg.norm(centres - optimum, axis=1).max())
+    left = {label: _first_beyond(far, path - optimum) for label, path in paths.items()}
+    inside = {label: path[: left[label]] for label, path in paths.items()}
+    staying = {label: path for label, path in paths.items() if left[label] is None}
     styles = _styles_of(paths)
     for axis in (whole, near):
-        for label, path in paths.items():
-            axis.plot(*path.T, label=label, markersize=5, linewidth=1.6, **styles[label])
+        for place, (label, path) in enumerate(paths.items()):
+            look = {"markersize": 5, "linewidth": 1.6, "zorder": 3 - place / 10, **styles[label]}
+            leaves = "" if label in staying else f": leaves the plane in round {left[label]}"
+            axis.plot(*path[: len(inside[label]) + 1].T, label=label + leaves, **look)
         star = {"color": "#1b1b1b", "fillstyle": "none", "markersize": 20, "linestyle": "none", "zorder": 7}
         axis.plot(*optimum, marker="*", label="optimum of all", **star)
         axis.grid(False)
-    _draw_clients(whole, centres, curvatures, inside=np.concatenate([centres, *paths.values()]))
-    reach = _reach(optimum, paths)
-    for label, path in paths.items():
+    _draw_clients(whole, centres, curvatures, inside=np.concatenate([centres, *inside.values()]))
+    reach = _reach(optimum, staying)
+    for label, path in staying.items():
         end = {**styles[label], "linestyle": "none", "markersize": 12, "markeredgecolor": "white", "zorder": 6}
         near.plot(*path[-1], **end)
     near.set(xlim=(optimum[0] - reach, optimum[0] + reach), ylim=(optimum[1] - reach, optimum[1] + reach))
@@ -86,7 +95,8 @@ def paths_on_plane(centres: np.ndarray, curvatures: np.ndarray, paths: Mapping[s
         axis.set(xlabel="first weight", aspect="equal")
         axis.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
         axis.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
-    figure.legend(*whole.get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize=9)
+    columns = 3 if len(staying) == len(paths) else 2
+    figure.legend(*whole.get_legend_handles_labels(), loc="outside lower center", ncols=columns, fontsize=9)
     return Drawing(
         figure,
         alt=f"The plane of two weights with {len(centres)} clients, the optimum of all, and the global model after "
@@ -94,6 +104,8 @@ def paths_on_plane(centres: np.ndarray, curvatures: np.ndarray, paths: Mapping[s
         + " ".join(
             f"{label}: after {len(path) - 1} rounds the model is {np.linalg.norm(path[-1] - optimum):.3f} from the "
             "optimum of all clients."
+            if label in staying
+            else f"{label}: the model leaves the plane in round {left[label]}."
             for label, path in paths.items()
         ),
     )
@@ -109,9 +121,15 @@ def _styles_of(labels: Iterable[str]) -> dict[str, dict[str, Any]]:
     return found
 
 
+def _first_beyond(far: float, way: np.ndarray) -> int | None:
+    """Return the first round in which a path (rounds + 1, 2), seen from the optimum, is farther away; or None."""
+    beyond = ~(np.linalg.norm(way, axis=1) <= far)  # what is not a number is, too
+    return int(beyond.argmax()) if beyond.any() else None
+
+
 def _reach(optimum: np.ndarray, paths: Mapping[str, np.ndarray]) -> float:
     """Return half the width of a square around the optimum that has the last round of every path in it."""
-    ends = np.array([path[-1] for path in paths.values()])
+    ends = np.array([optimum, *(path[-1] for path in paths.values())])
     return float(np.clip(1.5 * np.abs(ends - optimum).max(), 0.25, 2.5))
 
 
@@ -165,9 +183,9 @@ def explore_plane(
             ),
         },
         examples=[
-            {"rule": "SCAFFOLD", "rate": 0.2},
             {"rule": "SCAFFOLD", "rate": 0.02},
-            {"rule": "FedDyn", "rate": 0.02},
+            {"rule": "SCAFFOLD", "steps": 40},
+            {"rule": "FedNova", "steps": 40},
         ],
     )
 
@@ -196,7 +214,7 @@ def distance_by_round(distances: Mapping[str, np.ndarray], first_near: Mapping[s
 
 
 def accuracy_by_round(rounds: pd.DataFrame, lines: pd.DataFrame) -> Drawing:
-    """Draw test accuracy by round: a row per partition, a column per rate, a curve per strategy, bands over seeds.
+    """Draw test accuracy by round: a row per partition, a column per rate, a curve per strategy; two with bands.
 
     Args:
         rounds: with the columns `strategy`, `partition`, `rate`, `seed`, `round` and `test_accuracy`.
@@ -212,7 +230,8 @@ def accuracy_by_round(rounds: pd.DataFrame, lines: pd.DataFrame) -> Drawing:
             values = here[here["strategy"] == name].pivot(index="seed", columns="round", values="test_accuracy")
             style, x = style_of_rule(name), values.columns
             every = max(len(x) // 8, 1)
-            axis.fill_between(x, values.min(), values.max(), color=style["color"], alpha=0.13, linewidth=0)
+            if name in _BANDED:
+                axis.fill_between(x, values.min(), values.max(), color=style["color"], alpha=0.2, linewidth=0)
             axis.plot(x, values.mean(), label=name, linewidth=1.8, markersize=5, markevery=every, **style)
             if len(x):
                 alts.append(f"On {partition} with rate {rate:g} {name} ends at {values.mean().iloc[-1]:.1%}.")
@@ -227,12 +246,14 @@ def accuracy_by_round(rounds: pd.DataFrame, lines: pd.DataFrame) -> Drawing:
     for axis in axes[-1]:
         axis.set_xlabel("round")
     for axis in axes[:, 0]:
-        axis.set_ylabel("test accuracy (band: all seeds)")
+        axis.set_ylabel("test accuracy")
     handles = {
         label: handle for axis in axes.flat for handle, label in zip(*axis.get_legend_handles_labels(), strict=True)
     }
+    banded = " and ".join(name for name in _BANDED if name in handles)
+    handles[f"{banded}: all seeds"] = Rectangle((0, 0), 1, 1, color="#717581", alpha=0.3, linewidth=0)
     figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=4, fontsize=9)
-    return Drawing(figure, alt="Test accuracy by round, mean and range over the seeds. " + " ".join(alts))
+    return Drawing(figure, alt="Test accuracy by round, mean over the seeds. " + " ".join(alts))
 
 
 def accuracy_by_rate(late: pd.DataFrame, chosen: Mapping[tuple[str, str], float]) -> Drawing:

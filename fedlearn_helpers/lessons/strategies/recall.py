@@ -65,8 +65,8 @@ recall = Recall(
                     right=True,
                 ),
                 Option(
-                    "How far client k has moved in all rounds together.",
-                    "That is it up to a factor −α. But then what is it worth? The question is at which value it ends.",
+                    "The sum of client k's gradients in all rounds.",
+                    "That sum would grow for ever. g_k changes while the client moves, and at rest it does not.",
                 ),
                 Option("The mean of all clients' gradients.", "That mean is h, and it is zero at rest."),
             ),
