@@ -352,6 +352,7 @@ def fixed_point(
     momentum=0.0,
     optima=B,
     train_client=None,
+    aggregator=None,
 ):
     """Run a federation of quadratic clients until it stands still, and return where.
 
@@ -377,7 +378,7 @@ def fixed_point(
 
     @server_app.main()
     def main(grid, context):
-        rules = new_strategy(strategy, local_config, settings, fraction_evaluate=0.0)
+        rules = new_strategy(strategy, local_config, settings, aggregator=aggregator, fraction_evaluate=0.0)
         keep_result(rules.start(grid, first, num_rounds=rounds), context)
 
     history = simulate(server_app, client_app, num_clients=len(steps), seed=0, workers=1, label=None)
@@ -486,7 +487,9 @@ def test_the_first_control_is_a_mean_of_gradients_whatever_the_momentum():
         assert torch.allclose(own[k], -1e-9 * THREE["optima"][k], rtol=1e-6)
 
 
-def test_with_full_participation_the_control_is_the_mean_of_the_clients_controls():
+@pytest.mark.parametrize(("aggregator", "weights"), [(None, (1, 1, 1)), (weighted_mean, (30, 20, 10))])
+def test_with_full_participation_the_control_is_the_mean_of_the_clients_controls(aggregator, weights):
+    """The mean in which their models are averaged: only then do the corrections c - c_i cancel in it."""
     own, received = {}, {}
 
     def watch(k, message, context):
@@ -495,11 +498,14 @@ def test_with_full_participation_the_control_is_the_mean_of_the_clients_controls
         if CONTROL in message.content:
             received[server_round] = message.content[CONTROL].to_torch_state_dict()["w"]
 
-    fixed_point("scaffold", steps=(3, 3, 8), rounds=5, watch=watch)
+    fixed_point("scaffold", steps=(3, 3, 8), rounds=5, watch=watch, examples=(30, 20, 10), aggregator=aggregator)
+    shares = torch.tensor(weights, dtype=torch.float64) / sum(weights)
     assert set(received) == {2, 3, 4, 5}, "zero, and so not sent, in round 1"
     for server_round, c in received.items():
         before = torch.stack([own[server_round - 1, k] for k in range(3)])
-        assert torch.allclose(c, before.mean(dim=0), atol=1e-12)
+        assert torch.allclose(c, (shares[:, None] * before).sum(dim=0), atol=1e-12)
+        if aggregator:
+            assert not torch.allclose(c, before.mean(dim=0), atol=1e-3), "control"
     assert not torch.allclose(own[1, 0], own[1, 2]), "control: the clients' own differ"
 
 
