@@ -50,6 +50,7 @@ class TestCentralizedCNN(LessonTests):
         bad=[
             ({"epochs": 0}, "epochs must be >= 1, got 0"),
             ({"batch_size": 0}, "batch_size must be >= 1, got 0"),
+            ({"max_images": 99}, "max_images must be >= 100, got 99"),
             ({"patience": 0}, "patience must be >= 1, got 0"),
             ({"dataset": "imagenet"}, "dataset must be 'fashion', 'cifar10'"),
             ({"num_clients": 6000}, "num_clients=6000 leaves a client with 1; use fewer clients"),
@@ -95,7 +96,7 @@ class TestCentralizedCNN(LessonTests):
 def test_the_deal_that_is_shown_is_the_packages():
     (deal,) = [one.source for one in cells_of(TestCentralizedCNN.lesson.path) if one.id == "deal-code"]
     lines = [line for line in deal.splitlines() if re.match("(order|shares) =", line)]
-    names = {"np": np, "seed": 3, "num_clients": 7, "data": data_of([0] * 50, ("a",))}
+    names = {"np": np, "seed": 3, "num_clients": 7, "max_images": 100, "data": data_of([0] * 50, ("a",))}
     exec("\n".join(lines), names)
     assert len(lines) == 2
     for shown, packaged in zip(names["shares"], partition.iid(50, 7, seed=3), strict=True):

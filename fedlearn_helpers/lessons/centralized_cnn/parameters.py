@@ -1,5 +1,9 @@
 """The parameters of notebook 01: what each may be."""
 
+from typing import Annotated
+
+from pydantic import Field
+
 from fedlearn_helpers.lessons.common.parameters import Count, DatasetName, Device, LessonParameters, Rate
 
 
@@ -8,6 +12,7 @@ class CentralizedParameters(LessonParameters):
 
     dataset: DatasetName
     num_clients: Count
+    max_images: Annotated[int, Field(ge=100)]
     epochs: Count
     patience: Count
     batch_size: Count

@@ -1,8 +1,8 @@
 """The parameters of notebook 02: what each may be."""
 
-from typing import Self
+from typing import Annotated, Self
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from fedlearn_helpers.errors import InputError
 from fedlearn_helpers.lessons.common.parameters import (
@@ -21,6 +21,7 @@ class FederatedParameters(LessonParameters):
 
     dataset: DatasetName
     num_clients: Count
+    max_images: Annotated[int, Field(ge=100)]
     num_rounds: Count
     local_epochs: Count
     batch_size: Count
