@@ -223,14 +223,14 @@ def test_accuracies_are_drawn_over_steps_not_over_epochs():
     drawing = figures.accuracy_by_step([0.5, 0.8], [[0.4, 0.6, 0.5], [0.3, 0.2]], [2, 2, 1], [10, 3, 3])
     assert drawing.alt == (
         "Validation accuracy over training steps until nothing improves. Kept are: centralized 20 steps with 80.0%; "
-        "clients alone 6 steps with 60.0%, 3 steps with 30.0%."
+        "clients alone 6 steps with 60.0%, 3 steps with 30.0%. The mean of the clients ends at 40.0% after 6 steps."
     )
     assert labels_of(drawing) == [
         "centralized",
         "centralized, kept",
-        "local only, client 0",
+        "local only, one client",
         "local only, kept",
-        "local only, client 1",
+        "local only, mean of clients",
     ]
     assert [text.get_text() for text in drawing.figure.axes[0].texts] == ["client 0", "client 1"], "at their marks"
     drawing.figure.canvas.draw()

@@ -278,12 +278,14 @@ def test_cifar10_reaches_all_three_lines(tmp_path, monkeypatch):
 # Figures
 
 
-def test_settings_stand_with_their_rounds_on_or_below_what_a_price_can_buy():
+def test_settings_stand_with_their_rounds_and_the_best_that_a_price_can_buy_are_ringed():
     settings = pd.DataFrame({"rounds": [4, 4, 20], "accuracy": [0.5, 0.4, 0.7], "megabytes": [1.0, 2.0, 4.0]})
     (axis,) = figures.tradeoff(settings).figure.axes
     assert [text.get_text() for text in axis.texts] == ["0: 4 rounds", "1: 4 rounds", "2: 20 rounds"]
-    bought, _, *points = axis.lines
-    assert list(bought.get_ydata()) == [0.5, 0.7]
+    ringed, *points = axis.lines
+    assert list(ringed.get_ydata()) == [0.5, 0.7]
+    (stays,) = axis.collections
+    assert [segment.tolist() for segment in stays.get_segments()] == [[[1.0, 0.5], [4.0, 0.5]]]
     assert [list(line.get_xdata()) for line in points] == [[1.0], [2.0], [4.0]]
     assert axis.get_xlabel() and axis.get_ylabel()
 

@@ -79,7 +79,7 @@ CLAIMS = (
         "More images, better model: the mean rises from each number of images to the next.",
         _curve_rises,
     ),
-    Claim("worth-answer", "Half of the clients win more than half of the gap.", _first_partners),
+    Claim("exercise-half-the-gap", "Half of the clients win more than half of the gap.", _first_partners),
     Claim(
         "gap",
         "At equal epochs centralized is above local only.",

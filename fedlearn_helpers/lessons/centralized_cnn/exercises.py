@@ -8,7 +8,7 @@ import numpy as np
 from fedlearn_helpers.lessons.common.exercise import Exercise, NotYet, call, number
 
 _CHANNELS, _FILTERS, _SIDE = 3, 8, 3
-_CHANCE = 0.01  # by so much the accuracy of one training moves
+_CHANCE = 0.01  # by so much a number of clients may miss: the accuracy of one training moves by more
 
 
 def _test_layer_weights(answer: Any) -> str:
@@ -94,7 +94,7 @@ def _test_half_the_gap(
         f"The images of {_clients(needed)} reach {reached:.1%}, and those of all {num_clients} reach "
         f"{accuracy_together(num_clients):.1%}. If the curve were straight on its logarithmic axis, halfway would be at "
         f"{num_clients**0.5:.1f} clients, the square root of {num_clients}. Each number of clients was tried once, and "
-        "another run moves it by a point or so: a neighbour that comes as near is the same answer."
+        "another run moves it by a point or two: two neighbours that come as near are the same answer."
     )
 
 

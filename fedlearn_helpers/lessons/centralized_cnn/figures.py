@@ -156,7 +156,7 @@ def early_stopping(accuracies: Sequence[float], kept: int, name: str = "local on
 def accuracy_by_step(
     centralized: Sequence[float], alone: Sequence[Sequence[float]], kept: Sequence[int], steps: Sequence[int]
 ) -> Drawing:
-    """Draw the validation accuracy over training steps, until each learner stopped improving.
+    """Draw the validation accuracy over training steps, until each learner stopped improving, and the clients' mean.
 
     Args:
         centralized: the accuracies of the centralized model, one per epoch.
@@ -168,7 +168,11 @@ def accuracy_by_step(
     ends = []
     for number, (accuracies, epoch, size) in enumerate(zip((centralized, *alone), kept, steps, strict=True)):
         name, x = ("local only", "centralized")[number == 0], size * np.arange(1, len(accuracies) + 1)
-        _learner(axis, x, accuracies, name, number - 1 if number else None)
+        if number:
+            one = "local only, one client" if number == 1 else None
+            axis.plot(x, accuracies, color=plots.STYLES[name]["color"], linewidth=0.9, alpha=0.35, label=one)
+        else:
+            _learner(axis, x, accuracies, name)
         label = f"{name}, kept" if number <= 1 else None
         axis.plot(epoch * size, accuracies[epoch - 1], label=label, **_KEPT, **_filled(plots.STYLES[name]))
         if number:
@@ -178,6 +182,10 @@ def accuracy_by_step(
             written: dict[str, Any] = {"ha": "center", "fontsize": 9, "bbox": white, "zorder": 5}
             axis.annotate(f"client {number - 1}", place, offset, textcoords="offset points", **written)
         ends.append(f"{epoch * size:,} steps with {accuracies[epoch - 1]:.1%}")
+    common = min(map(len, alone))  # epochs that every client made
+    mean = np.mean([accuracies[:common] for accuracies in alone], axis=0)
+    made = np.mean(steps[1:]) * np.arange(1, common + 1)
+    axis.plot(made, mean, color=plots.STYLES["local only"]["color"], linewidth=2.5, label="local only, mean of clients")
     axis.set_xscale("log")
     axis.xaxis.set_major_formatter("{x:,.0f}")
     axis.set(xlabel="training steps (logarithmic)", ylabel="validation accuracy")
@@ -187,7 +195,7 @@ def accuracy_by_step(
     return Drawing(
         figure,
         f"Validation accuracy over training steps until nothing improves. Kept are: centralized {ends[0]}; clients "
-        f"alone {', '.join(ends[1:])}.",
+        f"alone {', '.join(ends[1:])}. The mean of the clients ends at {mean[-1]:.1%} after {made[-1]:,.0f} steps.",
     )
 
 

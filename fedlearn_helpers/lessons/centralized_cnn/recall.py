@@ -58,8 +58,8 @@ recall = Recall(
             ),
         ),
         Question(
-            "Validation accuracies by epoch: 60, 66, 65, 68, 67, 68, 66, 70. With a patience of 3, which epoch is "
-            "kept?",
+            "Validation accuracies by epoch: 60, 66, 65, 68, 67, 68, 66, 70. With a patience of 3 and no least number "
+            "of epochs, which epoch is kept?",
             (
                 Option(
                     "epoch 8",
@@ -117,8 +117,8 @@ recall = Recall(
                     "Only after so few steps. A small rate makes small steps, and needs more of them to get as far.",
                 ),
                 Option(
-                    "Only that it needs more steps: compare when both have stopped improving.",
-                    "Here it had caught up by then: it needed epochs, not another rate.",
+                    "Nothing yet: compare when both have stopped improving.",
+                    "In section 7 it had caught up by then. But that could not be known after 2 epochs.",
                     right=True,
                 ),
                 Option(

@@ -29,6 +29,7 @@ def attempts(names: Sequence[str], returned: Sequence[Sequence[float]], averages
     for row, (models, average) in enumerate(zip(returned, averages, strict=True)):
         axis.plot(models, [row] * len(models), "|", color=_DARK, markersize=12, label=_once("a client's model", row))
         style = {"color": _FEDERATED["color"], "marker": _FEDERATED["marker"], "markersize": 11, "linestyle": "none"}
+        style |= {"fillstyle": "none", "markeredgewidth": 2}  # a model below it stays visible
         axis.plot(average, row, label=_once("their average", row), **style)
     axis.set_yticks(range(len(names)), names)
     axis.set(xlabel="accuracy on the test images", ylim=(len(names) - 0.5, -0.5))
@@ -198,9 +199,11 @@ def tradeoff(settings: pd.DataFrame, price: str = "megabytes") -> Drawing:
     """
     figure, axis = new_figure(8.5, 4.4)
     best = best_for_the_price(settings, price)
-    corners = settings.loc[best]
-    axis.step(corners[price], corners["accuracy"], where="post", color=_DARK, linewidth=1.2, linestyle="--", zorder=1)
-    axis.plot([], [], color=_DARK, linewidth=1.2, linestyle="--", label="best for at most\nthis price")
+    paid, reached = (settings.loc[best, column].tolist() for column in (price, "accuracy"))
+    ring: dict[str, Any] = {"markersize": 17, "fillstyle": "none", "markeredgewidth": 1.2, "color": _DARK}
+    axis.plot(paid, reached, "o", label="ringed: best for at most\nthis price", **ring)
+    until = "it stays so up to\nthe next one's price"
+    axis.hlines(reached[:-1], paid[:-1], paid[1:], _DARK, linewidth=1.2, linestyle="--", zorder=1, label=until)
     places: dict[str, str] = {}
     for row, setting in settings.iterrows():
         epochs, share = setting.get("local epochs", 1), setting.get("share", 1.0)
@@ -212,7 +215,8 @@ def tradeoff(settings: pd.DataFrame, price: str = "megabytes") -> Drawing:
         axis.plot(*place, marker, markersize=9, label=None if label in places else label, **style)
         places[label] = marker
         named = f"{row}: {setting['rounds']:g} rounds" if "rounds" in settings and price != "rounds" else str(row)
-        axis.annotate(named, place, xytext=(8, 4), textcoords="offset points", fontsize=9)
+        offset = (10, 6) if row in best else (9, -11)  # above and below the dashed lines
+        axis.annotate(named, place, xytext=offset, textcoords="offset points", fontsize=9)
     axis.set(xscale="log", xlabel=f"{PRICES[price]} (logarithmic)", ylabel="accuracy on the clients' validation images")
     _round_numbers(axis, settings[price])
     axis.margins(y=0.08)
