@@ -101,6 +101,7 @@ class TestWrapUpAveraging(LessonTests):
             "budget": [
                 (lambda mb, size, clients, share: mb // (2 * size * int(clients * share)), "That is training alone"),
                 (lambda mb, size, clients, share: mb // (size * 3 * clients), "Only a share of them does"),
+                (lambda mb, size, clients, share: mb // (size * 4 * clients), "as if all clients trained"),
                 (lambda mb, size, clients, share: mb / (size * (2 * clients * share + clients)), "round down"),
                 (lambda mb, size, clients, share: 6, "30 MB pay exactly one round"),
                 (lambda mb, size, clients, share: mb // (size * (2 * clients * share + clients)), "so two train"),
@@ -141,11 +142,13 @@ def test_every_shop_is_drawn_alone_and_in_the_federation():
     assert "20 images +30.0, 60 images +18.0, 320 images +5.0" in drawing.alt
 
 
-def test_the_rounds_above_the_line_are_told():
-    drawing = figures.curve_and_line([0.5, 0.75, 0.625, 0.875], 0.625)
+def test_the_rounds_above_the_lines_are_told():
+    drawing = figures.curve_and_lines([0.5, 0.75, 0.625, 0.875], 0.625, 0.9)
     (axis,) = drawing.figure.axes
-    assert axis.lines[0].get_xdata().tolist() == [1, 2, 3, 4] and set(axis.lines[1].get_ydata()) == {62.5}
-    assert drawing.alt.endswith("Above it in 2 of them: 2, 4.")
+    assert axis.lines[0].get_xdata().tolist() == [1, 2, 3, 4]
+    assert [set(line.get_ydata()) for line in axis.lines[1:]] == [{62.5}, {90.0}]
+    assert "Above the best of the shops alone, 62.5%, in 2 of them: 2, 4." in drawing.alt
+    assert drawing.alt.endswith("Above centralized, 90.0%, in 0 of them: none.")
 
 
 def test_both_losses_are_drawn_from_round_one():

@@ -144,7 +144,7 @@ def line_fits(
     for client, (x, y) in enumerate(zip(clients_x, clients_y, strict=True)):
         marks = {"marker": _client_marker(client), "markersize": 7, "fillstyle": "none"}
         left.plot(x, y, color=_INK, linestyle="none", label=f"points of client {client}", **marks)
-        slope, intercept = local_only[client]
+    for client, (slope, intercept) in enumerate(local_only):
         label = "local only" if client == 0 else None
         left.plot(span, slope * span + intercept, lw=2, label=label, **{**STYLES["local only"], "marker": ""})
     ends = [line[0] * span[0] + line[1] for line in local_only]  # on the left the lines are far apart
@@ -281,7 +281,8 @@ class RoundMap:
         return figure
 
     def _draw_marks(self, axis: Axes, step: int) -> None:
-        axis.plot(*self._best, label="centralized", markersize=10, **{**STYLES["centralized"], "linestyle": "none"})
+        cross = {"marker": "X", "linestyle": "none", "markersize": 10}  # squares are client 1's
+        axis.plot(*self._best, label="centralized", **{**STYLES["centralized"], **cross})
         for client, line in enumerate(self._own_best):
             style = {"color": STYLES["local only"]["color"], "markersize": 9, "linestyle": "none"}
             axis.plot(*line, marker=_client_marker(client), label=f"best line of client {client} alone", **style)
@@ -520,7 +521,8 @@ class Watch:
         plots.draw_image(axis, data.test_images[number].cpu().numpy())
         said = data.class_names[guess] if guess >= 0 else "nothing"
         color = _INK if guess == label else STYLES["local only"]["color"]
-        axis.set_title(f"{'✓' if guess == label else '✗'} {said}", fontsize=9, color=color)
+        title = f"✓ {said}" if guess == label else f"✗ {said}, not {data.class_names[label]}"
+        axis.set_title(title, fontsize=9, color=color)
         return guess == label
 
     def before_and_after(self) -> Drawing:

@@ -143,12 +143,18 @@ def _test_rounds_for(answer: Callable[..., Any]) -> str:
     def run(*arguments: float) -> float:
         return number(call(answer, *arguments))
 
+    both = (
+        "That is as if all clients trained, and sent a model back when they measure it. Only a share of them trains, "
+        "and who measures sends numbers."
+    )
     found = run(65, 0.5, 10, 0.5)  # 5 down, 5 up, 10 down to be measured: 10 MB a round
     known = {
         13.0: "That is training alone. The server also sends the new model to all clients to be measured.",
         26.0: "That is one direction of training alone. Count the models that come back, and those sent to be measured.",
-        4.0: "That has all clients train. Only a share of them does; all of them measure.",
-        3.25: "That is as if clients sent a model back when they measure it. They send numbers.",
+        4.0: "That is 15 MB a round. Do all clients train? Only a share of them does. Do they send a model back when "
+        "they measure it? They send numbers.",
+        3.25: both,
+        3.0: both,
         6.5: "Half a round cannot be paid: round down to whole rounds.",
         7.0: "Seven rounds cost 70 MB, more than there is: round down.",
         8.0: "Do those that trained not send their model back, too? It is 2 models for each that trains.",
@@ -198,7 +204,7 @@ def _test_mean_loss(answer: Callable[..., Any]) -> str:
 
 
 def copy_model(source: torch.nn.Module, target: torch.nn.Module) -> torch.nn.Module:
-    """Give `target` all that `source` has learned, parameters and buffers, and return `target`."""
+    """Give `target` all that `source` needs to answer as it does, parameters and buffers; return `target`."""
     target.load_state_dict(source.state_dict())
     return target
 
@@ -294,7 +300,7 @@ stay_above = Exercise(
     minutes=8,
     hints=(
         "Look from the end: the last round that is not above the line decides.",
-        "If round b is the last one not above, the answer is b + 1, unless b is the last round of all.",
+        "Two cases are easily forgotten: the last round of all is not above, and every round is.",
     ),
     solution_code=first_to_stay_above,
     test=_test_first_to_stay_above,
@@ -332,8 +338,9 @@ whole_model = Exercise(
     difficulty="hard",
     minutes=12,
     hints=(
-        "Print what model.state_dict() holds and model.parameters() does not.",
-        "load_state_dict takes a state dict and copies all of it.",
+        "Under which names do the states of average and server differ? What have these names in common?",
+        "Running means and variances are buffers, not parameters: no gradient step learns them, and model.parameters() "
+        "does not have them. model.state_dict() does.",
     ),
     solution_code=copy_model,
     test=_test_copy_model,

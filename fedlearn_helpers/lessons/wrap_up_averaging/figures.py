@@ -38,25 +38,26 @@ def gain_of_each_shop(shops: pd.DataFrame, centralized: float) -> Drawing:
     )
 
 
-def curve_and_line(curve: Sequence[float], line: float) -> Drawing:
-    """Draw the federation's accuracy round by round, and the best of the shops alone as a line.
+def curve_and_lines(curve: Sequence[float], alone: float, centralized: float) -> Drawing:
+    """Draw the federation's accuracy round by round, and two accuracies as lines.
 
     Args:
         curve: one accuracy a round, from round 1 on.
-        line: the accuracy to beat.
+        alone: the best of the shops alone.
+        centralized: accuracy of one model that has the images of all shops.
     """
     figure, axis = new_figure(7, 3.4)
     axis.plot(range(1, len(curve) + 1), 100 * np.array(curve), label="federated", **STYLES["federated"])
-    axis.axhline(100 * line, label="the best of the shops alone", **{**STYLES["local only"], "marker": ""})
+    axis.axhline(100 * alone, label="the best of the shops alone", **{**STYLES["local only"], "marker": ""})
+    axis.axhline(100 * centralized, label="centralized", **{**STYLES["centralized"], "marker": ""})
     axis.set(xlabel="round", ylabel="accuracy on the test images (%)")
     axis.xaxis.get_major_locator().set_params(integer=True)
-    figure.legend(loc="outside upper center", ncols=2)
-    above = [str(number) for number, accuracy in enumerate(curve, 1) if accuracy > line]
-    return Drawing(
-        figure,
-        f"The federation's accuracy in {len(curve)} rounds, and a line at {line:.1%}. Above it in "
-        f"{len(above)} of them: {', '.join(above) or 'in none'}.",
-    )
+    figure.legend(loc="outside upper center", ncols=3)
+    told = []
+    for name, line in (("the best of the shops alone", alone), ("centralized", centralized)):
+        above = [str(number) for number, accuracy in enumerate(curve, 1) if accuracy > line]
+        told.append(f"Above {name}, {line:.1%}, in {len(above)} of them: {', '.join(above) or 'none'}.")
+    return Drawing(figure, f"The federation's accuracy in {len(curve)} rounds, and two lines. {' '.join(told)}")
 
 
 def two_losses(reported: np.ndarray, pooled: np.ndarray) -> Drawing:
