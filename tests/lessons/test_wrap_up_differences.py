@@ -192,7 +192,7 @@ def test_changes_are_drawn_over_the_share_that_is_held():
     change = np.array([[-0.2, 0.1], [-0.4, 0.0]])
     drawing = figures.change_by_share(np.array([0.5, 0.1]), change, ["cat", "dog"], threshold=0.25)
     (axis,) = drawing.figure.axes
-    assert [text.get_text() for text in axis.texts] == ["cat", "dog"]
+    assert [text.get_text() for text in axis.texts] == ["dog", "cat"], "by share"
     assert drawing.alt == (
         "Change of the accuracy on each class in points, by the share that is held: dog (10%) +5.0, cat (50%) -30.0."
     )

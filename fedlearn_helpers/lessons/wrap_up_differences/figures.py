@@ -100,10 +100,13 @@ def change_by_share(held: np.ndarray, change: np.ndarray, class_names: Sequence[
     """
     figure, axis = new_figure(8.5, 4.2)
     points = 100 * np.asarray(change)
-    for share, values, name in zip(held, points.T, class_names, strict=True):
+    for place, label in enumerate(np.argsort(held)):
+        share, values, name = held[label], points[:, label], class_names[label]
         axis.plot([share, share], [values.min(), values.max()], color=_INK, linewidth=1.5)
         axis.plot(share, values.mean(), "o", color="#832db6", markersize=7)
-        axis.annotate(name, (share, values.max()), (0, 4), textcoords="offset points", ha="center", fontsize=9)
+        end, by, side = (values.max(), 5, "bottom") if place % 2 == 0 else (values.min(), -5, "top")
+        around = {"textcoords": "offset points", "ha": "center", "va": side, "fontsize": 9}
+        axis.annotate(name, (share, end), (0, by), **around)  # above and below in turn: names do not meet
     axis.axhline(0, color=_INK, linewidth=1)
     axis.axvline(threshold, color=_INK, linestyle=":", linewidth=1.5, label=f"{threshold:.0%} of the images")
     axis.plot([], [], "o", color="#832db6", label="mean of the seeds")
