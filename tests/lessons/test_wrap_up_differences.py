@@ -133,6 +133,10 @@ class TestWrapUpDifferences(LessonTests):
                 (silenced(lambda heard, total, share: (total > 0) & (heard >= share * total)), "Which are nearly lost"),
                 (silenced(lambda heard, total, share: (total > 0) & (heard == 0)), "less than a fifth"),
                 (silenced(lambda heard, total, share: (total > 0) & (heard <= share * total)), "A tenth is not less"),
+                (
+                    silenced(lambda heard, total, share: (total > 0) & (heard < share * total.sum())),
+                    "of the images of class 2 they hold 10 of 100",
+                ),
                 (lambda counts, in_time, share: 0.5, "must be a list of class numbers"),
             ],
             "no_pull": [
@@ -182,6 +186,16 @@ def test_a_mean_over_the_last_quarter_counts_time():
     curve = (np.array([10.0, 35.0]), np.array([0.2, 0.4]))
     assert figures.mean_until(curve, 40.0) == pytest.approx(0.3, abs=0.001)
     assert figures.mean_until(curve, 5.0) == 0.0, "before the first round has ended"
+
+
+def test_changes_are_drawn_over_the_share_that_is_held():
+    change = np.array([[-0.2, 0.1], [-0.4, 0.0]])
+    drawing = figures.change_by_share(np.array([0.5, 0.1]), change, ["cat", "dog"], threshold=0.25)
+    (axis,) = drawing.figure.axes
+    assert [text.get_text() for text in axis.texts] == ["dog", "cat"], "by share"
+    assert drawing.alt == (
+        "Change of the accuracy on each class in points, by the share that is held: dog (10%) +5.0, cat (50%) -30.0."
+    )
 
 
 def test_pairs_are_drawn_over_their_distance():

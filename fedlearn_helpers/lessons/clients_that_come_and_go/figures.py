@@ -6,6 +6,7 @@ from typing import Any
 
 import ipywidgets
 import numpy as np
+from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
@@ -71,14 +72,16 @@ def speed_and_availability(devices: Devices, steps: int, num_rounds: int, deadli
     left.axvline(deadline, color=_INK, linestyle="--", linewidth=2, label="deadline")
     left.xaxis.set_major_locator(MaxNLocator(8, steps=_ROUND_STEPS))
     left.set(xlabel="simulated seconds for a round", ylabel="devices, the fastest on top", yticks=[])
-    figure.legend(loc="outside upper center", ncols=3, fontsize=10)
 
     edges = (0.5, num_rounds + 0.5, len(devices) - 0.5, -0.5)  # columns count from 1, rows from 0 downwards
     right.imshow(~there, cmap="Greys", vmin=-0.25, vmax=1.25, aspect="auto", extent=edges)
     right.grid(False)
-    right.set(xlabel="round (dark: the device is away)", ylim=(len(devices) - 0.5, -0.5))
+    right.set(xlabel="round", ylim=(len(devices) - 0.5, -0.5))
     apart = -(-num_rounds // 12)
     right.set_xticks(range(apart, num_rounds + 1, apart))
+    dark = colormaps["Greys"](1.25 / 1.5)
+    right.plot([], [], marker="s", markersize=9, color=dark, linestyle="none", label="away in this round")
+    figure.legend(loc="outside upper center", ncols=4, fontsize=10)
     return Drawing(
         figure,
         f"Left: seconds that each of {len(devices)} devices takes for a round, from {seconds.min():.1f} to "
@@ -383,11 +386,40 @@ def explore_comparison(curves: CurvesOfSeeds, num_rounds: int, budget: float) ->
 def one_comparison(curves: CurvesOfSeeds, rounds: int, budget: float, *, by_clock: bool) -> Drawing:
     """Draw what rules reach on both groups of classes, after as many rounds or as much time as the first rule.
 
+    The title says for both ways of comparing by how much the last rule is above the first one on the classes of the
+    slow, in points.
+
     Args:
         curves, budget: as in `explore_comparison`.
         rounds: of the first rule.
         by_clock: whether the others have as much time, or as many rounds.
     """
+    rows, moment = _compared(curves, rounds, budget, by_clock=by_clock)
+    said = _means({row.replace("\n", ", "): of_groups for row, of_groups in rows.items()})
+    figure = _rows_of_groups(rows, xlabel="accuracy on the test images", lowest=0.4)
+    how = f"After {moment:.0f} simulated seconds each" if by_clock else f"After {rounds} rounds each"
+    first, *_, last = curves
+    counts = {name: _ahead_on_slow(curves, rounds, budget, by_clock=way) for name, way in _WAYS.items()}
+    points = ", ".join(f"{name} {value:+.1f} points" for name, value in counts.items())
+    figure.axes[0].set_title(f"{how}\n{last} minus {first}, classes of the slow: {points}", fontsize=11)
+    figure.axes[0].set_xlim(right=1.0)  # the same axis for all settings
+    return Drawing(figure, f"{how}, accuracy on the classes of the fast and of the slow clients: {said}.")
+
+
+_WAYS = {"by rounds": False, "by the clock": True}
+
+
+def _ahead_on_slow(curves: CurvesOfSeeds, rounds: int, budget: float, *, by_clock: bool) -> float:
+    """Return by how many points the last rule is above the first one on the classes of the slow."""
+    rows, _ = _compared(curves, rounds, budget, by_clock=by_clock)
+    first, *_, last = (float(np.mean(of_groups["classes of the slow clients"])) for of_groups in rows.values())
+    return 100 * (last - first)
+
+
+def _compared(
+    curves: CurvesOfSeeds, rounds: int, budget: float, *, by_clock: bool
+) -> tuple[dict[str, dict[str, list[float]]], float]:
+    """Return accuracies by rule and group of classes, and the moment by which the first rule had its rounds."""
     first = next(iter(curves))
     moment = min(budget, *(run["clock"][rounds] for run in curves[first]))
     rows: dict[str, dict[str, list[float]]] = {}
@@ -402,11 +434,7 @@ def one_comparison(curves: CurvesOfSeeds, rounds: int, budget: float, *, by_cloc
             ]
             for group in ("fast", "slow")
         }
-    said = _means({row.replace("\n", ", "): of_groups for row, of_groups in rows.items()})
-    figure = _rows_of_groups(rows, xlabel="accuracy on the test images", lowest=0.4)
-    how = f"After {moment:.0f} simulated seconds each" if by_clock else f"After {rounds} rounds each"
-    figure.axes[0].set_title(how, fontsize=11)
-    return Drawing(figure, f"{how}, accuracy on the classes of the fast and of the slow clients: {said}.")
+    return rows, moment
 
 
 def _rounds_until(run: Mapping[str, Sequence[float]], moment: float) -> int:

@@ -70,7 +70,7 @@ recall = Recall(
                 Option("It makes its steps faster.", "It costs a little more computing."),
                 Option(
                     "Nothing. Partial work would help.",
-                    "The two parts of FedProx are independent. Only partial work lets the late answer.",
+                    "The two parts of FedProx are independent. Of the two only partial work lets the late answer.",
                     right=True,
                 ),
                 Option("It gives it a larger weight in the average.", "Weights are numbers of images, with any mu."),

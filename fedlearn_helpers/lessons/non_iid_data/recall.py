@@ -65,7 +65,7 @@ recall = Recall(
             ),
         ),
         Question(
-            "Two updates have cosine -0.5. What does the server's plain mean of the two do?",
+            "Two updates of equal length have cosine -0.5. What does the server's plain mean of the two do?",
             (
                 Option(
                     "It is shorter than each of them: part of one undoes part of the other.",

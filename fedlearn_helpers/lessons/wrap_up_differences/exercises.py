@@ -107,7 +107,7 @@ def _test_loses_most(answer: Any, *, shops: pd.DataFrame) -> str:
 
 
 def silenced_classes(counts: list[list[int]], in_time: list[int], share: float) -> list[int]:
-    """Return the classes of which the clients in time hold less than `share` of all clients' images."""
+    """Return the classes of which the clients in time hold less than `share` of its images."""
     table = np.array(counts)
     total, heard = table.sum(axis=0), table[in_time].sum(axis=0)
     return [int(label) for label in np.flatnonzero((total > 0) & (heard < share * total))]
@@ -134,7 +134,10 @@ def _test_silenced_classes(answer: Callable[..., Any]) -> str:
             f"fifth: [1, 2], and yours is {found}."
         )
     if (found := run([0, 1], 0.1)) != [1]:
-        raise NotYet(f"A tenth is not less than a tenth: with a share of 0.1 only class 1 is silenced, not {found}.")
+        raise NotYet(
+            f"A tenth is not less than a tenth: of the images of class 2 they hold 10 of 100, so with a share of 0.1 only "
+            f"class 1 is silenced, not {found}."
+        )
     if (found := run([], 0.5)) != [0, 1, 2]:
         raise NotYet(f"If nobody is in time, all classes that somebody has are silenced, and yours says {found}.")
     return "Where devices and data go together, whoever drops devices drops classes. Count first; then measure what it costs."

@@ -44,7 +44,7 @@ def mean_until(curve: tuple[np.ndarray, np.ndarray], moment: float) -> float:
 def by_the_clock(curves: Mapping[str, CurvesOfSeeds], until: float, *, lines: Mapping[str, float]) -> Drawing:
     """Draw the accuracy of the server's model over simulated time, the mean of the seeds and their range.
 
-    At the right edge a mark shows the mean over the last quarter of the time.
+    A mark above the last quarter of the time shows the mean over it.
 
     Args:
         curves: by rule; two of them.
@@ -60,19 +60,24 @@ def by_the_clock(curves: Mapping[str, CurvesOfSeeds], until: float, *, lines: Ma
         axis.step(seconds, values.mean(axis=0), where="post", label=rule, **look)
         end = float(np.mean([mean_until(curve, until) for curve in of_seeds]))
         axis.plot(
-            (1.015 + 0.02 * place) * until,
+            (0.86 + 0.03 * place) * until,
             end,
             marker="D",
-            markersize=8,
+            markersize=9,
             color=look["color"],
-            clip_on=False,
+            markeredgecolor="white",
             linestyle="none",
+            zorder=5,
         )
         said.append(f"{rule} {end:.1%}")
     axis.plot([], [], marker="D", color=_INK, linestyle="none", label="mean over the last quarter")
     for name, height in lines.items():
         axis.axhline(height, label=f"{name}: {height:.0%}", linewidth=2, **{**STYLES[name], "marker": ""})
-    axis.set(xlabel="simulated seconds", ylabel="accuracy on the test images", xlim=(0, 1.05 * until))
+    axis.set(xlabel="simulated seconds", ylabel="accuracy on the test images", xlim=(0, until))
+    across = axis.get_xaxis_transform()  # x in data, y in heights of the axes
+    ends = {"arrowstyle": "|-|,widthA=0.3,widthB=0.3", "color": _INK, "shrinkA": 0, "shrinkB": 0}
+    axis.annotate("", (until, 0.04), (0.75 * until, 0.04), xycoords=across, textcoords=across, arrowprops=ends)
+    axis.text(0.875 * until, 0.06, "last quarter", transform=across, ha="center", va="bottom", fontsize=9)
     axis.yaxis.set_major_formatter(percent)
     seeds = len(next(iter(curves.values())))
     title = f"line: mean, band: range of {seeds} seeds" if seeds > 1 else None
@@ -82,6 +87,37 @@ def by_the_clock(curves: Mapping[str, CurvesOfSeeds], until: float, *, lines: Ma
         f"Accuracy of the server's model over {until:.0f} simulated seconds. Mean over the last quarter: "
         f"{', '.join(said)}. Reference lines: {', '.join(f'{name} {height:.1%}' for name, height in lines.items())}.",
     )
+
+
+def change_by_share(held: np.ndarray, change: np.ndarray, class_names: Sequence[str], *, threshold: float) -> Drawing:
+    """Draw by how much the accuracy on each class changes, over the share of its images that are left.
+
+    Args:
+        held: (classes,) share of a class's images that the shops asked hold.
+        change: (seeds, classes) differences of accuracies.
+        class_names: one name per class.
+        threshold: a share, drawn as a line.
+    """
+    figure, axis = new_figure(8.5, 4.2)
+    points = 100 * np.asarray(change)
+    for place, label in enumerate(np.argsort(held)):
+        share, values, name = held[label], points[:, label], class_names[label]
+        axis.plot([share, share], [values.min(), values.max()], color=_INK, linewidth=1.5)
+        axis.plot(share, values.mean(), "o", color="#832db6", markersize=7)
+        end, by, side = (values.max(), 5, "bottom") if place % 2 == 0 else (values.min(), -5, "top")
+        around = {"textcoords": "offset points", "ha": "center", "va": side, "fontsize": 9}
+        axis.annotate(name, (share, end), (0, by), **around)  # above and below in turn: names do not meet
+    axis.axhline(0, color=_INK, linewidth=1)
+    axis.axvline(threshold, color=_INK, linestyle=":", linewidth=1.5, label=f"{threshold:.0%} of the images")
+    axis.plot([], [], "o", color="#832db6", label="mean of the seeds")
+    axis.plot([], [], color=_INK, linewidth=1.5, label="their range")
+    axis.set(xlabel="share of a class's images that the faster half holds", ylabel="change of its accuracy, points")
+    axis.margins(x=0.08, y=0.12)
+    axis.xaxis.set_major_formatter(percent)
+    figure.legend(loc="outside upper center", ncols=3, fontsize=10)
+    order = np.argsort(held)
+    said = ", ".join(f"{class_names[k]} ({held[k]:.0%}) {np.mean(points[:, k]):+.1f}" for k in order)
+    return Drawing(figure, f"Change of the accuracy on each class in points, by the share that is held: {said}.")
 
 
 def by_distance(distances: np.ndarray, accuracies: np.ndarray) -> Drawing:
