@@ -539,7 +539,7 @@ def _maps_of_shares(maps: Mapping[str, np.ndarray]) -> Figure:
         ticks = range(0, len(matrix), 1 if with_numbers else 5)
         for client in range(len(matrix)):  # at home
             axis.add_patch(
-                Rectangle((client - 0.5, client - 0.5), 1, 1, fill=False, edgecolor="#1b1b1b", linewidth=0.8)
+                Rectangle((client - 0.5, client - 0.5), 1, 1, fill=False, edgecolor="#ffa90e", linewidth=1.2)
             )
         axis.set(title=title, xlabel="images of client (outlined: its own)", xticks=ticks, yticks=ticks)
     axes[0][0].set_ylabel("model of client")
@@ -576,7 +576,7 @@ def where_it_pays(points: pd.DataFrame, *, agree: pd.DataFrame) -> Drawing:
         axis.add_patch(
             Rectangle((column - 0.5, row - 0.5), 1, 1, fill=False, hatch="///", edgecolor="#717581", linewidth=0)
         )
-    axis.set_xlabel("hatched: the sign is not the same with every seed")
+    axis.set_xlabel("hatched: the sign is not the same with every seed; colours end at 10 points")
     return Drawing(
         figure,
         alt="Gain of each algorithm over the better of local only and FedAvg, in points. "
@@ -604,10 +604,8 @@ def _map_of_points(points: pd.DataFrame, *, title: str) -> Figure:
             axis.text(column, row, text, ha="center", va="center", fontsize=10, color=shade)
     axis.set_xticks(range(len(points.columns)), points.columns)
     axis.set_yticks(range(len(points)), points.index)
-    axis.set(title=title)
-    figure.colorbar(
-        picture, ax=axis, label="points against the better of\nlocal only and FedAvg (colours end at 10)", extend="both"
-    )
+    axis.set(title=title, xlabel="colours end at 10 points")
+    figure.colorbar(picture, ax=axis, label="points against the better of\nlocal only and FedAvg", extend="both")
     return figure
 
 

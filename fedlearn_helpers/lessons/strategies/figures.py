@@ -96,7 +96,9 @@ def paths_on_plane(centres: np.ndarray, curvatures: np.ndarray, paths: Mapping[s
         axis.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
         axis.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
     columns = 3 if len(staying) == len(paths) else 2
-    figure.legend(*whole.get_legend_handles_labels(), loc="outside lower center", ncols=columns, fontsize=9)
+    figure.legend(
+        *whole.get_legend_handles_labels(), loc="outside lower center", ncols=columns, fontsize=9, borderaxespad=0.0
+    )
     return Drawing(
         figure,
         alt=f"The plane of two weights with {len(centres)} clients, the optimum of all, and the global model after "
