@@ -290,7 +290,7 @@ def test_who_gains_is_said_for_those_with_few_and_with_many_images():
         "Against being alone: a +3.0 with few, -1.2 with many; b 0 with few, +0.5 with many. "
         "Against FedAvg: a -3.0 with few, +1.2 with many; b 0 with few, -0.5 with many."
     )
-    assert drawing.figure.axes[0].get_xticklabels()[2].get_text() == "many\n(61 images)"
+    assert drawing.figure.axes[0].get_xticklabels()[2].get_text() == "many\n(61)"
 
 
 def test_shown_source_has_the_first_line_of_each_docstring():

@@ -176,7 +176,7 @@ def _test_chance(named: Any, gaps: Mapping[str, tuple[float, float]]) -> None:
 ends = Exercise(
     name="ends",
     kind="predict",
-    difficulty="medium",
+    difficulty="easy",
     minutes=6,
     hints=(
         "Ask of each: whose data has the model seen that the client uses in the end?",

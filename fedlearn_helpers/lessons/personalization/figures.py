@@ -100,9 +100,10 @@ def alone_or_with_the_global_model(strips: Mapping[str, Mapping[str, np.ndarray]
             count - better_alone - 0.5, count - 0.5, color=STYLES["local only"]["color"], alpha=0.1, linewidth=0,
             label="better off alone",
         )  # fmt: skip
-        for name, values in strip.items():
+        for shift, (name, values) in zip((-0.15, 0.0, 0.15), strip.items(), strict=True):
             axis.axhline(values.mean(), linewidth=1.5, **{**STYLES[name], "marker": ""})
-            axis.plot(range(count), values[order], label=name, markersize=7, **{**STYLES[name], "linestyle": "none"})
+            look = {**STYLES[name], "linestyle": "none"}
+            axis.plot(np.arange(count) + shift, values[order], label=name, markersize=7, **look)
         axis.set_xticks(range(count), [str(client) for client in order])
         axis.set(title=scenario, xlim=(-0.5, count - 0.5), ylabel="accuracy on\nown images")
         axis.yaxis.set_major_formatter(plots.percent)
@@ -341,8 +342,10 @@ def explore_settings(
 def _clients_with_setting(
     label: str, own: Sequence[float], lines: Mapping[str, Sequence[float]], scenario: str
 ) -> Drawing:
+    figure = plots.client_strip({**lines, label: own}, ylabel="accuracy on own images")
+    figure.axes[0].yaxis.set_major_formatter(plots.percent)
     return Drawing(
-        plots.client_strip({**lines, label: own}, ylabel="accuracy on own images"),
+        figure,
         alt=f"{label}, {scenario}: the clients' own models reach {np.mean(own):.1%} on average and {np.min(own):.1%} "
         f"at the worst client; {', '.join(f'{name} {np.mean(values):.1%}' for name, values in lines.items())} "
         "on average.",
@@ -478,8 +481,11 @@ def who_gains(
             spread = errors[alternative][name]
             axis.errorbar(places, column, yerr=spread, label=name, linewidth=2, markersize=7, capsize=3, **look)
         shares = zip(("few", "some", "many"), images, strict=True)
-        axis.set_xticks(range(len(images)), [f"{word}\n({count:.0f} images)" for word, count in shares])
-        axis.set(title=f"against {alternative}", xlabel="a third of the clients each, by training images")
+        axis.set_xticks(range(len(images)), [f"{word}\n({count:.0f})" for word, count in shares])
+        axis.set(
+            title=f"against {alternative}",
+            xlabel="a third of the clients each, by training images\n(in brackets: their mean)",
+        )
     axes[0][0].set_ylabel("gain in points\n(bars: one standard error)")
     figure.legend(*axes[0][0].get_legend_handles_labels(), loc="outside lower center", ncols=4, fontsize=9)
     return Drawing(
@@ -531,7 +537,11 @@ def _maps_of_shares(maps: Mapping[str, np.ndarray]) -> Figure:
                 color = "w" if share > 0.55 else "k"
                 axis.text(column, row, f"{100 * share:.0f}", ha="center", va="center", fontsize=8, color=color)
         ticks = range(0, len(matrix), 1 if with_numbers else 5)
-        axis.set(title=title, xlabel="images of client", xticks=ticks, yticks=ticks)
+        for client in range(len(matrix)):  # at home
+            axis.add_patch(
+                Rectangle((client - 0.5, client - 0.5), 1, 1, fill=False, edgecolor="#ffa90e", linewidth=1.2)
+            )
+        axis.set(title=title, xlabel="images of client (outlined: its own)", xticks=ticks, yticks=ticks)
     axes[0][0].set_ylabel("model of client")
     figure.colorbar(picture, ax=list(axes[0]), label="accuracy", shrink=0.8)
     return figure
@@ -566,7 +576,7 @@ def where_it_pays(points: pd.DataFrame, *, agree: pd.DataFrame) -> Drawing:
         axis.add_patch(
             Rectangle((column - 0.5, row - 0.5), 1, 1, fill=False, hatch="///", edgecolor="#717581", linewidth=0)
         )
-    axis.set_xlabel("hatched: the sign is not the same with every seed")
+    axis.set_xlabel("hatched: the sign is not the same with every seed; colours end at 10 points")
     return Drawing(
         figure,
         alt="Gain of each algorithm over the better of local only and FedAvg, in points. "
@@ -594,7 +604,7 @@ def _map_of_points(points: pd.DataFrame, *, title: str) -> Figure:
             axis.text(column, row, text, ha="center", va="center", fontsize=10, color=shade)
     axis.set_xticks(range(len(points.columns)), points.columns)
     axis.set_yticks(range(len(points)), points.index)
-    axis.set(title=title)
+    axis.set(title=title, xlabel="colours end at 10 points")
     figure.colorbar(picture, ax=axis, label="points against the better of\nlocal only and FedAvg", extend="both")
     return figure
 

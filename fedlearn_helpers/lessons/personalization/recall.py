@@ -5,7 +5,8 @@ from fedlearn_helpers.lessons.common.recall import Option, Question, Recall
 recall = Recall(
     (
         Question(
-            "With two classes a client a personalized method has 99 %, FedAvg 80 %. What is missing before you use it?",
+            "With two classes a client a personalized method has 99 %, FedAvg 80 %. What is missing most, before you "
+            "use it?",
             (
                 Option(
                     "FedAvg's accuracy after twice the rounds",

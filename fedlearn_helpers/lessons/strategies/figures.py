@@ -31,7 +31,7 @@ RULES: dict[str, dict[str, Any]] = {
     "fedyogi": {"color": "#92dadd", "marker": "p", "linestyle": "-."},
 }
 """One look for each strategy; blue stays FedAvg's. Labels begin with a strategy's name, however it is spelt."""
-_AGAIN = {"color": "#123c69", "marker": "x", "linestyle": (0, (1, 1))}  # a second path of the same rule in one figure
+_AGAIN = {"color": "#123c69", "marker": "X", "linestyle": (0, (1, 1))}  # a second path of the same rule in one figure
 _CLIENTS = ("#5b7f5b", "#8a6f9e", "#9e7f4f")  # of contours, pale
 _BANDED = ("fedavg", "scaffold")  # more bands than two hide each other
 
@@ -82,9 +82,9 @@ def paths_on_plane(centres: np.ndarray, curvatures: np.ndarray, paths: Mapping[s
         axis.grid(False)
     _draw_clients(whole, centres, curvatures, inside=np.concatenate([centres, *inside.values()]))
     reach = _reach(optimum, staying)
-    for label, path in staying.items():
-        end = {**styles[label], "linestyle": "none", "markersize": 12, "markeredgecolor": "white", "zorder": 6}
-        near.plot(*path[-1], **end)
+    for place, (label, path) in enumerate(staying.items()):  # smaller and smaller: two at one place are both seen
+        end = {**styles[label], "linestyle": "none", "markersize": max(16 - 3 * place, 7), "markeredgecolor": "#1b1b1b"}
+        near.plot(*path[-1], **end, zorder=6 + place / 10)
     near.set(xlim=(optimum[0] - reach, optimum[0] + reach), ylim=(optimum[1] - reach, optimum[1] + reach))
     _draw_loss(near, centres, curvatures)
     frame = Rectangle(tuple(optimum - reach), 2 * reach, 2 * reach, fill=False, linestyle="--", edgecolor="#1b1b1b")
@@ -96,7 +96,9 @@ def paths_on_plane(centres: np.ndarray, curvatures: np.ndarray, paths: Mapping[s
         axis.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
         axis.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
     columns = 3 if len(staying) == len(paths) else 2
-    figure.legend(*whole.get_legend_handles_labels(), loc="outside lower center", ncols=columns, fontsize=9)
+    figure.legend(
+        *whole.get_legend_handles_labels(), loc="outside lower center", ncols=columns, fontsize=9, borderaxespad=0.0
+    )
     return Drawing(
         figure,
         alt=f"The plane of two weights with {len(centres)} clients, the optimum of all, and the global model after "

@@ -16,7 +16,7 @@ recall = Recall(
                     "Nobody has tuned anything here. It could favour either.",
                 ),
                 Option(
-                    "Which of the two is better at 0.01, and nothing about other rates.",
+                    "At most which of the two is better at 0.01, and nothing about other rates.",
                     "The order can turn when the rate changes. Tune both with the same budget.",
                     right=True,
                 ),
@@ -140,8 +140,8 @@ recall = Recall(
             "images rightly. What follows?",
             (
                 Option(
-                    "It needs no federation.",
-                    "Not for its own class. Asked about any other, its model is always wrong.",
+                    "It needs no federation, whatever images it will meet.",
+                    "For its own class it needs none. Asked about any other, its model is always wrong.",
                 ),
                 Option(
                     "Little: a model that always says this class has 100 % there, too.",

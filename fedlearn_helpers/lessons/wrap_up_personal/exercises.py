@@ -82,7 +82,8 @@ def _test_better_alone(answer: Any, *, shops: pd.DataFrame) -> str:
         near = int(((gap > 0) & ((gap * shops["validation"]).round() <= 1)).sum())
         return (
             f"{right} of {len(shops)} shops look better off alone, {near} of them by one image; with Ditto in FedAvg's "
-            f"place it is {still}. And alone has chosen its epoch on these very images."
+            f"place it is {still}. And alone has chosen its epoch on these very images, while FedAvg stopped after its "
+            "rounds: notebook 06 would first ask what FedAvg has after four times as many."
         )
     if value == len(shops) - right or value == int((shops["alone"] < shops["FedAvg"]).sum()):
         raise NotYet("Those are the shops for which the federation is better. The question is for whom it is not.")
@@ -139,10 +140,12 @@ def _test_best_lambda(answer: Any, *, validation: pd.DataFrame, images: pd.Serie
         listed = ", ".join(f"λ = {column:g}: {mean:.1%}" for column, mean in means.items())
         total = int(images.sum())
         ahead = round((best - sorted(means.values())[-2]) * total)
+        of_shops = validation.mean()
+        plain = f"(The plain mean of the shops is highest at λ = {of_shops.idxmax():g}, with {of_shops.max():.1%}.)"
         return (
             f"{listed}. The best is ahead of the second by {ahead} of {total} images; one standard error of such an "
             f"accuracy is {(best * (1 - best) / total) ** 0.5:.1%}. It was chosen on validation images, so report it on "
-            "others: the best of several is a little lucky on the images that chose it."
+            "others: the best of several is a little lucky on the images that chose it. " + plain
         )
     raise NotYet(f"λ = {value:g} has {means[known[0]]:.1%} on all validation images together, and another {best:.1%}.")
 
@@ -179,7 +182,10 @@ def _test_reported(answer: Callable[..., Any]) -> str:
         )
     if not math.isclose(found, 0.75):
         raise NotYet(f"Client 0 chooses model 0, client 1 model 1: (0.8 + 0.7) / 2 = 0.75, and yours says {found:g}.")
-    return "What chooses may not judge. With personal models there are many choices, one a client, and many chances."
+    return (
+        "Experiment A let every client take the model that was best on the *test* images, and reported just that. What "
+        "chooses may not judge. With personal models there are many choices, one a client, and many chances."
+    )
 
 
 def count_rounds(context):
@@ -304,8 +310,7 @@ experiment_b = Exercise(
     minutes=5,
     hints=(
         "Print context.state at the end of count_visits: is the record in it?",
-        'Which object did the record go into? context.state["seen"] = MetricRecord({"rounds": ...}) writes into the '
-        "state itself; context.state.metric_records reads.",
+        "Which object did the record go into: the context's state itself, or another one?",
     ),
     solution_code=count_rounds,
     test=_test_count_rounds,

@@ -10,7 +10,7 @@ from fedlearn_helpers.plots import STYLES, Drawing, new_figure
 _LOOKS = {
     "alone": STYLES["local only"] | {"label": "local only, early stopping"},
     "FedAvg": STYLES["federated"] | {"label": "FedAvg"},
-    "Ditto": {"color": "#832db6", "marker": "D", "label": "Ditto"},
+    "Ditto": {"color": "#832db6", "marker": "D", "label": "Ditto, λ = 0.3"},
 }
 
 
@@ -18,15 +18,15 @@ def accuracy_of_every_shop(shops: pd.DataFrame) -> Drawing:
     """Draw every shop's accuracy at home with three models.
 
     Args:
-        shops: one row a shop, with the columns alone, FedAvg and Ditto, in [0, 1].
+        shops: one row a shop, with the columns validation (how many images) and alone, FedAvg and Ditto, in [0, 1].
     """
     figure, axis = new_figure(7, 3.6)
     places = np.arange(len(shops))
     for shift, (column, look) in zip((-0.2, 0.0, 0.2), _LOOKS.items(), strict=True):
         marks = {key: look[key] for key in ("color", "marker", "label")}
         axis.plot(places + shift, 100 * shops[column], linestyle="none", markersize=7, **marks)
-    axis.set_xticks(places, [f"{number}\n{images}" for number, images in shops["images"].items()])
-    axis.set(xlabel="shop, and its training images", ylabel="accuracy at home (%)")
+    axis.set_xticks(places, [f"{number}\n{images}" for number, images in shops["validation"].items()])
+    axis.set(xlabel="shop, and its validation images", ylabel="accuracy at home (%)")
     figure.legend(loc="outside upper center", ncols=3)
     means = ", ".join(f"{column} {100 * shops[column].mean():.0f} %" for column in _LOOKS)
     return Drawing(figure, f"Accuracy of {len(shops)} shops on their own validation images. Means: {means}.")
@@ -46,6 +46,7 @@ def report_by_candidates(candidates: Sequence[int], reported: Sequence[float]) -
     axis.set_xticks(candidates, [str(number) for number in candidates])
     axis.minorticks_off()
     axis.set(xlabel="models to choose from", ylabel="mean accuracy (%)")
+    axis.set_ylim(bottom=min(45, 100 * min(reported) - 2))  # so that the line at 50 is seen
     figure.legend(loc="outside upper center", ncols=2)
     words = [f"{number} {100 * value:.0f} %" for number, value in zip(candidates, reported, strict=True)]
     return Drawing(figure, f"Reported accuracy of models that guess, by their number: {', '.join(words)}.")
