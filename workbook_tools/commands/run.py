@@ -87,9 +87,7 @@ def _execute(
     runs = []
     for path in paths:
         own = {name: value for name, value in parameters.items() if name in parameter_names(path)}
-        results = output / "results" / path.stem
-        (results / "results.json").unlink(missing_ok=True)  # never show an earlier run's numbers
-        runs.append((path, output / path.name, {"output_dir": str(results)} | own))
+        runs.append((path, output / path.name, {"output_dir": str(output / "results" / path.stem)} | own))
     seconds: dict[str, float] = {}
     failed = 0
     with Apart() as apart, ThreadPoolExecutor(at_once) as pool:
@@ -117,6 +115,7 @@ def _timed(apart: "Apart | None", path: Path, executed: Path, values: Mapping[st
     from workbook_tools.execution import notebooks
 
     start = time.perf_counter()
+    Path(values["output_dir"], "results.json").unlink(missing_ok=True)  # never show an earlier run's numbers
     if apart is None:
         problem = notebooks.execute(path, executed, values)
     else:
