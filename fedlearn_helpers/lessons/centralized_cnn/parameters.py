@@ -1,10 +1,6 @@
 """The parameters of notebook 01: what each may be."""
 
-from typing import Annotated
-
-from pydantic import Field
-
-from fedlearn_helpers.lessons.common.parameters import Count, DatasetName, Device, LessonParameters, Rate
+from fedlearn_helpers.lessons.common.parameters import Count, DatasetName, Device, Images, LessonParameters, Rate
 
 
 class CentralizedParameters(LessonParameters):
@@ -12,7 +8,7 @@ class CentralizedParameters(LessonParameters):
 
     dataset: DatasetName
     num_clients: Count
-    max_images: Annotated[int, Field(ge=100)]
+    max_images: Images
     epochs: Count
     patience: Count
     batch_size: Count

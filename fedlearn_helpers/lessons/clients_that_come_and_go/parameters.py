@@ -9,6 +9,7 @@ from fedlearn_helpers.lessons.common.parameters import (
     Count,
     DatasetName,
     Device,
+    Images,
     LessonParameters,
     Rate,
     Share,
@@ -21,7 +22,7 @@ class ClientsParameters(LessonParameters):
 
     dataset: DatasetName
     model: Literal["mlp", "cnn"]
-    max_images: Annotated[int, Field(ge=100)]
+    max_images: Images
     num_clients: Annotated[int, Field(ge=2)]  # a fast device and a slow one
     clients_per_round: Count
     num_rounds: Count

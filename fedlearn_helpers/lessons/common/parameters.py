@@ -59,6 +59,7 @@ def split_names(text: str) -> tuple[str, ...]:
 DatasetName = Annotated[str, AfterValidator(_known_dataset)]
 OutputFolder = Annotated[str, Field(min_length=1), AfterValidator(_folder_or_new)]
 Count = Annotated[int, Field(ge=1)]
+Images = Annotated[int, Field(ge=100)]  # how many images clients share
 Rate = Annotated[float, Field(gt=0, le=10, allow_inf_nan=False)]
 Share = Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)]
 Workers = Annotated[int, Field(ge=1)] | Literal["auto"]

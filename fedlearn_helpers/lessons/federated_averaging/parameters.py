@@ -1,14 +1,15 @@
 """The parameters of notebook 02: what each may be."""
 
-from typing import Annotated, Self
+from typing import Self
 
-from pydantic import Field, model_validator
+from pydantic import model_validator
 
 from fedlearn_helpers.errors import InputError
 from fedlearn_helpers.lessons.common.parameters import (
     Count,
     DatasetName,
     Device,
+    Images,
     LessonParameters,
     Rate,
     Share,
@@ -21,7 +22,7 @@ class FederatedParameters(LessonParameters):
 
     dataset: DatasetName
     num_clients: Count
-    max_images: Annotated[int, Field(ge=100)]
+    max_images: Images
     num_rounds: Count
     local_epochs: Count
     batch_size: Count

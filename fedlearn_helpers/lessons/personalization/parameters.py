@@ -10,6 +10,7 @@ from fedlearn_helpers.lessons.common.parameters import (
     Count,
     DatasetName,
     Device,
+    Images,
     LessonParameters,
     Rate,
     Workers,
@@ -50,7 +51,7 @@ class PersonalizationParameters(LessonParameters):
     batch_size: Count
     learning_rate: Rate
     model: Literal["mlp", "cnn"]
-    max_images: Annotated[int, Field(ge=100)]
+    max_images: Images
     workers: Workers
     device: Device
 

@@ -5,16 +5,13 @@ from fedlearn_helpers.lessons.common.results import write_results
 from fedlearn_helpers.lessons.strategies import exercises, figures
 from fedlearn_helpers.lessons.strategies.parameters import check_parameters, split_rates
 from fedlearn_helpers.lessons.strategies.recall import recall
-from fedlearn_helpers.metrics import is_clear, standard_error
 
 __all__ = [
     "check_parameters",
     "exercises",
     "figures",
-    "is_clear",
     "recall",
     "split_names",
     "split_rates",
-    "standard_error",
     "write_results",
 ]

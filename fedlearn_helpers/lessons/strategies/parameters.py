@@ -9,6 +9,7 @@ from fedlearn_helpers.lessons.common.parameters import (
     Count,
     DatasetName,
     Device,
+    Images,
     LessonParameters,
     Share,
     Workers,
@@ -58,7 +59,7 @@ class StrategiesParameters(LessonParameters):
     local_epochs: Count
     batch_size: Count
     model: Literal["mlp", "cnn"]
-    max_images: Annotated[int, Field(ge=100)]
+    max_images: Images
     workers: Workers
     device: Device
 
