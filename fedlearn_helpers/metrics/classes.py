@@ -1,6 +1,7 @@
 """Predictions counted class by class."""
 
 import functools
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -78,3 +79,26 @@ def accuracy_per_class(labels: np.ndarray, predictions: np.ndarray, num_classes:
     examples = np.bincount(labels, minlength=num_classes)
     right = np.bincount(labels[labels == predictions], minlength=num_classes)
     return np.divide(right, examples, out=np.full(num_classes, np.nan), where=examples > 0)
+
+
+def accuracy_by_frequency(
+    right: np.ndarray, truth: np.ndarray, labels: np.ndarray, share: float
+) -> tuple[float, float, float]:
+    """Return the accuracy on all examples, on those of a client's frequent classes, and on all others.
+
+    Args:
+        right: (n,) whether a model is right on each example.
+        truth: (n,) their classes.
+        labels: (m,) of the client's training examples.
+        share: a class is frequent if it has so many of them, in [0, 1].
+
+    Returns:
+        Shares in [0, 1]; nan where there is no such example.
+    """
+    right, truth, labels = np.asarray(right, dtype=float), np.asarray(truth), np.asarray(labels)
+    counts = np.bincount(labels, minlength=int(max(labels.max(), truth.max())) + 1)
+    frequent = (counts >= share * len(labels))[truth]
+    everything, often, seldom = (
+        float(some.mean()) if some.size else math.nan for some in (right, right[frequent], right[~frequent])
+    )
+    return everything, often, seldom

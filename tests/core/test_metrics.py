@@ -6,11 +6,14 @@ import numpy as np
 import pytest
 
 from fedlearn_helpers.metrics import (
+    accuracy_by_frequency,
     accuracy_per_class,
     confusion_matrix,
     errors_needed,
     is_clear,
+    last_quarter,
     standard_error,
+    values_at,
     weighted_average,
 )
 
@@ -164,3 +167,27 @@ def test_of_equal_methods_one_in_twenty_looks_clear_at_most():
 def test_the_standard_error_of_a_mean():
     assert standard_error([1.0, 2.0, 3.0]) == pytest.approx(1 / math.sqrt(3))
     assert math.isnan(standard_error([1.0]))
+
+
+def test_examples_are_told_apart_by_how_frequent_their_class_is():
+    truth, own = np.array([0, 0, 1, 2]), np.array([0] * 9 + [1])
+    right = np.array([True, False, True, False])
+    assert accuracy_by_frequency(right, truth, own, 0.5) == (0.5, 0.5, 0.5)
+    everything, frequent, others = accuracy_by_frequency(right, truth, own, 0.1)
+    assert (everything, others) == (0.5, 0.0) and frequent == pytest.approx(2 / 3)
+    assert math.isnan(accuracy_by_frequency(right, truth, own, 0.0)[2]), "no class is left"
+
+
+def test_a_value_holds_until_the_next_change():
+    moments = np.array([0, 9.9, 10, 19, 30])
+    assert values_at([0, 10, 20], [0.1, 0.2, 0.4], moments).tolist() == [0.1, 0.1, 0.2, 0.2, 0.4]
+    assert values_at([10], [0.2], moments).tolist() == [0.0, 0.0, 0.2, 0.2, 0.2], "0 before the first change"
+
+
+def test_the_last_quarter_is_weighted_by_time():
+    times, values = [0, 10, 35], [0.1, 0.2, 0.4]
+    assert last_quarter(times, values, 40) == pytest.approx(0.3, abs=0.001), "half of it before second 35"
+    assert last_quarter(times, values, 20) == pytest.approx(0.2)
+    assert last_quarter(times, values, 1000) == pytest.approx(0.4)
+    assert last_quarter([0.0, 0.0], [0.1, 0.5], 0.0) == pytest.approx(0.5), "a run in which no time passes"
+    assert last_quarter(np.array([10.0, 35.0]), np.array([0.2, 0.4]), 5.0) == 0.0, "before the first round has ended"

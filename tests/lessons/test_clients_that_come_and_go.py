@@ -239,19 +239,6 @@ def test_any_number_of_devices_can_be_drawn(count):
 RUNS = {"drop the late": [([0, 10, 20], [0.1, 0.2, 0.4]), ([0, 5, 50], [0.1, 0.4, 0.6])]}
 
 
-def test_a_model_stays_until_the_next_one_is_there():
-    run = ([0, 10, 20], [0.1, 0.2, 0.4])
-    assert figures.values_at(run, np.array([0, 9.9, 10, 19, 30])).tolist() == [0.1, 0.1, 0.2, 0.2, 0.4]
-
-
-def test_the_last_quarter_is_weighted_by_time():
-    run = ([0, 10, 35], [0.1, 0.2, 0.4])
-    assert figures.last_quarter(run, 40) == pytest.approx(0.3, abs=0.001), "half of it before second 35"
-    assert figures.last_quarter(run, 20) == pytest.approx(0.2)
-    assert figures.last_quarter(run, 1000) == pytest.approx(0.4)
-    assert figures.last_quarter(([0.0, 0.0], [0.1, 0.5]), 0.0) == pytest.approx(0.5), "a run in which no time passes"
-
-
 def test_curves_go_to_the_end_of_the_time_for_all_seeds():
     drawing = figures.accuracy_by_clock(RUNS, 40, lines={"local only": 0.2, "centralized": 0.9})
     (axis,) = drawing.figure.axes

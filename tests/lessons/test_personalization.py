@@ -6,7 +6,6 @@ import re
 import numpy as np
 import pandas as pd
 import pytest
-import torch
 from in_browser import cell, press
 from lesson import Lesson, LessonTests, Typed
 
@@ -209,15 +208,6 @@ def test_who_is_better_off_alone_is_counted():
     (axis,) = drawing.figure.axes
     assert [label.get_text() for label in axis.get_xticklabels()] == ["0", "2", "1"], "the most gained first"
     assert axis.patches[0].get_x() == 1.5, "the last is better off alone"
-
-
-def test_test_images_are_told_apart_by_how_frequent_their_class_is_at_the_client():
-    truth, own = torch.tensor([0, 0, 1, 2]), torch.tensor([0] * 9 + [1])
-    right = torch.tensor([True, False, True, False])
-    assert figures.by_frequency(right, truth, own, 0.5) == (0.5, 0.5, 0.5)
-    everything, frequent, others = figures.by_frequency(right, truth, own, 0.1)
-    assert (everything, others) == (0.5, 0.0) and frequent == pytest.approx(2 / 3)
-    assert np.isnan(figures.by_frequency(right, truth, own, 0.0)[2]), "no class is left"
 
 
 def test_curves_over_steps_are_means_of_the_clients():

@@ -182,12 +182,6 @@ def test_rules_are_drawn_over_time():
     )
 
 
-def test_a_mean_over_the_last_quarter_counts_time():
-    curve = (np.array([10.0, 35.0]), np.array([0.2, 0.4]))
-    assert figures.mean_until(curve, 40.0) == pytest.approx(0.3, abs=0.001)
-    assert figures.mean_until(curve, 5.0) == 0.0, "before the first round has ended"
-
-
 def test_changes_are_drawn_over_the_share_that_is_held():
     change = np.array([[-0.2, 0.1], [-0.4, 0.0]])
     drawing = figures.change_by_share(np.array([0.5, 0.1]), change, ["cat", "dog"], threshold=0.25)

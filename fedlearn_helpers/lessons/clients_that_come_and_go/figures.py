@@ -14,6 +14,7 @@ from matplotlib.ticker import MaxNLocator
 
 from fedlearn_helpers.availability.devices import Answer, Devices, Late, Status, round_seconds
 from fedlearn_helpers.lessons.common.widgets import WIDE, explore, slider
+from fedlearn_helpers.metrics import last_quarter, values_at
 from fedlearn_helpers.plots import STYLES, Drawing, new_figure, percent
 
 _INK = "#1b1b1b"
@@ -189,7 +190,7 @@ def accuracy_of_groups(panels: Mapping[str, Runs], until: float, *, xlabel: str 
     """
     figure, axes = new_figure(9.0, 3.9, 1, len(panels), sharey=True, squeeze=False)
     everything = [run for runs in panels.values() for of_seeds in runs.values() for run in of_seeds]
-    lowest = min(values_at(run, np.linspace(0.15 * until, until, 400)).min() for run in everything)
+    lowest = min(values_at(*run, np.linspace(0.15 * until, until, 400)).min() for run in everything)
     for axis, (name, runs) in zip(axes[0], panels.items(), strict=True):
         _draw_runs(axis, runs, until)
         axis.set_title(name, fontsize=11)
@@ -219,7 +220,7 @@ def _draw_runs(axis: Axes, runs: Runs, until: float) -> None:
     axis.text(0.875 * until, 0.06, "last quarter", transform=across, ha="center", va="bottom", fontsize=9)
     for rule, of_seeds in runs.items():
         style = _STYLES_OF_RUNS[rule]
-        values = np.array([values_at(run, moments) for run in of_seeds])
+        values = np.array([values_at(*run, moments) for run in of_seeds])
         low, high = values.min(axis=0), values.max(axis=0)
         axis.fill_between(moments, low, high, alpha=0.2, linewidth=0, color=style["color"])
         axis.plot(moments, values.mean(axis=0), label=rule, linewidth=2, **style)
@@ -249,20 +250,9 @@ def _legend(figure: Figure, axis: Axes, runs: Runs) -> None:
     )
 
 
-def values_at(run: Run, moments: np.ndarray) -> np.ndarray:
-    """Return the values (n,) that hold at these moments (n,): those of the last change until then."""
-    times, values = np.array(run[0]), np.array(run[1])
-    return values[np.searchsorted(times, moments, side="right") - 1]
-
-
-def last_quarter(run: Run, until: float) -> float:
-    """Return the mean value over the last quarter of the time from 0 to `until`."""
-    return float(values_at(run, np.linspace(0.75 * until, until, 400)).mean())
-
-
 def _ends(runs: Runs, until: float) -> str:
     return ", ".join(
-        f"{rule} {np.mean([last_quarter(run, until) for run in of_seeds]):.1%}" for rule, of_seeds in runs.items()
+        f"{rule} {np.mean([last_quarter(*run, until) for run in of_seeds]):.1%}" for rule, of_seeds in runs.items()
     )
 
 
@@ -430,7 +420,7 @@ def _compared(
         row = f"{rule}\n{count} round{'' if count == 1 else 's'}, {np.mean(untils):.0f} s"
         rows[row] = {
             f"classes of the {group} clients": [
-                last_quarter((run["clock"], run[group]), until) for run, until in zip(of_seeds, untils, strict=True)
+                last_quarter(run["clock"], run[group], until) for run, until in zip(of_seeds, untils, strict=True)
             ]
             for group in ("fast", "slow")
         }

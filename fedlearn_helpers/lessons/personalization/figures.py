@@ -8,7 +8,6 @@ from typing import Any
 import ipywidgets
 import numpy as np
 import pandas as pd
-import torch
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Rectangle
@@ -116,23 +115,6 @@ def alone_or_with_the_global_model(strips: Mapping[str, Mapping[str, np.ndarray]
     axis.set_xlabel("client, sorted by what the federation gives it (the lines are means over clients)")
     figure.legend(*axis.get_legend_handles_labels(), loc="outside upper center", ncols=4, fontsize=9)
     return Drawing(figure, alt=f"Accuracy of clients on their own images. {' '.join(sentences)}")
-
-
-def by_frequency(
-    right: torch.Tensor, truth: torch.Tensor, labels: torch.Tensor, share: float
-) -> tuple[float, float, float]:
-    """Return the accuracy on all test images, on those of a client's frequent classes, and on all others.
-
-    Args:
-        right: (n,) whether the model is right on each test image.
-        truth: (n,) their classes.
-        labels: of the client's training images.
-        share: a class is frequent if it has so many of them.
-    """
-    labels, right = labels.cpu(), right.float()
-    counts = torch.bincount(labels, minlength=int(max(labels.max(), truth.max())) + 1)
-    frequent = (counts >= share * len(labels))[truth]
-    return right.mean().item(), right[frequent].mean().item(), right[~frequent].mean().item()
 
 
 def fine_tuning_steps(

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from fedlearn_helpers import plots
+from fedlearn_helpers.metrics import last_quarter
 from fedlearn_helpers.plots import STYLES, Drawing, new_figure, percent
 
 _INK = "#1b1b1b"
@@ -34,13 +35,6 @@ def class_counts(counts: np.ndarray, class_names: Sequence[str]) -> Drawing:
     )
 
 
-def mean_until(curve: tuple[np.ndarray, np.ndarray], moment: float) -> float:
-    """Return the mean accuracy over the last quarter of the time until a moment; 0 before the first round has ended."""
-    ends, accuracies = curve
-    values = np.concatenate([[0.0], accuracies])
-    return float(values[np.searchsorted(ends, np.linspace(0.75 * moment, moment, 400), side="right")].mean())
-
-
 def by_the_clock(curves: Mapping[str, CurvesOfSeeds], until: float, *, lines: Mapping[str, float]) -> Drawing:
     """Draw the accuracy of the server's model over simulated time, the mean of the seeds and their range.
 
@@ -58,7 +52,7 @@ def by_the_clock(curves: Mapping[str, CurvesOfSeeds], until: float, *, lines: Ma
         low, high = values.min(axis=0), values.max(axis=0)
         axis.fill_between(seconds, low, high, step="post", alpha=0.15, linewidth=0, color=look["color"])
         axis.step(seconds, values.mean(axis=0), where="post", label=rule, **look)
-        end = float(np.mean([mean_until(curve, until) for curve in of_seeds]))
+        end = float(np.mean([last_quarter(*curve, until) for curve in of_seeds]))
         axis.plot(
             (0.86 + 0.03 * place) * until,
             end,
