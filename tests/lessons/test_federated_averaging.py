@@ -41,7 +41,7 @@ def aggregate(change):
 class TestFederatedAveraging(LessonTests):
     lesson = Lesson(
         notebook="02_federated_averaging",
-        small={"num_clients": 6, "num_rounds": 2, "batch_size": 100, "patience": 1},
+        small={"num_clients": 6, "max_images": 600, "num_rounds": 2, "batch_size": 100, "patience": 1},
         metrics={
             "fedavg_test_accuracy",
             "local_only_test_accuracy",
@@ -268,7 +268,7 @@ def test_notebooks_01_and_02_give_the_same_reference_lines(tmp_path):
 def test_cifar10_reaches_all_three_lines(tmp_path, monkeypatch):
     """A short run: the federation must lie above local only, and below centralized."""
     monkeypatch.setenv("FEDLEARN_DATA", DATA)
-    metrics = execute(LESSON, tmp_path, dataset="cifar10", max_images=50_000, num_rounds=3, local_epochs=2, patience=1)[
+    metrics = execute(LESSON, tmp_path, dataset="cifar10", max_images=20_000, num_rounds=3, local_epochs=2, patience=1)[
         "metrics"
     ]
     assert 0.30 < metrics["local_only_test_accuracy"] < metrics["fedavg_test_accuracy"]

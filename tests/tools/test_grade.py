@@ -54,7 +54,7 @@ best_steps = 7
 LIMIT = 30
 ROOT = Path(__file__).parents[2]
 SMALL = {
-    "02": {"num_clients": 6, "num_rounds": 2, "batch_size": 100},
+    "02": {"num_clients": 6, "max_images": 600, "num_rounds": 2, "batch_size": 100, "patience": 1},
     "06": {
         "methods": "global,ditto",
         "others": "",

@@ -149,7 +149,9 @@ def test_its_notebooks_for_colab_have_no_solutions_either(edition):
 
 def test_a_notebook_of_the_edition_runs_with_nothing_attempted(edition):
     environment = os.environ | {"PYTHONPATH": str(edition)}
-    command = [sys.executable, "-m", "workbook_tools", "run", "00", "-p", "num_rounds=2", "-p", "local_steps=2"]
+    small = {"num_rounds": 2, "local_steps": 2, "image_rounds": 2, "num_clients": 3}
+    parameters = [part for name, value in small.items() for part in ("-p", f"{name}={value}")]
+    command = [sys.executable, "-m", "workbook_tools", "run", "00", *parameters]
     done = subprocess.run(command, cwd=edition, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     cells = nbformat.read(edition / "build" / "00_start_here.ipynb", as_version=4).cells
