@@ -28,7 +28,7 @@ def _difference_of(name: str, sign: int = 1) -> Callable[[Metrics], list[float]]
 CLAIMS = (
     Claim(
         "global-notice",
-        "Where clients differ, they are better off alone than with FedAvg's model after ten rounds, in the mean.",
+        "Where clients differ, they are better off alone than with FedAvg's model after as many epochs, in the mean.",
         difference(f"local_only_on_{_SKEWED}", f"global_on_{_SKEWED}"),
         fails="with twice the rounds the gap halves",
     ),
@@ -134,7 +134,7 @@ CLAIMS = (
 
 VARIANTS = (
     Variant("five seeds", {"num_seeds": 5}),
-    Variant("twice the rounds", {"num_rounds": 20, "num_seeds": 3}),
+    Variant("twice the rounds", {"num_rounds": 16, "num_seeds": 3}),
     Variant("half the rate", {"learning_rate": 0.015, "num_seeds": 3}),
     Variant("twice the rate", {"learning_rate": 0.06, "num_seeds": 3}),
 )
