@@ -255,7 +255,7 @@ def test_notebooks_01_and_02_give_the_same_reference_lines(tmp_path):
     """The lines that 01 introduces are the ones that 02 compares with."""
     for name in "ab":
         (tmp_path / name).mkdir()
-    shared = {"num_clients": 5, "batch_size": 100, "learning_rate": 0.003}
+    shared = {"num_clients": 5, "max_images": 1000, "batch_size": 100, "learning_rate": 0.003}
     first = execute(all_lessons()["01_centralized_cnn"], tmp_path / "a", **shared, epochs=2, patience=1)["metrics"]
     second = execute(LESSON, tmp_path / "b", **shared, num_rounds=2, patience=1)["metrics"]
     assert first["centralized_test_accuracy"] == second["centralized_test_accuracy"]
