@@ -4,8 +4,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
+Values = Sequence[float] | np.ndarray
 
-def values_at(times: Sequence[float], values: Sequence[float], moments: np.ndarray) -> np.ndarray:
+
+def values_at(times: Values, values: Values, moments: np.ndarray) -> np.ndarray:
     """Return the values (m,) that hold at these moments (m,): those of the last change until then, 0 before the first.
 
     Args:
@@ -17,6 +19,6 @@ def values_at(times: Sequence[float], values: Sequence[float], moments: np.ndarr
     return since_start[np.searchsorted(np.asarray(times), moments, side="right")]
 
 
-def last_quarter(times: Sequence[float], values: Sequence[float], until: float) -> float:
+def last_quarter(times: Values, values: Values, until: float) -> float:
     """Return the mean value over the last quarter of the time from 0 to `until`; times and values as in `values_at`."""
     return float(values_at(times, values, np.linspace(0.75 * until, until, 400)).mean())
