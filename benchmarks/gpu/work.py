@@ -3,7 +3,7 @@
 import math
 import statistics
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from flwr.app import ArrayRecord, MetricRecord
@@ -12,7 +12,7 @@ from probes.federation import new_server_app
 from torch import nn
 from torchvision.models import resnet18
 
-from fedlearn_helpers.data import ImageDataset
+from fedlearn_helpers.data import ImageDataset, load_dataset
 from fedlearn_helpers.experiments import basic_client
 from fedlearn_helpers.models import new_cnn
 from fedlearn_helpers.partition import Shard, iid
@@ -74,6 +74,49 @@ class Work:
         """Return who has which images."""
         parts = iid(len(dataset.train_labels), self.clients, seed=SEED)
         return [Shard(part[: self.images], part[self.images :]) for part in parts]
+
+
+TALK = Work("cnn", clients=10, participants=10, images=4000, validation=1000, tests=10_000, rounds=10)
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a job runs, and how much of it.
+
+    Attributes:
+        device: "cuda"; or "cpu", to try the jobs out where there is no GPU.
+        quick: small sizes.
+    """
+
+    device: str
+    quick: bool
+
+    def of(self, work: Work) -> Work:
+        """Return the work in this size."""
+        if not self.quick:
+            return work
+        clients = min(work.clients, 3)
+        images = min(work.images, 2 * BATCH_SIZE + (8 if work.model == "cnn" else 0))
+        return replace(work, clients=clients, participants=clients, images=images, tests=50, rounds=min(work.rounds, 2))
+
+    def steps(self, many: int) -> int:
+        """Return how many steps to time."""
+        return min(many, 4) if self.quick else many
+
+
+def embedded_images(place: Place) -> ImageDataset:
+    """Return the embedded data set, or a part of it."""
+    dataset = load_dataset("fashion")
+    if not place.quick:
+        return dataset
+    few = slice(0, 500)
+    return replace(
+        dataset,
+        train_images=dataset.train_images[few],
+        train_labels=dataset.train_labels[few],
+        test_images=dataset.test_images[few],
+        test_labels=dataset.test_labels[few],
+    )
 
 
 @dataclass(frozen=True)
