@@ -105,27 +105,32 @@ class Run:
 
 
 class Results:
-    """The runs that are kept in a folder, as a table for programs and as one for readers."""
+    """The runs that are kept in a folder, as a table for programs and as one for readers.
+
+    Programs that do other runs at the same time may keep them in the same folder.
+    """
 
     def __init__(self, folder: Path) -> None:
         self._csv, self._markdown = folder / "niid_bench.csv", folder / "niid_bench.md"
-        self._runs: dict[str, Run] = {}
-        if self._csv.exists():
-            table = pd.read_csv(self._csv, dtype={"device": str})
-            rows = table.assign(device=table["device"].fillna("")).to_dict("records")
-            self._runs = {run.name: run for run in (Run(**row) for row in rows)}
+        self._own: dict[str, Run] = {}
+
+    def _read(self) -> dict[str, Run]:
+        if not self._csv.exists():
+            return {}
+        table = pd.read_csv(self._csv, dtype={"device": str})
+        rows = table.assign(device=table["device"].fillna("")).to_dict("records")
+        return {run.name: run for run in (Run(**row) for row in rows)}
 
     def known(self, run: Run) -> Run:
         """Return the run as far as it is known to have come."""
-        return self._runs.get(run.name, run)
+        return self._read().get(run.name, run)
 
     def keep(self, run: Run) -> None:
         """Write what a run has reached."""
-        self._csv.parent.mkdir(parents=True, exist_ok=True)
-        self._runs[run.name] = run
-        runs = [asdict(known) for known in self._runs.values()]
-        write_whole(self._csv, pd.DataFrame(runs).to_csv(index=False, float_format="%.6g"))
-        write_whole(self._markdown, markdown(list(self._runs.values())))
+        self._own[run.name] = run
+        runs = list((self._read() | self._own).values())
+        write_whole(self._csv, pd.DataFrame([asdict(known) for known in runs]).to_csv(index=False, float_format="%.6g"))
+        write_whole(self._markdown, markdown(runs))
 
 
 def markdown(runs: Sequence[Run]) -> str:

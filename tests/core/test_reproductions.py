@@ -63,6 +63,14 @@ def test_what_was_stopped_goes_on_with_the_same_numbers(dataset, tmp_path, monke
     assert not list((tmp_path / "checkpoints").iterdir()), "finished runs leave no checkpoint"
 
 
+def test_runs_of_several_programs_stand_in_one_table(tmp_path):
+    one, other = Results(tmp_path), Results(tmp_path)
+    one.keep(replace(RUNS[0], rounds=1, final=0.5, best=0.5))
+    other.keep(replace(RUNS[1], rounds=1, final=0.4, best=0.4))
+    one.keep(replace(RUNS[0], rounds=2, final=0.6, best=0.6))
+    assert [(row["algorithm"], row["rounds"]) for row in rows(tmp_path)] == [("fedavg", "2"), ("scaffold", "1")]
+
+
 def test_it_stops_when_the_time_is_up(dataset, tmp_path, monkeypatch, two_parts):
     monkeypatch.setattr(niid_bench, "advance", lambda run, rounds, *others: replace(run, rounds=rounds, final=0.5))
     clock = iter(range(0, 1000, 10))
