@@ -19,6 +19,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
+SPEED_PAGE = "gpu.md"
 sys.path.insert(0, str(HERE))
 
 from gpu import verdicts  # noqa: E402
@@ -67,6 +68,8 @@ def run_sections(sections: Sequence[str], output: Path, *, device: str, quick: b
             found = read(records)
             judged = verdicts.verdicts(found, sections, on_gpu=device == "cuda")
             _write(output, found, judged, seconds)
+            if device == "cuda" and (page := speed_page(found)):
+                write_atomically(output / SPEED_PAGE, page.encode())
             print(markdown(verdicts.verdict_table([entry for entry in judged if entry.section == section])), flush=True)
         return read(records)
 
@@ -144,23 +147,50 @@ def _write(output: Path, records: list[Record], judged: list[verdicts.Verdict], 
     }
     write_atomically(output / "gpu_check.json", (json.dumps(content, indent=1) + "\n").encode())
     took = "".join(f"- {name}: {value:.0f} s\n" for name, value in seconds.items())
-    tables = [
-        verdicts.verdict_table(judged),
-        verdicts.talk_table(records),
-        verdicts.scale_table(records),
-        verdicts.auto_table(records),
-        verdicts.other_table(records),
-    ]
-    text = document("GPU check", "benchmarks/gpu_check.py", [table for table in tables if table.rows], records)
+    tables = [verdicts.verdict_table(judged), *_speed_tables(records)]
+    tables += [verdicts.auto_table(records), verdicts.other_table(records)]
+    text = _document("GPU check", "benchmarks/gpu_check.py", [table for table in tables if table.rows], records)
     write_atomically(output / "gpu_check.md", f"{text}\n## Time of the sections\n\n{took}".encode())
 
 
-def document(title: str, program: str, tables: Sequence[Table], records: Sequence[Record]) -> str:
+def speed_page(records: Sequence[Record]) -> str | None:
+    """Return the page of the benchmark about the card, or None if nothing was timed on one."""
+    card = next((record.text for record in records if (record.section, record.what) == ("facts", "card")), None)
+    tables = _speed_tables(records)
+    if card is None or not tables:
+        return None
+    return _document(f"Speed on one {card}", "benchmarks/run.py` or `benchmarks/gpu_check.py", tables, records)
+
+
+def _speed_tables(records: Sequence[Record]) -> list[Table]:
+    measured = {record.section for record in records}
+    makers = {"talk": verdicts.talk_table, "scale": verdicts.scale_table}
+    return [make(records) for section, make in makers.items() if section in measured]
+
+
+def _document(title: str, program: str, tables: Sequence[Table], records: Sequence[Record]) -> str:
     """Return tables as a page, with the facts about the machine."""
     parts = [f"## {table.title}\n\n{table.note}\n\n{markdown(table)}" for table in tables]
     facts = "".join(f"- {record.what}: {record.text}\n" for record in records if record.section == "facts")
     head = f"# {title}\n\nWritten by `{program}`. Compare only numbers of one run with each other.\n"
     return "\n".join([head, *parts, "## The machine\n", facts])
+
+
+def measure_speed(output: Path, *, quick: bool) -> tuple[str, list[str]]:
+    """Write the benchmark's page about the GPU, where there is one.
+
+    Returns:
+        What there is to say about it in one line, and what failed.
+    """
+    look = "import torch; print(torch.cuda.get_device_name() if torch.cuda.is_available() else '')"
+    card = subprocess.run([sys.executable, "-c", look], capture_output=True, text=True).stdout.strip()
+    if not card:
+        return "not measured: PyTorch sees no CUDA device here", []
+    with tempfile.TemporaryDirectory() as folder:
+        records = run_sections(("facts", "talk", "scale"), Path(folder), device="cuda", quick=quick)
+        if (page := Path(folder) / SPEED_PAGE).exists():
+            write_atomically(output / SPEED_PAGE, page.read_bytes())
+    return f"{card}: see {SPEED_PAGE}", [f"{entry.what}: {entry.problem}" for entry in records if entry.problem]
 
 
 def main() -> int:

@@ -103,7 +103,6 @@ def machine_facts() -> dict[str, str]:
         "memory": f"{memory:.0f} GB",
         "load before the run": f"{os.getloadavg()[0]:.2f}",
         "versions": ", ".join([f"Python {platform.python_version()}", *map(_version, _PACKAGES)]),
-        "CUDA": "not measured",
     }
 
 

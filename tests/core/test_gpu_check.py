@@ -100,6 +100,34 @@ def test_tables_have_a_row_for_each_way_and_each_work():
     assert table.cell("cnn, 10 clients", "s a round, processor") is None
 
 
+def test_the_benchmarks_page_has_the_cards_name():
+    records = [Record("facts", "card", text="NVIDIA H100"), Record("facts", "cores", text="16")]
+    assert gpu_check.speed_page(records) is None
+    assert gpu_check.speed_page(talk()) is None, "without a card there is no page about one"
+    page = gpu_check.speed_page([*records, *talk()])
+    assert page.startswith("# Speed on one NVIDIA H100\n") and page.endswith("- card: NVIDIA H100\n- cores: 16\n")
+    assert "## The talk's experiment" in page and "From ten clients" not in page
+
+
+def test_the_benchmark_says_where_there_is_no_gpu(tmp_path, monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    said, failed = gpu_check.measure_speed(tmp_path, quick=True)
+    assert said.startswith("not measured") and not failed and not list(tmp_path.iterdir())
+
+
+def test_the_benchmark_keeps_the_page_and_what_failed(tmp_path, monkeypatch):
+    def run_sections(sections, output, *, device, quick):
+        assert (device, quick) == ("cuda", True)
+        (output / gpu_check.SPEED_PAGE).write_text("a page")
+        return [Record("scale", OURS, problem="stopped")]
+
+    card = subprocess.CompletedProcess([], 0, stdout="NVIDIA H100\n")
+    monkeypatch.setattr(gpu_check.subprocess, "run", lambda *arguments, **options: card)
+    monkeypatch.setattr(gpu_check, "run_sections", run_sections)
+    assert gpu_check.measure_speed(tmp_path, quick=True) == ("NVIDIA H100: see gpu.md", [f"{OURS}: stopped"])
+    assert (tmp_path / "gpu.md").read_text() == "a page"
+
+
 def test_records_survive_a_process_that_is_stopped(tmp_path):
     path = tmp_path / "records"
     recorder = Recorder(path, "talk")
