@@ -20,6 +20,7 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 SPEED_PAGE = "gpu.md"
+_LOG = 20_000  # characters of what a job has printed
 sys.path.insert(0, str(HERE))
 
 from gpu import verdicts  # noqa: E402
@@ -58,12 +59,15 @@ SECTIONS: dict[str, tuple[tuple[Job, ...], ...]] = {
 def run_sections(sections: Sequence[str], output: Path, *, device: str, quick: bool) -> list[Record]:
     """Run sections and write what they give after each; return all records."""
     output.mkdir(parents=True, exist_ok=True)
+    (output / "gpu_check.log").unlink(missing_ok=True)
     seconds: dict[str, float] = {}
     with tempfile.TemporaryDirectory(prefix="gpu-check-", ignore_cleanup_errors=True) as name:
         records = Path(name) / "records"
         for section in sections:
             start = time.perf_counter()
             _run_section(section, records, Path(name), device=device, quick=quick)
+            with (output / "gpu_check.log").open("a") as log:
+                log.writelines(f"== {job.name}\n{_end_of(Path(name) / job.name)}\n" for job in _jobs(section))
             seconds[section] = time.perf_counter() - start
             found = read(records)
             judged = verdicts.verdicts(found, sections, on_gpu=device == "cuda")
@@ -133,10 +137,16 @@ def _end(process: "subprocess.Popen[bytes]") -> None:
     process.wait()
 
 
+def _jobs(section: str) -> list[Job]:
+    return [job for row in SECTIONS[section] for job in row]
+
+
+def _end_of(log: Path) -> str:
+    return log.read_text(errors="replace")[-_LOG:] if log.exists() else "not begun"
+
+
 def _last_line(log: Path) -> str:
-    text = log.read_text(errors="replace")
-    print(text[-3000:], flush=True)
-    return (text.strip().splitlines() or ["it printed nothing"])[-1][:200]
+    return (_end_of(log).strip().splitlines() or ["it printed nothing"])[-1][:200]
 
 
 def _write(output: Path, records: list[Record], judged: list[verdicts.Verdict], seconds: dict[str, float]) -> None:

@@ -20,6 +20,7 @@ from gpu.records import Recorder
 from gpu.work import Place
 
 ROOT = Path(__file__).resolve().parents[2]
+_TESTS = "tests/core/test_gpu.py"
 
 
 def facts(place: Place, recorder: Recorder) -> None:
@@ -37,15 +38,21 @@ def facts(place: Place, recorder: Recorder) -> None:
 
 
 def gpu_tests(place: Place, recorder: Recorder) -> None:
-    """The tests that need a GPU."""
-    command = [sys.executable, "-m", "pytest", "-q", "-m", "gpu", "-p", "no:cacheprovider", "tests/core/test_gpu.py"]
-    if not (ROOT / "tests/core/test_gpu.py").exists():
-        recorder.write("pytest -m gpu", problem="not measured: there is no tests/core/test_gpu.py")
+    """The tests that need a GPU, and which of them failed."""
+    if not (ROOT / _TESTS).exists():
+        recorder.write("pytest -m gpu", problem=f"not measured: there is no {_TESTS}")
         return
+    command = [sys.executable, "-m", "pytest", "-m", "gpu", "-rfE", "-p", "no:cacheprovider", _TESTS]
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-    lines = (result.stdout + result.stderr).strip().splitlines() or ["pytest printed nothing"]
-    print("\n".join(lines[-60:]), flush=True)
+    print(result.stdout, result.stderr, flush=True)
+    lines = result.stdout.strip().splitlines() or ["pytest printed nothing"]
+    if result.returncode == 0 and "passed" not in lines[-1]:
+        recorder.write("pytest -m gpu", problem=f"not measured: {lines[-1]}")
+        return
     recorder.write("pytest -m gpu", lines[-1], exit_code=result.returncode)
+    for line in lines:
+        if line.startswith(("FAILED ", "ERROR ")):
+            recorder.write(line.split(" - ")[0].rpartition("::")[2], problem=line.partition(" - ")[2] or line)
 
 
 JOBS: dict[str, Callable[[Place, Recorder], None]] = {

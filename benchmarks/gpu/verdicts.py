@@ -96,16 +96,14 @@ def _notebooks(records: Sequence[Record], on_gpu: bool) -> list[Verdict]:
 
 
 def _tests(records: Sequence[Record], on_gpu: bool) -> list[Verdict]:
-    return [
-        Verdict(
-            "tests",
-            record.what,
-            record.text or record.problem,
-            "all pass",
-            UNMEASURED if record.problem else PASS if record.numbers["exit_code"] == 0 else FAIL,
-        )
-        for record in records
-    ]
+    found = []
+    for record in records:
+        if "exit_code" in record.numbers:
+            verdict = FAIL if record.numbers["exit_code"] else PASS
+            found.append(Verdict("tests", record.what, record.text, "all pass", verdict))
+        elif record.problem and record.problem.startswith(UNMEASURED):
+            found.append(Verdict("tests", record.what, record.problem, "all pass", UNMEASURED))
+    return found
 
 
 def _at_most(section: str, what: str, value: float | None, aim: float) -> Verdict:

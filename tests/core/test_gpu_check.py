@@ -128,6 +128,13 @@ def test_the_benchmark_keeps_the_page_and_what_failed(tmp_path, monkeypatch):
     assert (tmp_path / "gpu.md").read_text() == "a page"
 
 
+def test_its_pins_are_the_projects():
+    root = Path(gpu_check.__file__).parents[1]
+    lines = (root / "benchmarks" / "requirements-gpu.txt").read_text().splitlines()
+    of_project = {line.partition(";")[0].strip() for line in (root / "requirements.txt").read_text().splitlines()}
+    assert {line for line in lines if not line.startswith("#")} <= of_project
+
+
 def test_records_survive_a_process_that_is_stopped(tmp_path):
     path = tmp_path / "records"
     recorder = Recorder(path, "talk")
