@@ -95,9 +95,9 @@ class Place:
         """Return the work in this size."""
         if not self.quick:
             return work
-        clients = min(work.clients, 3)
-        images = min(work.images, 2 * BATCH_SIZE + (8 if work.model == "cnn" else 0))
-        return replace(work, clients=clients, participants=clients, images=images, tests=50, rounds=min(work.rounds, 2))
+        clients, images = (3, 2 * BATCH_SIZE + 8) if work.model == "cnn" else (2, BATCH_SIZE)
+        fewer = replace(work, clients=min(work.clients, clients), images=min(work.images, images))
+        return replace(fewer, participants=fewer.clients, tests=50, rounds=min(work.rounds, 2))
 
     def steps(self, many: int) -> int:
         """Return how many steps to time."""

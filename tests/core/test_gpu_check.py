@@ -3,17 +3,25 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 
 import gpu_check
-from gpu import verdicts
+from gpu import eager, verdicts
+from gpu.jobs import JOBS
+from gpu.limit import captured_step, new_adam
 from gpu.names import EAGER, LIMIT, OURS, PROCESSOR
 from gpu.records import Record, Recorder, read
 from gpu.verdicts import FAIL, PASS, UNMEASURED
+from gpu.work import TALK, Place, new_model
+
+from fedlearn_helpers.algorithms.registry import STRATEGIES
+from fedlearn_helpers.training import evaluate, train
 
 
 def judged(records, *, on_gpu=True):
@@ -170,16 +178,50 @@ def test_a_job_that_takes_too_long_is_stopped_and_the_next_one_runs(tmp_path, mo
     assert [entry["verdict"] for entry in kept["verdicts"]] == [UNMEASURED] * 3 + [FAIL] * 2
 
 
+def test_what_it_is_compared_with_takes_the_same_steps():
+    dataset = replace(Place("cpu", quick=True).of(TALK), clients=1).dataset()
+    images, labels, indices = dataset.train_images, dataset.train_labels, torch.arange(64)
+    weights, losses = [], []
+    for function in (train, eager.train):
+        model = new_model("cnn")
+        optimizer = torch.optim.Adam(model.parameters(), lr=1e-3, fused=True)
+        losses.append(function(model, images, labels, indices, optimizer, epochs=1, batch_size=32, seed=0))
+        weights.append(torch.cat([parameter.flatten() for parameter in model.parameters()]))
+    model = new_model("cnn")
+    step = captured_step(model, new_adam(model, 1e-3), images, labels, 32)
+    for batch in indices[torch.randperm(64, generator=torch.Generator().manual_seed(0))].split(32):
+        step(batch)
+    weights.append(torch.cat([parameter.flatten() for parameter in model.parameters()]))
+    assert torch.equal(weights[0], weights[1]) and losses[0] == losses[1]
+    assert torch.allclose(weights[0], weights[2], atol=1e-6)
+    model.eval()
+    ours, before = evaluate(model, images, labels), eager.evaluate(model, images, labels)
+    assert ours.accuracy == before.accuracy and torch.equal(ours.predictions, before.predictions)
+
+
 @pytest.mark.slow
-def test_all_jobs_run_on_the_processor(tmp_path):
+@pytest.mark.parametrize("section", sorted({*gpu_check.SECTIONS} - {"tests", "notebooks", "facts"}))
+def test_jobs_run_on_the_processor(section, tmp_path, monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    monkeypatch.setenv("FEDLEARN_CACHE", str(tmp_path / "cache"))
+    path, place = tmp_path / "records", Place("cpu", quick=True)
+    for job in gpu_check._jobs(section):
+        JOBS[job.name](place, Recorder(path, section))
+    records = read(path)
+    assert records and not [record for record in records if record.problem]
+    found = verdicts.verdicts(records, [section], on_gpu=False)
+    assert {entry.verdict for entry in found} <= {PASS, UNMEASURED}
+    assert len(found) == {"talk": 3, "bits": 6, "strategies": 2 * len(STRATEGIES)}.get(section, 0)
+
+
+@pytest.mark.slow
+def test_the_command_writes_its_tables(tmp_path):
     command = [sys.executable, gpu_check.__file__, "--quick", "--device", "cpu", "--output", tmp_path]
-    sections = "facts,talk,bits,strategies,auto,scale"
-    run = subprocess.run([*command, "--sections", sections], capture_output=True, text=True)
+    run = subprocess.run([*command, "--sections", "facts,auto"], capture_output=True, text=True)
     assert run.returncode == 0, run.stdout + run.stderr
-    content = json.loads((tmp_path / "gpu_check.json").read_text())
-    assert not [record for record in content["records"] if record["problem"]]
-    found = {entry["verdict"] for entry in content["verdicts"]}
-    assert found == {PASS, UNMEASURED}
     text = (tmp_path / "gpu_check.md").read_text()
-    for title in ("The talk's experiment", "From ten clients to a thousand", "A step here and there", "The machine"):
-        assert f"## {title}" in text
+    assert "## A step here and there" in text and "- cores: " in text
+    assert "== auto_processor" in (tmp_path / "gpu_check.log").read_text()
+    assert {path.name for path in tmp_path.iterdir()} == {"gpu_check.json", "gpu_check.md", "gpu_check.log"}
+    run = subprocess.run([*command, "--sections", "tlk"], capture_output=True, text=True)
+    assert run.returncode == 2 and "sections must be among facts, talk" in run.stderr and "got tlk" in run.stderr
