@@ -26,7 +26,7 @@ import torch
 from fedlearn_helpers.algorithms import LocalConfig
 from fedlearn_helpers.data import ImageDataset, load_dataset
 from fedlearn_helpers.experiments import federate
-from fedlearn_helpers.files import write_whole
+from fedlearn_helpers.files import try_writing, write_whole
 from fedlearn_helpers.partition import Shard
 from fedlearn_helpers.partition.registry import parse_partition
 from fedlearn_helpers.simulation.replies import FaultyReply
@@ -195,7 +195,6 @@ def run_all(
 ) -> bool:
     """Do what is missing, as far as it fits into the time; return whether all is done."""
     end = time.monotonic() + seconds
-    checkpoints.mkdir(parents=True, exist_ok=True)
     for run in runs:
         longest = 0.0
         run = results.known(run)
@@ -234,6 +233,11 @@ def main() -> None:
     chosen = set(filter(None, options.only.split(",")))
     if unknown := chosen - {*PUBLISHED, *PARTITIONS}:
         parser.error(f"--only must be some of {', '.join([*PUBLISHED, *PARTITIONS])}, got {', '.join(unknown)}")
+    for folder in (options.output, options.checkpoints):
+        try:  # before hours of training have gone into it
+            try_writing(folder)
+        except (OSError, ValueError) as error:
+            parser.error(f"{folder} must be a folder that can be made and written: {error}")
     start = time.monotonic()
     dataset = load_dataset(options.dataset).to(pick_device(options.device))
     runs = [
