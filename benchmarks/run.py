@@ -13,6 +13,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+import gpu_check
 import sections
 from contest.arena import HERE, Arena
 from contest.data import ALL_EXAMPLES, NoData, provide_data
@@ -94,20 +95,21 @@ def main() -> int:
     facts["environment of BlazeFL"] = _versions_of_blazefl()
     try:
         tables, failures = measure_all(QUICK if arguments.quick else FULL)
+        facts["CUDA"], failures_on_gpu = gpu_check.measure_speed(arguments.output, quick=arguments.quick)
     except NoData as error:
         print(error, file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("\ninterrupted; nothing was written", file=sys.stderr)
         return 130
-    facts["failed"] = "; ".join(failures) or "nothing"
+    facts["failed"] = "; ".join(failures + failures_on_gpu) or "nothing"
     for key in ("contest", "aims"):
         print("\n" + markdown(tables[key]))
     write_atomically(arguments.output / "benchmarks.png", draw(tables))
     write_atomically(arguments.output / "benchmarks.csv", csv_text(list(tables.values()), facts).encode())
     write_atomically(arguments.output / "benchmarks.md", document(list(tables.values()), facts).encode())
     print(f"Written to {arguments.output}.")
-    return 1 if failures else 0
+    return 1 if failures + failures_on_gpu else 0
 
 
 if __name__ == "__main__":

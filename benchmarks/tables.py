@@ -99,11 +99,10 @@ def machine_facts() -> dict[str, str]:
     return {
         "date": datetime.now().astimezone().strftime("%Y-%m-%d %H:%M %z"),
         "cores": str(len(os.sched_getaffinity(0))),
-        "CPU": _cpu_model(),
+        "CPU": cpu_model(),
         "memory": f"{memory:.0f} GB",
         "load before the run": f"{os.getloadavg()[0]:.2f}",
         "versions": ", ".join([f"Python {platform.python_version()}", *map(_version, _PACKAGES)]),
-        "CUDA": "not measured",
     }
 
 
@@ -129,6 +128,6 @@ def _version(package: str) -> str:
         return f"{package} not installed"
 
 
-def _cpu_model() -> str:
+def cpu_model() -> str:
     lines = Path("/proc/cpuinfo").read_text().splitlines()
     return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "unknown")
