@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -52,11 +53,20 @@ def captured_step(
     with torch.cuda.graph(graph):
         step()
 
-    def replay(batch: Tensor) -> None:
-        chosen.copy_(batch)
-        graph.replay()
+    return _Replay(graph, chosen, step)
 
-    return replay
+
+@dataclass(frozen=True)
+class _Replay:
+    """A recorded step. What it reads and writes belongs to `step`, and must live as long as the recording."""
+
+    graph: torch.cuda.CUDAGraph
+    chosen: Tensor
+    step: Callable[[], None]
+
+    def __call__(self, batch: Tensor) -> None:
+        self.chosen.copy_(batch)
+        self.graph.replay()
 
 
 def new_adam(model: nn.Module, learning_rate: float) -> torch.optim.Adam:
