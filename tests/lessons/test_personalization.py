@@ -53,6 +53,7 @@ class TestPersonalization(LessonTests):
             "num_newcomers": 1,
             "num_rounds": 1,
             "local_epochs": 1,
+            "adaptation_epochs": 1,  # as many as in all rounds: two rows of a table have one number
             "batch_size": 50,
             "max_images": 300,
         },
