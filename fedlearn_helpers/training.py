@@ -14,13 +14,15 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from fedlearn_helpers.captured import captured
+from fedlearn_helpers.device import computing_on, pick_device
 from fedlearn_helpers.errors import InputError
 from fedlearn_helpers.pooling import quickly_pooled
 from fedlearn_helpers.tasks import IMAGES, Task, normalize
 
 __all__ = ["Evaluation", "evaluate", "judge", "normalize", "pick_device", "train"]
 
-EVALUATION_BATCH = 250
+EVALUATION_BATCH, ON_A_GPU = 250, 2500  # examples at once; a GPU needs many to have something to do
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,17 @@ class Evaluation:
     confidences: Tensor
 
 
+def _on_its_device(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Decorate a function whose second argument is on the device to compute on: there, the same bits every time."""
+
+    @functools.wraps(function)
+    def on_its_device(model: nn.Module, images: Tensor, *arguments: Any, **options: Any) -> Any:
+        with computing_on(images.device):
+            return function(model, images, *arguments, **options)
+
+    return on_its_device
+
+
 def _in_its_dtype(function: Callable[..., Any]) -> Callable[..., Any]:
     """Decorate a function whose first argument is a model: one of float64 gets its inputs in float64."""
 
@@ -67,8 +80,10 @@ def in_dtype(inputs: Tensor, dtype: torch.dtype) -> Tensor:
     return inputs.to(dtype) if inputs.is_floating_point() else inputs
 
 
+@_on_its_device
 @_in_its_dtype
 @quickly_pooled
+@captured
 def train(
     model: nn.Module,
     images: Tensor,
@@ -120,6 +135,7 @@ def train(
     return total_loss.item() / (epochs * len(indices))
 
 
+@_on_its_device
 @_in_its_dtype
 @quickly_pooled
 @torch.no_grad()
@@ -147,15 +163,16 @@ def evaluate(
     if len(indices) == 0:
         raise InputError("indices must name at least one example to evaluate, got none")
     model.eval()
-    total_loss, predictions, confidences = 0.0, [], []
-    for batch in indices.to(images.device).split(EVALUATION_BATCH):
+    losses, predictions, confidences = [], [], []
+    for batch in indices.to(images.device).split(ON_A_GPU if images.is_cuda else EVALUATION_BATCH):
         outputs = model(task.inputs(images[batch]))
-        total_loss += task.loss(outputs, labels[batch], reduction="sum").item()
-        prediction, confidence = (tensor.cpu() for tensor in task.predict(outputs))
-        nothing = confidence.isnan() | outputs.reshape(len(outputs), -1).isnan().any(dim=1).cpu()
+        losses.append(task.loss(outputs, labels[batch], reduction="sum"))
+        prediction, confidence = task.predict(outputs)
+        nothing = confidence.isnan() | outputs.reshape(len(outputs), -1).isnan().any(dim=1)
         predictions.append(prediction if prediction.is_floating_point() else prediction.where(~nothing, -1))
         confidences.append(confidence.where(~nothing, math.nan))
-    predicted, sure, size = torch.cat(predictions), torch.cat(confidences), len(indices)
+    total_loss = sum(torch.stack(losses).tolist())  # one transfer from a GPU, and not one for each batch
+    predicted, sure, size = torch.cat(predictions).cpu(), torch.cat(confidences).cpu(), len(indices)
     reached = judge(predicted, sure, labels[indices.to(labels.device)].cpu(), task).sum().item()
     return Evaluation(total_loss / size, reached / size, size, predicted, sure)
 
@@ -169,19 +186,3 @@ def judge(predictions: Tensor, confidences: Tensor, targets: Tensor, task: Task 
         task: has the metric.
     """
     return task.metric(predictions, targets).double().masked_fill(confidences.isnan(), math.nan)
-
-
-def pick_device(name: str = "auto") -> torch.device:
-    """Return the device to compute on.
-
-    Args:
-        name: "cpu", "cuda", or "auto" for CUDA where there is one.
-
-    Raises:
-        InputError: another name, or "cuda" on a machine without a usable CUDA device.
-    """
-    if name not in ("auto", "cpu", "cuda"):
-        raise InputError(f"device must be 'auto', 'cpu' or 'cuda', got {name!r}")
-    if name == "cuda" and not torch.cuda.is_available():
-        raise InputError("device must be 'cpu' or 'auto' here: PyTorch sees no CUDA device on this machine, got 'cuda'")
-    return torch.device("cpu" if name == "cpu" or not torch.cuda.is_available() else "cuda")

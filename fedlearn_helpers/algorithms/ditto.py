@@ -16,6 +16,7 @@ Source: Li et al. 2021, https://arxiv.org/abs/2012.04221, algorithm 1.
 """
 
 from flwr.app import ArrayRecord, RecordDict
+from torch import Tensor
 
 from fedlearn_helpers.algorithms.algorithm import Algorithm, Setting
 from fedlearn_helpers.algorithms.local import LocalTraining, setting
@@ -36,16 +37,16 @@ def train_client(local: LocalTraining) -> RecordDict:
     return reply
 
 
+def pull_back(v: Tensor, w_t: Tensor, *, share: float) -> None:
+    """Take a weight a part of the way to the received one."""
+    v.lerp_(w_t, share)
+
+
 def train_own(local: LocalTraining, epochs: int | None = None) -> None:
     """Train the model; after every step it goes a part of the way to the received one."""
     pull = local.local_config.learning_rate * setting(local.config, LAMBDA)
     share = 1 - 1 / (1 + pull)  # 0 without a pull, near 1 with a strong one
-
-    def pull_back() -> None:
-        for name, v in local.model.named_parameters():
-            v.detach().lerp_(local.start[name], share)
-
-    local.after_each_step(pull_back)
+    local.after_each_step(pull_back, local.start, share=share)
     local.train(epochs)
 
 

@@ -20,23 +20,23 @@ from torch import Tensor
 
 from fedlearn_helpers.algorithms.aggregation import Answer, Averaging, state_of, uniform_mean
 from fedlearn_helpers.algorithms.algorithm import Algorithm, Setting
-from fedlearn_helpers.algorithms.local import LocalTraining, gradient_of, setting, tensors
+from fedlearn_helpers.algorithms.local import LocalTraining, setting, tensors
 from fedlearn_helpers.errors import InputError
 
 ALPHA = "feddyn-alpha"
 GRADIENT = "feddyn-gradient"  # g_k, in the client's state
 
 
+def bend(gradient: Tensor, theta: Tensor, g: Tensor, w_t: Tensor, *, alpha: float) -> None:
+    """Make the loss's gradient that of the bent loss: less g_k, plus alpha (theta - w_t)."""
+    gradient.sub_(g).add_(theta - w_t, alpha=alpha)
+
+
 def train_client(local: LocalTraining) -> RecordDict:
-    """Train on the bent loss, whose gradient is that of the loss, less g_k, plus alpha (theta - w_t)."""
+    """Train on the bent loss, and update the client's own gradient."""
     alpha = setting(local.config, ALPHA)
     g = tensors(local.state, GRADIENT, like=local.start)
-
-    def bend() -> None:
-        for name, theta in local.model.named_parameters():
-            gradient_of(theta).sub_(g[name]).add_(theta.detach() - local.start[name], alpha=alpha)
-
-    local.before_each_step(bend)
+    local.before_each_step(bend, g, local.start, alpha=alpha)
     local.train()
     new_g = {
         name: g[name] - alpha * (theta.detach() - local.start[name]) for name, theta in local.model.named_parameters()

@@ -11,21 +11,21 @@ Source: Li et al. 2020, https://arxiv.org/abs/1812.06127, algorithm 2.
 
 from flwr.app import RecordDict
 from flwr.serverapp.strategy import FedProx
+from torch import Tensor
 
 from fedlearn_helpers.algorithms.aggregation import averaging
 from fedlearn_helpers.algorithms.algorithm import Algorithm, Setting
-from fedlearn_helpers.algorithms.local import LocalTraining, gradient_of, setting
+from fedlearn_helpers.algorithms.local import LocalTraining, setting
+
+
+def add_pull(gradient: Tensor, w: Tensor, w_t: Tensor, *, mu: float) -> None:
+    """Add the gradient of the proximal term to that of the loss."""
+    gradient.add_(w - w_t, alpha=mu)
 
 
 def train_client(local: LocalTraining) -> RecordDict:
-    """Train with the gradient of the proximal term, mu (w - w_t), added to that of the loss."""
-    mu = setting(local.config, "proximal-mu")
-
-    def add_pull() -> None:
-        for name, parameter in local.model.named_parameters():
-            gradient_of(parameter).add_(parameter.detach() - local.start[name], alpha=mu)
-
-    local.before_each_step(add_pull)
+    """Train with the proximal term: before every step, each weight's gradient is pulled back."""
+    local.before_each_step(add_pull, local.start, mu=setting(local.config, "proximal-mu"))
     local.train()
     return local.reply()
 

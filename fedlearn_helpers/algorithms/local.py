@@ -12,6 +12,7 @@ from flwr.app import ArrayRecord, ConfigRecord, Context, Message, MetricRecord, 
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from fedlearn_helpers.captured import Correction
 from fedlearn_helpers.data import Dataset
 from fedlearn_helpers.errors import InputError, check_number, check_whole_number
 from fedlearn_helpers.partition import Shard
@@ -139,13 +140,42 @@ class LocalTraining:
         self.model.load_state_dict(weights)
         self._optimizer = self.local_config.new_optimizer(self.model)
 
-    def before_each_step(self, correct: Callable[[], None]) -> None:
-        """Call `correct` when the gradients are there: what it adds to them counts as part of the local loss."""
-        self._optimizer.register_step_pre_hook(lambda *_: correct())
+    def before_each_step(
+        self, correct: Callable[..., object], *constants: Mapping[str, Tensor], **numbers: float
+    ) -> None:
+        """Correct the gradients when they are there: what is added to them counts as part of the local loss.
 
-    def after_each_step(self, correct: Callable[[], None]) -> None:
-        """Call `correct` when a step has been taken: what it does to the parameters stays out of the momentum."""
-        self._optimizer.register_step_post_hook(lambda *_: correct())
+        On a GPU such steps are recorded, and quick, where `correct` is a function of a module.
+
+        Args:
+            correct: is called for every parameter with its gradient, to be changed in place, the parameter, the
+                parameter's entry of each of the constants, and the numbers. It computes with nothing else.
+            constants: tensors by name of the parameter; they stay as they are while the model trains.
+            numbers: by name.
+        """
+        self._correct(correct, constants, numbers, of_gradients=True)
+
+    def after_each_step(
+        self, correct: Callable[..., object], *constants: Mapping[str, Tensor], **numbers: float
+    ) -> None:
+        """Correct the parameters when a step has been taken: what that does to them stays out of the momentum.
+
+        Args:
+            correct: as for `before_each_step`, but it gets no gradient, and changes the parameter in place.
+            constants, numbers: as there.
+        """
+        self._correct(correct, constants, numbers, of_gradients=False)
+
+    def _correct(
+        self,
+        correct: Callable[..., object],
+        constants: tuple[Mapping[str, Tensor], ...],
+        numbers: Mapping[str, float],
+        *,
+        of_gradients: bool,
+    ) -> None:
+        parameters = dict(self.model.named_parameters())
+        Correction(correct, parameters, constants, numbers, of_gradients).register(self._optimizer)
 
     def train(self, epochs: int | None = None, *, most: int = _NO_LIMIT) -> None:
         """Train the model for the local epochs, or for the steps that the message still allows, if those are fewer.
@@ -294,9 +324,3 @@ def setting(config: ConfigRecord, name: str) -> float:
     if name not in config:
         raise InputError(f"the server's message must have {name!r} in its config, got {sorted(config)}")
     return float(cast(float, config[name]))
-
-
-def gradient_of(parameter: nn.Parameter) -> Tensor:
-    """Return the gradient that the last backward pass has left, to be changed in place."""
-    assert parameter.grad is not None, "every parameter of the model takes part in the loss"
-    return parameter.grad

@@ -25,11 +25,21 @@ from torch import Tensor
 from fedlearn_helpers.algorithms.aggregation import Answer, Averaging, state_of, uniform_mean
 from fedlearn_helpers.algorithms.algorithm import Algorithm, Setting
 from fedlearn_helpers.algorithms.fednova import norm_of_steps
-from fedlearn_helpers.algorithms.local import LocalTraining, gradient_of, tensors
+from fedlearn_helpers.algorithms.local import LocalTraining, tensors
 
 CONTROL = "control"  # c, from the server
 OWN_CONTROL = "own-control"  # c_i, in the client's state
 CHANGE = "control-change"  # c_i' - c_i, to the server
+
+
+def correct_gradient(gradient: Tensor, y: Tensor, c: Tensor, c_i: Tensor) -> None:
+    """Correct a gradient, before a step."""
+    gradient.add_(c - c_i)
+
+
+def correct_step(y: Tensor, c: Tensor, c_i: Tensor, *, eta: float) -> None:
+    """Correct a weight, after a step."""
+    y.sub_(c - c_i, alpha=eta)
 
 
 def train_client(local: LocalTraining) -> RecordDict:
@@ -37,20 +47,10 @@ def train_client(local: LocalTraining) -> RecordDict:
     eta, momentum = local.local_config.learning_rate, local.local_config.momentum
     c = tensors(local.content, CONTROL, like=local.start)
     c_i = tensors(local.state, OWN_CONTROL, like=local.start)
-
-    def correct_gradient() -> None:
-        for name, y in local.model.named_parameters():
-            gradient_of(y).add_(c[name] - c_i[name])
-
-    def correct_step() -> None:
-        with torch.no_grad():
-            for name, y in local.model.named_parameters():
-                y.sub_(c[name] - c_i[name], alpha=eta)
-
     if momentum:  # behind the step, the correction would count for less than the gradients that it corrects
-        local.before_each_step(correct_gradient)
+        local.before_each_step(correct_gradient, c, c_i)
     else:  # the same step, and the rounding that published numbers have
-        local.after_each_step(correct_step)
+        local.after_each_step(correct_step, c, c_i, eta=eta)
     local.train()
     way = norm_of_steps(local.steps, momentum) * eta
     new_c_i = {

@@ -6,6 +6,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from fedlearn_helpers.device import computing_on
 from fedlearn_helpers.tasks import IMAGES, Task
 
 
@@ -124,9 +125,14 @@ class ImageDataset:
         return channels, height, width
 
     def to(self, device: torch.device | str) -> "ImageDataset":
-        """Return the data set with its tensors on `device`, still uint8; on the same device nothing is copied."""
+        """Return the data set with its tensors on `device`, still uint8; on the same device nothing is copied.
+
+        Raises:
+            InputError: it does not fit into the memory of a GPU.
+        """
         fields = ("train_images", "train_labels", "test_images", "test_labels")
-        return replace(self, **{name: getattr(self, name).to(device) for name in fields})
+        with computing_on(torch.device(device)):
+            return replace(self, **{name: getattr(self, name).to(device) for name in fields})
 
     def __str__(self) -> str:
         channels, height, width = self.image_shape

@@ -7,7 +7,6 @@ stay warm in it from round to round.
 
 import contextlib
 import gc
-import math
 import os
 import signal
 import sys
@@ -23,6 +22,7 @@ import numpy as np
 import torch
 from flwr.clientapp import ClientApp
 
+from fedlearn_helpers.device import cores
 from fedlearn_helpers.errors import InputError
 from fedlearn_helpers.simulation.channel import Channel
 from fedlearn_helpers.simulation.client_task import ClientResult, ClientTask, do_client_task
@@ -30,7 +30,6 @@ from fedlearn_helpers.simulation.output import captured
 from fedlearn_helpers.simulation.processes import end_with, pause_openmp, processor_time, uninterrupted
 
 Workers = int | Literal["auto"]
-_QUOTA = Path("/sys/fs/cgroup/cpu.max")  # of the container this process runs in (Linux, control groups 2)
 _SECONDS_BETWEEN_LOOKS = 5.0
 _PATIENCE = 300.0  # seconds; a client may sleep, or wait for the network
 OnFinished = Callable[[ClientTask, ClientResult], None]
@@ -75,19 +74,20 @@ def obstacle_to_forking() -> str | None:
     """Return why processes cannot be forked here, or None where they can."""
     if sys.platform != "linux":
         return f"forked workers need Linux and this is {sys.platform}"
-    if torch.cuda.is_initialized():
-        return "PyTorch uses CUDA, which does not survive a fork"
+    if torch.cuda.is_initialized() or _autograd_has_threads():
+        return (
+            "PyTorch has computed beside a GPU in this process, and a process forked now could not: restart it, and "
+            "begin with pick_device('cpu')"
+        )
     return None
 
 
-def cores() -> int:
-    """Return how many cores this process may use: those it is bound to, or fewer in a container with a quota."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    try:
-        quota, period = _QUOTA.read_text().split()
-    except (OSError, ValueError):  # no such file, or not of this form: no quota
-        return cores
-    return cores if quota == "max" else min(cores, math.ceil(int(quota) / int(period)))
+def _autograd_has_threads() -> bool:
+    """Tell whether PyTorch has computed gradients on a machine with a GPU, be it on the processor.
+
+    It then has a thread for the GPU, and refuses to compute gradients in forked processes.
+    """
+    return any(path.read_text().startswith("pt_autograd") for path in Path("/proc/self/task").glob("*/comm"))
 
 
 @contextmanager

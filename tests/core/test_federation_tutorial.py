@@ -35,8 +35,8 @@ def split(dataset):
     return split_train_validation(parts, validation_fraction=0.2, seed=0)
 
 
-def federate(dataset, shards, *, seed=0, num_rounds=3):
-    model = new_cnn(dataset.image_shape, dataset.num_classes, seed)
+def federate(dataset, shards, *, seed=0, num_rounds=3, model=None):
+    model = model or new_cnn(dataset.image_shape, dataset.num_classes, seed)
     initial = ArrayRecord(model.state_dict())
     client_app = make_client_app(dataset, shards, model, local_epochs=1, batch_size=16, learning_rate=0.002, seed=seed)
     server_app = ServerApp()

@@ -10,8 +10,9 @@ PACKAGE = "fedlearn_helpers"
 # From the bottom up. A unit is a module or a folder of the package; units of one layer know nothing of each other.
 LAYERS = (
     ("", "errors"),
-    ("files", "seeds", "metrics", "pooling", "progress", "plots"),
+    ("device", "files", "seeds", "metrics", "pooling", "progress", "plots"),
     ("tasks", "models"),
+    ("captured",),
     ("training",),
     ("data", "partition", "simulation"),
     ("algorithms",),

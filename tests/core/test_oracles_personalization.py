@@ -339,11 +339,10 @@ def test_an_explicit_step_of_ditto_has_the_same_rest_but_leaps_over_it(monkeypat
     """Control: the step of the paper's algorithm 1, for which rate times lambda must be below 2."""
 
     def explicit(local, epochs=None):
-        def add_pull():
-            for name, v in local.model.named_parameters():
-                v.grad.add_(v.detach() - local.start[name], alpha=local.config["lambda"])
+        def add_pull(gradient, v, w_t):
+            gradient.add_(v - w_t, alpha=local.config["lambda"])
 
-        local.before_each_step(add_pull)
+        local.before_each_step(add_pull, local.start)
         local.train(epochs)
 
     monkeypatch.setattr(ditto, "train_own", explicit)

@@ -26,7 +26,7 @@ from fedlearn_helpers.algorithms import (
 )
 from fedlearn_helpers.algorithms.fednova import NORM, norm_of_steps
 from fedlearn_helpers.algorithms.local import LocalTraining, tensors
-from fedlearn_helpers.algorithms.scaffold import CHANGE, CONTROL, OWN_CONTROL
+from fedlearn_helpers.algorithms.scaffold import CHANGE, CONTROL, OWN_CONTROL, correct_step
 from fedlearn_helpers.errors import InputError
 from fedlearn_helpers.experiments.federate import federate
 from fedlearn_helpers.models import new_cnn
@@ -436,12 +436,7 @@ def corrected_behind_the_steps(local):
     eta = local.local_config.learning_rate
     c, c_i = tensors(local.content, CONTROL, like=local.start), tensors(local.state, OWN_CONTROL, like=local.start)
 
-    def correct():
-        with torch.no_grad():
-            for name, y in local.model.named_parameters():
-                y.sub_(c[name] - c_i[name], alpha=eta)
-
-    local.after_each_step(correct)
+    local.after_each_step(correct_step, c, c_i, eta=eta)
     local.train()
     new = {
         name: c_i[name] - c[name] + (local.start[name] - y.detach()) / (local.steps * eta)

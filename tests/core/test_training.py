@@ -13,7 +13,7 @@ from fedlearn_helpers.errors import InputError
 from fedlearn_helpers.models import new_cnn
 from fedlearn_helpers.seeds import seeded
 from fedlearn_helpers.tasks import Task
-from fedlearn_helpers.training import evaluate, normalize, pick_device, train
+from fedlearn_helpers.training import evaluate, normalize, train
 
 
 @pytest.fixture
@@ -235,37 +235,6 @@ def test_the_cnn_trains_on_an_embedded_image_size():
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     loss = train(model, images, torch.arange(6), np.arange(6), optimizer, epochs=1, batch_size=6, seed=0)
     assert loss == pytest.approx(np.log(10), abs=0.1), "an untrained model guesses among ten classes"
-
-
-# Devices ---------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("name", "has_cuda", "expected"),
-    [
-        ("auto", False, "cpu"),
-        ("auto", True, "cuda"),
-        ("cpu", True, "cpu"),
-        ("cpu", False, "cpu"),
-        ("cuda", True, "cuda"),
-    ],
-)
-def test_device(monkeypatch, name, has_cuda, expected):
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: has_cuda)
-    assert pick_device(name) == torch.device(expected)
-
-
-@pytest.mark.parametrize(
-    ("name", "message"),
-    [
-        ("tpu", "device must be 'auto', 'cpu' or 'cuda', got 'tpu'"),
-        ("cuda", "no CUDA device on this machine, got 'cuda'"),
-    ],
-)
-def test_impossible_device(monkeypatch, name, message):
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    with pytest.raises(InputError, match=message):
-        pick_device(name)
 
 
 # A model whose outputs are not numbers -----------------------------------------------------

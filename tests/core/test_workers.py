@@ -23,6 +23,7 @@ from flwr.clientapp import ClientApp
 from flwr.serverapp import ServerApp
 from flwr.serverapp.strategy import FedAvg, FedTrimmedAvg
 
+from fedlearn_helpers import device
 from fedlearn_helpers.data import load_dataset
 from fedlearn_helpers.errors import InputError
 from fedlearn_helpers.experiments.basic_client import make_client_app
@@ -334,7 +335,7 @@ def test_one_worker_is_this_process():
 
 @pytest.mark.parametrize("workers", [8, "auto"])
 def test_there_are_no_more_workers_than_clients(workers, monkeypatch):
-    monkeypatch.setattr(workers_module, "_QUOTA", Path("/nowhere"))
+    monkeypatch.setattr(device, "_QUOTA", Path("/nowhere"))
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)))
     started = []
 
@@ -348,7 +349,7 @@ def test_there_are_no_more_workers_than_clients(workers, monkeypatch):
 
 
 def test_auto_is_one_per_core(monkeypatch):
-    monkeypatch.setattr(workers_module, "_QUOTA", Path("/nowhere"))
+    monkeypatch.setattr(device, "_QUOTA", Path("/nowhere"))
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {5})
     assert pids_of(run(pid, workers="auto")) == {PARENT}
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {1, 5})
@@ -369,10 +370,10 @@ def test_auto_is_one_per_core(monkeypatch):
 )
 def test_a_containers_quota_limits_auto(quota, expected, monkeypatch, tmp_path):
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)))
-    monkeypatch.setattr(workers_module, "_QUOTA", tmp_path / "cpu.max")
-    assert workers_module.cores() == 8  # no such file
+    monkeypatch.setattr(device, "_QUOTA", tmp_path / "cpu.max")
+    assert device.cores() == 8  # no such file
     (tmp_path / "cpu.max").write_text(f"{quota}\n")
-    assert workers_module.cores() == expected
+    assert device.cores() == expected
 
 
 @pytest.mark.parametrize(
