@@ -8,8 +8,9 @@ and whatever decides its bits is in its key. What cannot be recorded is trained 
 import functools
 import random
 import types
+import warnings
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
@@ -18,6 +19,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.func import functional_call
 from torch.nn.modules import module as torch_modules
 from torch.optim import optimizer as optimizers
 
@@ -70,11 +72,6 @@ class Correction:
                 self.function(parameter.grad, parameter, *constants, **self.numbers)
             else:
                 self.function(parameter, *constants, **self.numbers)
-
-    @property
-    def is_of_a_module(self) -> bool:
-        """Whether the function is a module's, and not made anew by another function, with what that had at hand."""
-        return "<locals>" not in getattr(self.function, "__qualname__", "<locals>")
 
     @property
     def key(self) -> Hashable:
@@ -134,6 +131,86 @@ def _train(
     return step.total.item() / (epochs * len(indices))
 
 
+Parameters = dict[str, Tensor]
+
+
+def repeated(
+    step: Callable[..., Sequence[Parameters]],
+    loss: Callable[[Mapping[str, Tensor], Tensor], Tensor],
+    states: Sequence[Parameters],
+    batches: Sequence[Tensor],
+    numbers: Mapping[str, float],
+    *,
+    model: nn.Module,
+    examples: Tensor,
+    targets: Tensor,
+    task: Task,
+) -> Sequence[Parameters]:
+    """Return the states after `states = step(loss, *states, batch, **numbers)` for every batch.
+
+    On a GPU, the step is recorded where it can be.
+
+    Args:
+        step: computes new states with nothing but its arguments.
+        loss: of the model with some parameters on a batch, computed with the model, the task, and what is in examples
+            and targets.
+        states: tensors by name.
+        batches: (n,) int64 each; one after another.
+        numbers: by name.
+        model, examples, targets, task: what the loss computes with.
+    """
+    recorded = None
+    if batches and examples.device.type == DEVICE and _is_plain(model, examples) and _is_of_a_module(step):
+        key = (
+            *(step, tuple(numbers.items()), len(batches[0]), task),
+            *(_key_of_model(model), _places((examples, targets))),
+            tuple((name, tensor.shape, tensor.dtype) for state in states for name, tensor in state.items()),
+        )
+        recorded = _kept(model, key, lambda: _Repeated(step, loss, states, batches[0], model, numbers))
+    if recorded is None:
+        for batch in batches:
+            states = step(loss, *states, batch, **numbers)
+        return states
+    recorded.put(states)
+    for batch in batches:
+        if len(batch) == len(batches[0]):
+            recorded.replay(batch)
+        else:
+            recorded.put(step(loss, *recorded.states, batch, **numbers))
+    return [_copies(state) for state in recorded.states]
+
+
+class _Repeated:
+    """A step from states to states, at fixed places in memory."""
+
+    def __init__(
+        self,
+        step: Callable[..., Sequence[Parameters]],
+        loss: Callable[[Mapping[str, Tensor], Tensor], Tensor],
+        states: Sequence[Parameters],
+        batch: Tensor,
+        model: nn.Module,
+        numbers: Mapping[str, float],
+    ) -> None:
+        self.states, self._batch = [_copies(state) for state in states], batch.clone()
+
+        def take() -> None:
+            self.put(step(loss, *self.states, self._batch, **numbers))
+
+        self._replay = _recorded(take, model, batch.device)
+
+    def put(self, states: Sequence[Parameters]) -> None:
+        """Go on with other states."""
+        for fixed, state in zip(self.states, states, strict=True):
+            for name, tensor in fixed.items():
+                tensor.copy_(state[name])
+
+    def replay(self, batch: Tensor) -> None:
+        """Take the recorded step on another batch."""
+        self._batch.copy_(batch)
+        self._replay()
+
+
 class _Step:
     """A step of training at fixed places in memory; `replay` takes it once it is recorded."""
 
@@ -155,10 +232,18 @@ class _Step:
             correction.register(self._optimizer)
 
     def take(self, model: nn.Module, batch: Tensor) -> None:
-        """Take a step as `training.train` does."""
-        model.zero_grad()
-        loss = self._task.loss(model(self._task.inputs(self._examples[batch])), self._targets[batch])
+        """Take a step as `training.train` does.
+
+        Gradients are those of leaves made here: what belongs to a graph that the parameters are part of elsewhere, such
+        as that of a loss that a notebook still has, belongs to another stream, which breaks off a recording.
+        """
+        parameters = dict(model.named_parameters())
+        leaves = {name: p.detach().requires_grad_(p.requires_grad) for name, p in parameters.items()}
+        outputs = functional_call(model, leaves, (self._task.inputs(self._examples[batch]),))
+        loss = self._task.loss(outputs, self._targets[batch])
         loss.backward()
+        for name, parameter in parameters.items():
+            parameter.grad = leaves[name].grad
         self._optimizer.step()
         self.total += loss.detach() * len(batch)
 
@@ -168,11 +253,8 @@ class _Step:
         Raises:
             NotRecordable: a step does something that a recording does not repeat.
         """
-        with _left_as_it_was(model), seeded(0):
-            before = _settings(model), _random_states()
-            self._replay = record(functools.partial(self.take, model, self._batch), self.total.device)
-            if (_settings(model), _random_states()) != before:
-                raise NotRecordable
+        with _left_as_it_was(model):
+            self._replay = _recorded(functools.partial(self.take, model, self._batch), model, self.total.device)
 
     def replay(self, batch: Tensor) -> None:
         """Take the recorded step on another batch."""
@@ -205,38 +287,58 @@ class NotRecordable(Exception):
     """A step does something that a recording does not repeat, such as drawing random numbers."""
 
 
-_STEPS: WeakKeyDictionary[nn.Module, OrderedDict[Hashable, _Step | None]] = WeakKeyDictionary()
+_RECORDINGS: WeakKeyDictionary[nn.Module, OrderedDict[Hashable, Any]] = WeakKeyDictionary()
 
 
 def _step_for(
     model: nn.Module, examples: Tensor, targets: Tensor, batch: Tensor, optimizer: torch.optim.Optimizer, task: Task
 ) -> _Step | None:
     """Return the recorded step for all of this, recording it if need be; None where there can be none."""
-    if not _is_plain(model, examples, optimizer):
+    if not (_is_plain(model, examples) and _takes_plain_steps(optimizer, model)):
         return None
     key = _key(model, examples, targets, len(batch), optimizer, task)
+
+    def new() -> _Step:
+        step = _Step(examples, targets, batch, optimizer, task)
+        step.record(model)
+        return step
+
+    return _kept(model, key, new)
+
+
+def _kept(model: nn.Module, key: Hashable, new: Callable[[], Any]) -> Any:
+    """Return what was recorded for a model under a key, or else a new recording; None where there can be none."""
     try:
-        steps = _STEPS.setdefault(model, OrderedDict())
-        known = key in steps
+        recordings = _RECORDINGS.setdefault(model, OrderedDict())
+        known = key in recordings
     except TypeError:  # something of it cannot be compared
         return None
     if known:
-        steps.move_to_end(key)
-    else:
-        steps[key] = _recorded(model, _Step(examples, targets, batch, optimizer, task))
-        if len(steps) > _MOST:
-            steps.popitem(last=False)
-    return steps[key]
-
-
-def _recorded(model: nn.Module, step: _Step) -> _Step | None:
+        recordings.move_to_end(key)
+        return recordings[key]
     try:
-        step.record(model)
+        recordings[key] = new()
     except Exception as error:  # of any kind; a step that can never be taken says why when it is taken
         if is_out_of_memory(error):
             raise
-        return None
-    return step
+        recordings[key] = None
+    if len(recordings) > _MOST:
+        recordings.popitem(last=False)
+    return recordings[key]
+
+
+def _recorded(step: Callable[[], None], model: nn.Module, device: torch.device) -> Callable[[], object]:
+    """Record a step; random generators are afterwards as before.
+
+    Raises:
+        NotRecordable: a step does something that a recording does not repeat.
+    """
+    with seeded(0):
+        before = _settings(model), _random_states()
+        replay = record(step, device)
+        if (_settings(model), _random_states()) != before:
+            raise NotRecordable
+    return replay
 
 
 def record(step: Callable[[], None], device: torch.device) -> Callable[[], object]:
@@ -248,8 +350,9 @@ def record(step: Callable[[], None], device: torch.device) -> Callable[[], objec
             with torch.cuda.stream(stream):
                 for _ in range(_WARM_UP):
                     step()
-                torch.cuda.set_sync_debug_mode("error")  # a step that waits for the GPU would break off a recording
-                step()
+                with warnings.catch_warnings(action="ignore"):  # it is new, PyTorch says
+                    torch.cuda.set_sync_debug_mode("error")
+                step()  # is an error if it waits for the GPU, which would break off a recording
         finally:
             torch.cuda.set_sync_debug_mode(waiting)
             current.wait_stream(stream)
@@ -265,27 +368,40 @@ def _side_stream(device: torch.device) -> torch.cuda.Stream:
     return torch.cuda.Stream(device)
 
 
-def _is_plain(model: nn.Module, examples: Tensor, optimizer: torch.optim.Optimizer) -> bool:
-    """Tell whether training is made of nothing but the model, the optimizer and known corrections."""
-    modules, parameters, groups = list(model.modules()), list(model.parameters()), optimizer.param_groups
+def _is_plain(model: nn.Module, examples: Tensor) -> bool:
+    """Tell whether a model is of float32, and all that it computes with is in its weights and settings."""
+    modules, parameters = list(model.modules()), list(model.parameters())
     hooks = [getattr(module, kind) for module in modules for kind in _MODULE_HOOKS]
     hooks += [getattr(parameter, kind, None) for parameter in parameters for kind in _PARAMETER_HOOKS]
-    options = [value for group in groups for name, value in group.items() if name != "params"]
-    known = {id(parameter) for parameter in parameters}
     return (
-        type(optimizer) in _OPTIMIZERS
-        and all(p.dtype == torch.float32 and p.device == examples.device for p in parameters)
-        and known.issuperset(id(parameter) for group in groups for parameter in group["params"])
-        and all(isinstance(option, _PLAIN) for option in options)  # a rate in a tensor may change in its place
-        and not any(group.get("dampening") or group.get("differentiable") for group in groups)
+        all(p.dtype == torch.float32 and p.device == examples.device for p in parameters)
+        and not any(isinstance(value, Tensor) for module in modules for value in vars(module).values())
         and not any(hooks)
         and not torch_modules._has_any_global_hook()
-        and not optimizers._global_optimizer_pre_hooks
-        and not optimizers._global_optimizer_post_hooks
-        and all(isinstance(hook, Correction) and hook.is_of_a_module for hook in _hooks(optimizer))
         and torch.is_grad_enabled()
         and not torch.is_autocast_enabled(examples.device.type)
     )
+
+
+def _takes_plain_steps(optimizer: torch.optim.Optimizer, model: nn.Module) -> bool:
+    """Tell whether the optimizer changes the model's parameters by known rules alone."""
+    groups = optimizer.param_groups
+    options = [value for group in groups for name, value in group.items() if name != "params"]
+    known = {id(parameter) for parameter in model.parameters()}
+    return (
+        type(optimizer) in _OPTIMIZERS
+        and known.issuperset(id(parameter) for group in groups for parameter in group["params"])
+        and all(isinstance(option, _PLAIN) for option in options)  # a rate in a tensor may change in its place
+        and not any(group.get("dampening") or group.get("differentiable") for group in groups)
+        and not optimizers._global_optimizer_pre_hooks
+        and not optimizers._global_optimizer_post_hooks
+        and all(isinstance(hook, Correction) and _is_of_a_module(hook.function) for hook in _hooks(optimizer))
+    )
+
+
+def _is_of_a_module(function: Callable[..., object]) -> bool:
+    """Tell whether a function is a module's, and not made anew by another, with what that had at hand."""
+    return "<locals>" not in getattr(function, "__qualname__", "<locals>")
 
 
 def _key(
@@ -297,10 +413,9 @@ def _key(
     task: Task,
 ) -> Hashable:
     """Return all that decides what a recorded step does: what is not written in the places that it reads."""
-    own = [*model.parameters(), *model.buffers()]
     return (
-        tuple((id(tensor), tensor.requires_grad) for tensor in own),
-        tuple((t.data_ptr(), t.dtype, t.shape, t.stride()) for t in (*own, examples, targets)),
+        _key_of_model(model),
+        _places((examples, targets)),
         batch_size,
         task,
         type(optimizer),
@@ -309,8 +424,17 @@ def _key(
             for group in optimizer.param_groups
         ),
         tuple(correction.key for correction in _hooks(optimizer)),
-        tuple((id(module), type(module), tuple(settings.items())) for module, settings in _settings(model)),
     )
+
+
+def _key_of_model(model: nn.Module) -> Hashable:
+    own = [*model.parameters(), *model.buffers()]
+    layers = [(id(module), type(module), tuple(settings.items())) for module, settings in _settings(model)]
+    return _places(own), tuple((id(tensor), tensor.requires_grad) for tensor in own), tuple(layers)
+
+
+def _places(tensors: Iterable[Tensor]) -> Hashable:
+    return tuple((tensor.data_ptr(), tensor.dtype, tensor.shape, tensor.stride()) for tensor in tensors)
 
 
 def _hooks(optimizer: torch.optim.Optimizer) -> list[Any]:
@@ -347,5 +471,5 @@ def _random_states() -> list[object]:
     return [random.getstate(), kind, bytes(np.asarray(numbers)), rest, torch_states]
 
 
-def _copies(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def _copies(tensors: Mapping[str, Tensor]) -> Parameters:
     return {name: tensor.detach().clone() for name, tensor in tensors.items()}

@@ -118,17 +118,19 @@ def computing_on(device: torch.device) -> Iterator[None]:
         yield
         return
     _fix_workspace()
+    cudnn: Any = torch.backends.cudnn
     matmul: Any = torch.backends.cuda.matmul
     memory: Any = torch.utils.deterministic
-    mode, tf32, fill = torch.get_deterministic_debug_mode(), matmul.allow_tf32, memory.fill_uninitialized_memory
+    mode, benchmark, deterministic = torch.get_deterministic_debug_mode(), cudnn.benchmark, cudnn.deterministic
+    fill = memory.fill_uninitialized_memory
+    precisions = matmul.fp32_precision, cudnn.conv.fp32_precision, cudnn.rnn.fp32_precision
     try:
         torch.set_deterministic_debug_mode(max(mode, 1))  # 1: to warn where there is no fixed order
-        matmul.allow_tf32 = False
+        cudnn.benchmark, cudnn.deterministic = False, True
+        matmul.allow_tf32 = cudnn.allow_tf32 = False  # PyTorch has two ways to say it, and both must say the same
+        matmul.fp32_precision = cudnn.conv.fp32_precision = cudnn.rnn.fp32_precision = "ieee"
         memory.fill_uninitialized_memory = False  # nothing here reads such memory, and to fill it takes time
-        with torch.backends.cudnn.flags(
-            enabled=torch.backends.cudnn.enabled, benchmark=False, deterministic=True, allow_tf32=False
-        ):
-            yield
+        yield
     except RuntimeError as error:
         if not is_out_of_memory(error):
             raise
@@ -140,7 +142,10 @@ def computing_on(device: torch.device) -> Iterator[None]:
         ) from None
     finally:
         torch.set_deterministic_debug_mode(mode)
-        matmul.allow_tf32, memory.fill_uninitialized_memory = tf32, fill
+        cudnn.benchmark, cudnn.deterministic = benchmark, deterministic
+        matmul.allow_tf32, cudnn.allow_tf32 = (precision == "tf32" for precision in precisions[:2])
+        matmul.fp32_precision, cudnn.conv.fp32_precision, cudnn.rnn.fp32_precision = precisions
+        memory.fill_uninitialized_memory = fill
 
 
 def is_out_of_memory(error: Exception) -> bool:

@@ -90,8 +90,7 @@ def _train(local: LocalTraining, epochs: int | None = None) -> tuple[Parameters,
     if setting(local.config, LEARN_ALPHA) and batches and local.steps < local.allowed:
         local.steps += 1
         alpha = better_alpha(local.loss, w, v, batches[0], alpha=alpha, eta=eta)
-    for batch in batches:
-        w, v = step(local.loss, w, v, batch, alpha=alpha, eta=eta)
+    w, v = local.repeat(step, (w, v), batches, alpha=alpha, eta=eta)
     return w, v, alpha
 
 

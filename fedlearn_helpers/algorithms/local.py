@@ -1,7 +1,7 @@
 """A client's local training, and the two places in a step where an algorithm may correct it."""
 
 import sys
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import cast
@@ -12,7 +12,7 @@ from flwr.app import ArrayRecord, ConfigRecord, Context, Message, MetricRecord, 
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from fedlearn_helpers.captured import Correction
+from fedlearn_helpers.captured import Correction, repeated
 from fedlearn_helpers.data import Dataset
 from fedlearn_helpers.errors import InputError, check_number, check_whole_number
 from fedlearn_helpers.partition import Shard
@@ -257,6 +257,35 @@ class LocalTraining:
         inputs = in_dtype(task.inputs(dataset.train_inputs[batch]), next(iter(parameters.values())).dtype)
         outputs = functional_call(self.model, dict(parameters), (inputs,))
         return task.loss(outputs, dataset.train_targets[batch])
+
+    def repeat(
+        self,
+        step: Callable[..., Sequence[dict[str, Tensor]]],
+        states: Sequence[dict[str, Tensor]],
+        batches: Sequence[Tensor],
+        **numbers: float,
+    ) -> Sequence[dict[str, Tensor]]:
+        """Return the states after `states = step(self.loss, *states, batch, **numbers)` for every batch.
+
+        On a GPU such steps are recorded, and quick, where `step` is a function of a module.
+
+        Args:
+            step: computes new states with nothing but its arguments.
+            states: tensors by name.
+            batches: as `batches` yields them.
+            numbers: by name.
+        """
+        return repeated(
+            step,
+            self.loss,
+            states,
+            batches,
+            numbers,
+            model=self.model,
+            examples=self.dataset.train_inputs,
+            targets=self.dataset.train_targets,
+            task=self.dataset.task,
+        )
 
     def training_loss(self) -> float:
         """Return the mean loss of the model, as it is now, on all of the client's training examples."""

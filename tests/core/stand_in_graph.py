@@ -1,5 +1,6 @@
 """What stands in for a GPU's recordings where there is no GPU: the step's own code, run again at the same places."""
 
+import functools
 import weakref
 
 from fedlearn_helpers import captured
@@ -10,18 +11,21 @@ def use(monkeypatch):
     done = []
 
     def record(step, device):
-        take, model, batch = step.func, weakref.ref(step.args[0]), step.args[1]
         for _ in range(captured._WARM_UP + 2):  # as on a GPU: warm-up, and the recording itself
             step()
         done.append("recorded")
+        if isinstance(step, functools.partial):  # a recording does not hold the model
+            (model, *others), take = step.args, step.func
+            reference = weakref.ref(model)
+            step = lambda: take(reference(), *others)  # noqa: E731
 
         def replay():
             done.append("replayed")
-            take(model(), batch)
+            step()
 
         return replay
 
     monkeypatch.setattr(captured, "DEVICE", "cpu")
     monkeypatch.setattr(captured, "record", record)
-    monkeypatch.setattr(captured, "_STEPS", weakref.WeakKeyDictionary())
+    monkeypatch.setattr(captured, "_RECORDINGS", weakref.WeakKeyDictionary())
     return done

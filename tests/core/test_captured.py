@@ -3,18 +3,23 @@
 import copy
 import gc
 import weakref
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import stand_in_graph
 import torch
+from noise import noise_images
 from torch import nn
 
 from fedlearn_helpers import captured
+from fedlearn_helpers.algorithms import ALGORITHMS, LocalConfig
 from fedlearn_helpers.captured import Correction
 from fedlearn_helpers.device import computing_on
 from fedlearn_helpers.errors import InputError
+from fedlearn_helpers.experiments import federate
 from fedlearn_helpers.models import NORMALIZED_MODELS, new_cnn, new_mlp
+from fedlearn_helpers.partition import Shard
 from fedlearn_helpers.tasks import IMAGES, Task
 from fedlearn_helpers.training import evaluate, train
 
@@ -197,6 +202,62 @@ def test_a_correction_made_anew_for_each_client_is_not_recorded(images, labels, 
     assert same(run(), eagerly(monkeypatch, run), rtol=0, atol=0) and done == []
 
 
+# Algorithms -------------------------------------------------------------------------------
+
+BY_RECORDING = {"ditto": 2, "apfl": 1, "fedrep": 2, "ifca": 1}  # and one for all others that train by `train`
+OWN_STEPS = {"perfedavg", "perfedavg-hf", "perfedavg-exact", "pfedme"}
+
+
+@pytest.mark.parametrize("name", ALGORITHMS)
+def test_algorithms_do_the_same_by_recordings(name, done, monkeypatch):
+    noise, clients = noise_images(72, 10), [Shard(np.arange(*ends), np.arange(60, 72)) for ends in ((0, 33), (33, 60))]
+    settings = {"perfedavg-hf": {"alpha": 0.01}}.get(name)
+
+    def run():
+        config = LocalConfig(local_epochs=2, batch_size=BATCH, learning_rate=0.02)
+        model = new_mlp(noise.image_shape, noise.num_classes, 0)
+        result = federate(
+            name,
+            noise,
+            clients,
+            num_rounds=2,
+            local_config=config,
+            settings=settings,
+            model=model,
+            seed=0,
+            workers=1,
+            label=None,
+        )
+        return dict(result.model.to_torch_state_dict()), torch.from_numpy(result.members.own)
+
+    expected = eagerly(monkeypatch, run)
+    assert done == []
+    assert same(run(), expected, rtol=1e-4, atol=1e-5)
+    assert done.count("recorded") == (0 if name in OWN_STEPS else BY_RECORDING.get(name, 1))
+
+
+@pytest.mark.parametrize("momentum", [0.0, 0.9])
+def test_scaffolds_corrections_are_in_its_recording(momentum, images, labels, done, monkeypatch):
+    """Control: with corrections that are not those of the client, the models differ."""
+    noise, clients = noise_images(72, 10), [Shard(np.arange(*ends), np.arange(60, 72)) for ends in ((0, 33), (33, 60))]
+
+    def run():
+        config = LocalConfig(batch_size=BATCH, learning_rate=0.02, momentum=momentum)
+        result = federate("scaffold", noise, clients, num_rounds=3, local_config=config, seed=0, workers=1, label=None)
+        return dict(result.model.to_torch_state_dict())
+
+    expected = eagerly(monkeypatch, run)
+    assert same(run(), expected) and done.count("recorded") == 1
+    begin, first = captured._Step.begin, []
+
+    def stale(self, optimizer):
+        first.append(optimizer)
+        begin(self, first[0])
+
+    monkeypatch.setattr(captured._Step, "begin", stale)
+    assert not same(run(), expected), "control"
+
+
 # What a recording is for ------------------------------------------------------------------
 
 
@@ -294,11 +355,11 @@ def test_few_recordings_are_kept_and_none_for_a_model_that_is_gone(images, label
     model = new_mlp(SHAPE, CLASSES, 0)
     for batch_size in range(1, 9):
         once(model, images, labels, batch_size=batch_size)
-    assert [len(steps) for steps in captured._STEPS.values()] == [captured._MOST]
+    assert [len(steps) for steps in captured._RECORDINGS.values()] == [captured._MOST]
     gone = weakref.ref(model)
     del model
     gc.collect()
-    assert gone() is None and len(captured._STEPS) == 0
+    assert gone() is None and len(captured._RECORDINGS) == 0
 
 
 def test_evaluation_between_does_not_matter(images, labels, done, monkeypatch):
@@ -309,6 +370,31 @@ def test_evaluation_between_does_not_matter(images, labels, done, monkeypatch):
         return once(model, images, labels), torch.tensor(loss)
 
     assert same(run(), eagerly(monkeypatch, run)) and done.count("recorded") == 1
+
+
+def test_a_graph_that_is_kept_elsewhere_does_not_matter(images, labels, done):
+    """On a GPU it would break off a recording: its leaves belong to another stream, so those of a step are its own."""
+    model, seen = new_mlp(SHAPE, CLASSES, 0), []
+    kept = nn.functional.cross_entropy(model(images.float()), labels)
+    leaves = {id(node.variable) for node in accumulators(kept.grad_fn)}
+    assert leaves == set(map(id, model.parameters())), "control"
+
+    def loss(outputs, targets, **options):
+        found = nn.functional.cross_entropy(outputs, targets, **options)
+        seen.extend(id(node.variable) for node in accumulators(found.grad_fn))
+        return found
+
+    once(model, images, labels, task=replace(IMAGES, loss=loss))
+    assert seen and not leaves.intersection(seen)
+
+
+def accumulators(node):
+    """Yield the nodes of a graph at which gradients are added up."""
+    if hasattr(node, "variable"):
+        yield node
+    for below, _ in node.next_functions:
+        if below is not None:
+            yield from accumulators(below)
 
 
 # What is trained step by step -------------------------------------------------------------
@@ -409,10 +495,10 @@ def test_an_interrupt_leaves_nothing_wrong_behind(images, labels, done, monkeypa
         with pytest.raises(KeyboardInterrupt):
             once(model, images, labels)
         assert same(dict(model.state_dict()), dict(start), rtol=0, atol=0), "a recording leaves the weights"
-        assert not captured._STEPS.get(model)
+        assert not captured._RECORDINGS.get(model)
         with pytest.raises(KeyboardInterrupt):
             once(model, images, labels)
-        assert len(captured._STEPS[model]) == 1
+        assert len(captured._RECORDINGS[model]) == 1
     model.load_state_dict(start)
     assert same(once(model, images, labels), expected, rtol=0, atol=0)
 
@@ -427,7 +513,7 @@ def test_without_memory_there_is_one_sentence_and_no_recording(images, labels, d
     monkeypatch.setattr(captured, "record", record)
     with pytest.raises(torch.cuda.OutOfMemoryError):
         once(model, images, labels)
-    assert same(dict(model.state_dict()), dict(start), rtol=0, atol=0) and not captured._STEPS.get(model)
+    assert same(dict(model.state_dict()), dict(start), rtol=0, atol=0) and not captured._RECORDINGS.get(model)
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda *_: "A Card")
     monkeypatch.setattr(torch.cuda, "empty_cache", lambda: None)
     with pytest.raises(InputError, match="device must be 'cpu', or batch_size smaller, .* got A Card"):

@@ -101,7 +101,7 @@ def equal(first, second):
 @pytest.mark.parametrize("kind", MODELS)
 def test_recorded_steps_give_the_numbers_of_steps_one_by_one(kind, optimizer, on_gpu, on_cpu, monkeypatch):
     recorded, found, model = trained(on_gpu, kind, OPTIMIZERS[optimizer])
-    (step,) = captured._STEPS[model].values()
+    (step,) = captured._RECORDINGS[model].values()
     assert step is not None, "the step could be recorded"
     again, found_again, _ = trained(on_gpu, kind, OPTIMIZERS[optimizer])
     assert equal(recorded, again) and found.loss == found_again.loss, "the same bits"
@@ -194,11 +194,11 @@ def test_a_model_that_cannot_be_recorded_is_trained_step_by_step(kind, on_gpu, m
         return trained(on_gpu, "other", OPTIMIZERS["sgd"])
 
     first, _, model = run()
-    assert list(captured._STEPS[model].values()) == [None]
+    assert list(captured._RECORDINGS[model].values()) == [None]
     second, _, _ = run()
     assert equal(first, second)
     good, _, model = trained(on_gpu, "mlp", OPTIMIZERS["sgd"])
-    assert None not in captured._STEPS[model].values(), "the next model is recorded"
+    assert None not in captured._RECORDINGS[model].values(), "the next model is recorded"
 
 
 def test_memory_that_is_used_up_is_one_sentence_and_leaves_nothing(on_gpu):
@@ -219,7 +219,7 @@ def test_memory_that_is_used_up_is_one_sentence_and_leaves_nothing(on_gpu):
     settings = {"epochs": 1, "seed": 0}
     with pytest.raises(InputError, match="device must be 'cpu', or batch_size smaller"):
         train(model, big.train_images, big.train_labels, np.arange(widths), optimizer, batch_size=widths, **settings)
-    assert not captured._STEPS.get(model)
+    assert not captured._RECORDINGS.get(model)
     del model, optimizer
     results, _, _ = trained(on_gpu, "mlp", OPTIMIZERS["sgd"])
     assert equal(results, trained(on_gpu, "mlp", OPTIMIZERS["sgd"])[0])
