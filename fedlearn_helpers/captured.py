@@ -76,7 +76,7 @@ class Correction:
     @property
     def key(self) -> Hashable:
         """What must be the same for a recording to be used."""
-        return self.function, tuple(self.numbers.items()), self.of_gradients
+        return self.function, _globals_of(self.function), tuple(self.numbers.items()), self.of_gradients
 
 
 def captured(train: Callable[..., float]) -> Callable[..., float]:
@@ -162,7 +162,7 @@ def repeated(
     recorded = None
     if batches and examples.device.type == DEVICE and _is_plain(model, examples) and _is_of_a_module(step):
         key = (
-            *(step, tuple(numbers.items()), len(batches[0]), task),
+            *(step, _globals_of(step), tuple(numbers.items()), len(batches[0]), _key_of_task(task)),
             *(_key_of_model(model), _places((examples, targets))),
             tuple((name, tensor.shape, tensor.dtype) for state in states for name, tensor in state.items()),
         )
@@ -236,12 +236,18 @@ class _Step:
 
         Gradients are those of leaves made here: what belongs to a graph that the parameters are part of elsewhere, such
         as that of a loss that a notebook still has, belongs to another stream, which breaks off a recording.
+
+        Raises:
+            NotRecordable: gradients do not come through the model alone.
         """
+        model.zero_grad()
         parameters = dict(model.named_parameters())
         leaves = {name: p.detach().requires_grad_(p.requires_grad) for name, p in parameters.items()}
         outputs = functional_call(model, leaves, (self._task.inputs(self._examples[batch]),))
         loss = self._task.loss(outputs, self._targets[batch])
         loss.backward()
+        if any(parameter.grad is not None for parameter in parameters.values()):
+            raise NotRecordable  # the loss reads them, and not through the model
         for name, parameter in parameters.items():
             parameter.grad = leaves[name].grad
         self._optimizer.step()
@@ -417,7 +423,7 @@ def _key(
         _key_of_model(model),
         _places((examples, targets)),
         batch_size,
-        task,
+        _key_of_task(task),
         type(optimizer),
         tuple(
             (tuple(map(id, group["params"])), tuple((name, group[name]) for name in sorted(group) if name != "params"))
@@ -429,8 +435,28 @@ def _key(
 
 def _key_of_model(model: nn.Module) -> Hashable:
     own = [*model.parameters(), *model.buffers()]
-    layers = [(id(module), type(module), tuple(settings.items())) for module, settings in _settings(model)]
+    layers = [
+        (id(module), type(module), tuple(settings.items()), _globals_of(type(module).forward))
+        for module, settings in _settings(model)
+    ]
     return _places(own), tuple((id(tensor), tensor.requires_grad) for tensor in own), tuple(layers)
+
+
+def _key_of_task(task: Task) -> Hashable:
+    return task, _globals_of(task.inputs), _globals_of(task.loss)
+
+
+def _globals_of(function: Callable[..., Any]) -> Hashable:
+    """Return the numbers, texts and tensors that a notebook's own function reads from its notebook."""
+    code = getattr(function, "__code__", None)
+    if code is None or function.__module__ != "__main__":
+        return ()
+    named = [(name, function.__globals__.get(name)) for name in code.co_names]
+    return tuple(
+        (name, _places([value]) if isinstance(value, Tensor) else value)
+        for name, value in named
+        if isinstance(value, _PLAIN + (Tensor,))
+    )
 
 
 def _places(tensors: Iterable[Tensor]) -> Hashable:

@@ -35,28 +35,34 @@ def pick_device(name: str = "auto") -> torch.device:
     """
     if name not in ("auto", "cpu", "cuda"):
         raise InputError(f"device must be 'auto', 'cpu' or 'cuda', got {name!r}")
+    if name == "cuda" and (obstacle := _obstacle()):
+        raise InputError(f"device must be 'cpu' or 'auto' here: {obstacle}, got 'cuda'")
     if name == "cpu":
         _hide_gpu()
-        return torch.device("cpu")
-    if name == "cuda":
-        if obstacle := _obstacle():
-            raise InputError(f"device must be 'cpu' or 'auto' here: {obstacle}, got 'cuda'")
-        return torch.device("cuda")
-    if not (torch.cuda.device_count() or _hidden):
-        return torch.device("cpu")
-    if cores() > _CORES_LIKE_A_GPU:
-        _hide_gpu()
-        obstacle = f"its {cores()} cores are faster than a GPU for such models"
-    else:
-        obstacle = _obstacle()
-    if obstacle:
-        print(f"Computing on the processor: {obstacle}.")
-        return torch.device("cpu")
+    if name == "auto":
+        name, said = choose_device()
+        if said:
+            print(said)
+    return torch.device(name)
+
+
+def choose_device() -> tuple[str, str]:
+    """Return the name of the device that "auto" takes, and a sentence that says why: none where there is no GPU."""
     count = cores()
-    print(
-        f"Computing on the GPU ({torch.cuda.get_device_name()}), which is faster than {count} core{'s'[: count - 1]}."
-    )
-    return torch.device("cuda")
+    if not (torch.cuda.device_count() or _hidden):
+        return "cpu", ""
+    if count > _CORES_LIKE_A_GPU:
+        _hide_gpu()
+        return "cpu", f"Computing on the processor: its {count} cores are faster than a GPU for such models."
+    if obstacle := _obstacle():
+        return "cpu", f"Computing on the processor: {obstacle}."
+    faster = f"faster than {count} core{'s'[: count - 1]}"
+    return "cuda", f"Computing on the GPU ({torch.cuda.get_device_name()}), which is {faster}."
+
+
+def device_in_use() -> torch.device:
+    """Return the GPU if this process has used it, or else the processor."""
+    return torch.device("cuda" if torch.cuda.is_initialized() else "cpu")
 
 
 def _hide_gpu() -> None:

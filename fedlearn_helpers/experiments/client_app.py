@@ -12,7 +12,6 @@ from torch import Tensor, nn
 from fedlearn_helpers.algorithms.algorithm import Adapt, Algorithm
 from fedlearn_helpers.algorithms.local import LocalConfig, LocalTraining
 from fedlearn_helpers.data import Dataset
-from fedlearn_helpers.device import computing_on
 from fedlearn_helpers.experiments.measures import ACCURACY, ELSEWHERE, TEST_ACCURACY
 from fedlearn_helpers.models import copy_of_weights
 from fedlearn_helpers.partition.split import Shard
@@ -52,7 +51,6 @@ def new_client_app(
     """
     first = copy_of_weights(model) if initial is None else initial
     client_app = ClientApp()
-    inputs, targets, task = dataset.train_inputs, dataset.train_targets, dataset.task
 
     def received(message: Message, context: Context, purpose: str) -> LocalTraining:
         shard = shards[client_of(context)]
@@ -60,9 +58,9 @@ def new_client_app(
 
     @client_app.train(mods=list(mods))
     def train_client(message: Message, context: Context) -> Message:
-        with computing_on(inputs.device):
-            return Message(algorithm.train_client(received(message, context, "train")), reply_to=message)
+        return Message(algorithm.train_client(received(message, context, "train")), reply_to=message)
 
+    inputs, targets, task = dataset.train_inputs, dataset.train_targets, dataset.task
     of_members = np.concatenate([shard.validation for shard in members]) if members else np.arange(0)
     bounds = np.cumsum([len(shard.validation) for shard in members])[:-1]
 
@@ -70,8 +68,7 @@ def new_client_app(
     def evaluate_client(message: Message, context: Context) -> Message:
         local = received(message, context, "adapt")
         if adapt is not None:
-            with computing_on(inputs.device):
-                adapt(local)
+            adapt(local)
         own = evaluate(model, inputs, targets, local.shard.validation, task=task)
         metrics = {"loss": own.loss, ACCURACY: own.accuracy, "num-examples": own.num_examples}
         if adapt is None:  # what the server has measured of its model holds for this client, too

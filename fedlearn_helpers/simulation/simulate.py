@@ -11,6 +11,7 @@ from flwr.app import Context, RecordDict
 from flwr.clientapp import ClientApp
 from flwr.serverapp import ServerApp
 
+from fedlearn_helpers.device import computing_on, device_in_use
 from fedlearn_helpers.errors import InputError, check_whole_number
 from fedlearn_helpers.progress import Progress
 from fedlearn_helpers.seeds import check_seed, derive_seed, seeded
@@ -98,6 +99,7 @@ def simulate(
             server_identity(),
             seeded(derive_seed(seed, "server")),
             short_collections(),
+            computing_on(device_in_use()),
             executor,
             returned_results() as results,
             Progress(num_rounds if isinstance(num_rounds, int) else None, label) as progress,

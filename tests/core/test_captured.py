@@ -272,6 +272,16 @@ def _double(images):
     return images.float().div_(60.0)
 
 
+SCALE = 1.0
+
+
+def _scaled(images):
+    return images.float() / 255 * SCALE
+
+
+_scaled.__module__ = "__main__"  # as if a notebook had defined it
+
+
 CHANGES = {
     "rate": lambda model, images, labels: {"optimizer": lambda p: torch.optim.SGD(p, lr=0.2, momentum=0.9)},
     "momentum": lambda model, images, labels: {"optimizer": lambda p: torch.optim.SGD(p, lr=0.05, momentum=0.1)},
@@ -304,6 +314,18 @@ def test_a_change_is_noticed(change, images, labels, done, monkeypatch):
     assert same(run(), expected) and done.count("recorded") == 2
     different = eagerly(monkeypatch, unchanged)
     assert same(different, expected) == (change is CHANGES["weights elsewhere"]), "control"
+
+
+def test_a_number_of_the_notebook_that_a_task_reads_may_change(images, labels, done, monkeypatch):
+    def run():
+        model, task = new_mlp(SHAPE, CLASSES, 0), replace(IMAGES, inputs=_scaled)
+        with monkeypatch.context() as patch:
+            patch.setitem(globals(), "SCALE", 1.0)
+            once(model, images, labels, task=task)
+            patch.setitem(globals(), "SCALE", 3.0)
+            return once(model, images, labels, task=task)
+
+    assert same(run(), eagerly(monkeypatch, run)) and done.count("recorded") == 2
 
 
 def test_data_that_change_in_their_place_are_the_new_ones(images, labels, done, monkeypatch):
@@ -447,6 +469,7 @@ PLAIN = {
         lambda: new_mlp(SHAPE, CLASSES, 0),
         {"optimizer": lambda p: torch.optim.SGD(p, lr=0.1, momentum=0.9, dampening=0.5)},
     ),
+    "a loss that reads the weights": (lambda: new_mlp(SHAPE, CLASSES, 0), {"task": "with decay"}),
     "no whole batch": (lambda: new_mlp(SHAPE, CLASSES, 0), {"batch_size": 21}),
 }
 
@@ -457,7 +480,13 @@ def test_what_cannot_be_recorded_is_trained_step_by_step(new_model, options, ima
         model = new_model()
         np.random.seed(0)
         torch.manual_seed(0)
-        return [once(model, images, labels, **options) for _ in range(2)], getattr(model, "calls", 0)
+
+        def loss(outputs, targets, **reduction):
+            decay = 0.1 * sum(parameter.pow(2).sum() for parameter in model.parameters())
+            return nn.functional.cross_entropy(outputs, targets, **reduction) + decay
+
+        own = options | ({"task": replace(IMAGES, loss=loss)} if "task" in options else {})
+        return [once(model, images, labels, **own) for _ in range(2)], getattr(model, "calls", 0)
 
     (weights, calls), (expected, expected_calls) = run(), eagerly(monkeypatch, run)
     assert same(weights, expected, rtol=0, atol=0) and calls == expected_calls

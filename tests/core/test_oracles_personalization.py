@@ -243,6 +243,11 @@ class QuadraticTraining(LocalTraining):
     def batches(self, count=1, *, gradients, epochs=None):
         return ([(None,) * count] * len(self.shard.train) * (epochs or 1)).__iter__()
 
+    def repeat(self, step, states, batches, **numbers):
+        for batch in batches:
+            states = step(self.loss, *states, batch, **numbers)
+        return states
+
     def _take_steps(self, indices, epochs, seed):
         for _ in range(epochs * len(indices)):
             self._optimizer.zero_grad()

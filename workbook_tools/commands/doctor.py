@@ -118,12 +118,10 @@ def _abilities(problems: list[str]) -> Iterator[str]:
 
     kept = isolation.NAMESPACE if isolation.grants_namespaces() else isolation.GUARD
     yield f"Grading: submissions would be kept from the network by {kept}."
-    import torch
+    from fedlearn_helpers.device import choose_device
 
-    if torch.cuda.is_available():
-        yield f"CUDA: {torch.cuda.get_device_name()}; notebooks compute on it (device = 'auto')."
-    else:
-        yield "CUDA: none; notebooks compute on the processor, for which their defaults are made."
+    _, said = choose_device()
+    yield f"CUDA: {said or 'none; notebooks compute on the processor, for which their defaults are made.'}"
     browser = next(filter(None, map(shutil.which, _CHROMIUM)), None)
     yield (
         f"Chromium: {browser}." if browser else "Chromium: none; only the tests in a browser need it, and are skipped."
