@@ -87,7 +87,11 @@ def _autograd_has_threads() -> bool:
 
     It then has a thread for the GPU, and refuses to compute gradients in forked processes.
     """
-    return any(path.read_text().startswith("pt_autograd") for path in Path("/proc/self/task").glob("*/comm"))
+    for path in Path("/proc/self/task").glob("*/comm"):
+        with contextlib.suppress(OSError):  # a thread that has just ended
+            if path.read_text().startswith("pt_autograd"):
+                return True
+    return False
 
 
 @contextmanager

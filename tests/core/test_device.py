@@ -193,6 +193,7 @@ def test_a_thread_of_autograd_is_an_obstacle_to_forking(monkeypatch, tmp_path):
     for task, name in (("1", "python"), ("2", "pt_autograd_0")):
         (tmp_path / task).mkdir()
         (tmp_path / task / "comm").write_text(f"{name}\n")
+    (tmp_path / "3" / "comm").mkdir(parents=True)  # cannot be read, as that of a thread that has just ended
     monkeypatch.setattr(workers, "Path", lambda _: tmp_path)
     assert "begin with pick_device('cpu')" in obstacle_to_forking()
     (tmp_path / "2" / "comm").write_text("python\n")

@@ -64,6 +64,20 @@ def shards(on_cpu):
     return split_train_validation(iid(4000, 5, seed=0), validation_fraction=0.2, seed=0)
 
 
+@pytest.fixture
+def recordings(monkeypatch):
+    """Return a list that grows with every step that is recorded."""
+    record, made = captured.record, []
+
+    def counted(step, device):
+        replay = record(step, device)
+        made.append(step)
+        return replay
+
+    monkeypatch.setattr(captured, "record", counted)
+    return made
+
+
 def trained(dataset, kind, new_optimizer, *, clients=3, epochs=2):
     """Train a model for clients, one after the other; return its weights and losses, and its last evaluation."""
     model = MODELS[kind](dataset.image_shape, dataset.num_classes, 0).to(dataset.train_images.device)
@@ -99,7 +113,7 @@ def equal(first, second):
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 @pytest.mark.parametrize("kind", MODELS)
-def test_recorded_steps_give_the_numbers_of_steps_one_by_one(kind, optimizer, on_gpu, on_cpu, monkeypatch):
+def test_recorded_steps_give_the_numbers_of_steps_one_by_one(kind, optimizer, on_gpu, on_cpu, monkeypatch, recwarn):
     recorded, found, model = trained(on_gpu, kind, OPTIMIZERS[optimizer])
     (step,) = captured._RECORDINGS[model].values()
     assert step is not None, "the step could be recorded"
@@ -114,6 +128,7 @@ def test_recorded_steps_give_the_numbers_of_steps_one_by_one(kind, optimizer, on
     for other in (found_eagerly, found_there):
         assert found.accuracy == pytest.approx(other.accuracy, abs=0.01)
         assert found.loss == pytest.approx(other.loss, rel=0.02)
+    assert [str(warning.message) for warning in recwarn] == []
 
 
 def test_the_stand_in_of_the_tests_is_true_to_the_recording(on_gpu, monkeypatch):
@@ -125,9 +140,12 @@ def test_the_stand_in_of_the_tests_is_true_to_the_recording(on_gpu, monkeypatch)
 
 
 @pytest.mark.parametrize("algorithm", STRATEGIES)
-def test_a_strategy_is_as_good_as_on_a_processor_and_has_the_same_bits_twice(algorithm, on_cpu, on_gpu, shards):
+def test_a_strategy_is_as_good_as_on_a_processor_and_has_the_same_bits_twice(
+    algorithm, on_cpu, on_gpu, shards, recordings
+):
     options = {"num_rounds": 3, "local_config": CONFIG, "seed": 0, "label": None}
     first, second = (federate(algorithm, on_gpu, shards, **options) for _ in range(2))
+    assert len(recordings) == 2, "one for each federation"
     assert first.test_accuracy == second.test_accuracy
     assert equal(first.model.to_torch_state_dict(), second.model.to_torch_state_dict())
     there = federate(algorithm, on_cpu, shards, **options)
@@ -135,9 +153,10 @@ def test_a_strategy_is_as_good_as_on_a_processor_and_has_the_same_bits_twice(alg
 
 
 @pytest.mark.parametrize("algorithm", ["ditto", "apfl", "fedrep", "fedbn"])
-def test_a_personalization_has_the_same_bits_twice(algorithm, on_gpu, shards):
+def test_a_personalization_has_the_same_bits_twice(algorithm, on_gpu, shards, recordings):
     options = {"num_rounds": 2, "local_config": CONFIG, "seed": 0, "label": None}
     first, second = (federate(algorithm, on_gpu, shards, **options) for _ in range(2))
+    assert len(recordings) == (4 if algorithm in ("ditto", "fedrep") else 2)
     assert str(first.members) == str(second.members)
     assert equal(first.model.to_torch_state_dict(), second.model.to_torch_state_dict())
 
@@ -165,6 +184,16 @@ def test_the_tutorials_client_is_the_same_twice(on_gpu, shards):
     model = new_cnn(on_gpu.image_shape, on_gpu.num_classes, 0).to("cuda")
     first, second = (tutorial(on_gpu, shards, model=copy.deepcopy(model), num_rounds=2) for _ in range(2))
     assert first.rounds.filter(regex="loss|accuracy").equals(second.rounds.filter(regex="loss|accuracy"))
+
+
+def test_a_graph_that_is_kept_elsewhere_does_not_break_off_a_recording(on_gpu):
+    """Such as that of a loss that a notebook still has: its leaves belong to another stream."""
+    model = new_mlp(on_gpu.image_shape, on_gpu.num_classes, 0).to("cuda")
+    images, labels = on_gpu.train_images, on_gpu.train_labels
+    loss = nn.functional.cross_entropy(model(images[:9].float()), labels[:9])
+    optimizer = OPTIMIZERS["sgd"](model.parameters())
+    train(model, images, labels, np.arange(64), optimizer, epochs=1, batch_size=32, seed=0)
+    assert loss.grad_fn is not None and None not in captured._RECORDINGS[model].values()
 
 
 class Dropped(nn.Module):
