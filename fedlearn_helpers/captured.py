@@ -6,6 +6,7 @@ and whatever decides its bits is in its key. What cannot be recorded is trained 
 """
 
 import functools
+import logging
 import random
 import types
 import warnings
@@ -327,6 +328,7 @@ def _kept(model: nn.Module, key: Hashable, new: Callable[[], Any]) -> Any:
     except Exception as error:  # of any kind; a step that can never be taken says why when it is taken
         if is_out_of_memory(error):
             raise
+        logging.getLogger(__name__).debug("Training goes step by step, since a step cannot be recorded", exc_info=error)
         recordings[key] = None
     if len(recordings) > _MOST:
         recordings.popitem(last=False)
