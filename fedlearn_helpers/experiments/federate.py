@@ -17,6 +17,7 @@ from fedlearn_helpers.algorithms.algorithm import Adapt, Algorithm, whole_model
 from fedlearn_helpers.algorithms.local import LocalConfig, LocalTraining
 from fedlearn_helpers.algorithms.own_parts import ADAPTATION_EPOCHS
 from fedlearn_helpers.algorithms.registry import find_algorithm, new_strategy
+from fedlearn_helpers.algorithms.transport import Transport
 from fedlearn_helpers.data import Dataset
 from fedlearn_helpers.errors import InputError, check_number, check_whole_number
 from fedlearn_helpers.experiments.checkpoint import Checkpoint, Continued
@@ -66,6 +67,7 @@ def federate(
     settings: Mapping[str, float] | None = None,
     aggregator: Aggregator | None = None,
     mods: Sequence[Mod] = (),
+    transport: Transport | None = None,
     adapt: Adapt | None = None,
     adaptation_epochs: int = 1,
     unseen: Sequence[Shard] = (),
@@ -90,6 +92,8 @@ def federate(
         aggregator: how the server combines the clients' models; None as the algorithm does it, for most by
             `weighted_mean`.
         mods: Flower's client mods, around the clients' training alone.
+        transport: how the messages of training travel, such as `Compression(up=…, down=…)`; None sends arrays as they
+            are.
         adapt: what a client does before it uses the model, such as `fine_tuning.adapt`; None as the algorithm does it.
             Where the server holds a part of the model, or several, the client first does what the algorithm does.
         adaptation_epochs: passes over its training examples in which a client may adapt what it received before it is
@@ -138,6 +142,7 @@ def federate(
             "settings": complete,
             "aggregator": function_key(aggregator),
             "mods": [function_key(mod) for mod in mods],
+            "transport": value_key(transport),
             "adapt": function_key(adapt),
             "adaptation_epochs": adaptation_epochs,
             "local_config": asdict(local_config),
@@ -151,6 +156,8 @@ def federate(
     if saved.finished > num_rounds:
         raise InputError(f"num_rounds must be >= {saved.finished}, the rounds in {checkpoint}, got {num_rounds}")
     first = ArrayRecord(dict(chosen.first(model, complete, seed)))
+    if transport is not None:
+        strategy, mods = transport.around_server(strategy, first, seed), (transport.around_client(first, seed), *mods)
     initial = copy_of_weights(model)
     config = {**complete, ADAPTATION_EPOCHS: float(adaptation_epochs)}
 
