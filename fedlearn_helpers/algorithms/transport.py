@@ -1,12 +1,13 @@
 """How the messages of training travel: what a client mod and a wrapper around the server change on the way."""
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from flwr.app import ArrayRecord
 from flwr.clientapp.typing import Mod
 from flwr.serverapp.strategy import Strategy
 
 
+@runtime_checkable
 class Transport(Protocol):
     """Both ends of a way between server and clients, for `federate(…, transport=…)`; an algorithm knows nothing of it.
 

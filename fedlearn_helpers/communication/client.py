@@ -1,5 +1,7 @@
 """The client's half: decodes what comes, and sends the encoded update in place of the trained model."""
 
+from typing import Any
+
 from flwr.app import ArrayRecord, ConfigRecord, Context, Message, RecordDict
 from flwr.clientapp.typing import ClientAppCallable, Mod
 
@@ -42,7 +44,7 @@ def compression_mod(up: Codec, down: Codec, first: ArrayRecord, seed: int) -> Mo
 
     def compress(message: Message, context: Context, call_next: ClientAppCallable) -> Message:
         content, state = message.content, context.state
-        copies, version = _copies(state) or known, int(state.config_records[VERSION]["of"]) if VERSION in state else 0
+        copies, version = _copies(state) or known, _version(state)
         received: dict[str, Arrays] = {}
         newest = version
         for name in list(content.array_records):
@@ -93,6 +95,11 @@ def _copies(state: RecordDict) -> dict[str, Arrays]:
         for name, record in state.array_records.items()
         if name.startswith(f"{_COPY}/")
     }
+
+
+def _version(state: RecordDict) -> int:
+    version: Any = state.config_records[VERSION]["of"] if VERSION in state else 0  # 0: the first model
+    return int(version)
 
 
 def _kept(state: RecordDict, name: str) -> Arrays:

@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from typing import ClassVar
 
 import numpy as np
 
@@ -21,7 +22,7 @@ class Codec(ABC):
     """
 
     feedback: bool = False
-    lossless: bool = False
+    lossless: ClassVar[bool] = False
 
     @property
     def contracts(self) -> bool:
@@ -59,8 +60,8 @@ def flat(tensors: Tensors) -> np.ndarray:
 
 def unflat(vector: np.ndarray, like: Tensors) -> list[np.ndarray]:
     """Undo `flat`."""
-    ends = np.cumsum([tensor.size for tensor in like])[:-1] if like else []
-    return [part.reshape(tensor.shape) for part, tensor in zip(np.split(vector, ends), like, strict=False)]
+    parts = np.split(vector, np.cumsum([tensor.size for tensor in like], dtype=np.int64))  # and nothing behind the last
+    return [part.reshape(tensor.shape) for part, tensor in zip(parts[:-1], like, strict=True)]
 
 
 def count_of(share: float, size: int) -> int:

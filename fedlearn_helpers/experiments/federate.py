@@ -115,12 +115,15 @@ def federate(
         check_number(name, value, ">= 1", lambda number: number >= 1)
         check_whole_number(name, value, 1)
     check_number("fraction_train", fraction_train, "> 0 and <= 1", lambda share: 0 < share <= 1)
+    if not isinstance(transport, Transport | None):
+        raise InputError(f"transport must be one, such as Compression(up=…, down=…), or None, got {transport!r}")
     chosen = _find(algorithm)
     complete = chosen.complete_settings(settings)
     adapt = _adaptation(chosen, adapt)
     model = own_copy(model, dataset, seed)
     chosen.check(local_config, model)
     options = {"fraction_train": fraction_train, "fraction_evaluate": 0.0, "min_train_nodes": 1}
+    strategy: Strategy
     with quiet_flower():
         if callable(algorithm):
             if aggregator is not None:
