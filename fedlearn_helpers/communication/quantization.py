@@ -1,16 +1,22 @@
-"""Quantization: a number becomes one of a few levels between -m and m, m the largest magnitude in its tensor.
+"""Quantization: a number becomes one of a few levels between -m and m, with one m for each tensor.
 
     n = 2^b - 2 steps (1 where b = 1),  y = (x / m + 1) n / 2 in [0, n],  sent: q, and m once a tensor
-    stochastic:  q = floor(y) + 1 with probability y - floor(y), else floor(y)       E C(x) = x
-    nearest:     q = y rounded                                                       biased: with error feedback
+    stochastic:  q = floor(y) + 1 with probability y - floor(y), else floor(y);  m = max |x|         E C(x) = x
+    nearest:     q = y rounded, 0 to n;  m = <x, l> / <l, l> with the levels l = 2 q / n - 1         biased
     received:    x' = (2 q / n - 1) m
 
-The number of steps is even, so 0 is a level: two bits are -m, 0, m. Codes of b bits are packed without gaps.
+With b > 1 the number of steps is even, so 0 is a level: two bits are -m, 0, m. Codes are packed without gaps.
+
+For the nearest levels, m has the least squared error: few numbers are near the largest one, and with that as m most
+would become 0. Rounding and m depend on each other, and are found in turn (Lloyd's algorithm). The error is then
+smaller than x, so error feedback can be used; with one bit m is the mean magnitude, and the codec is `Sign`. Above
+four bits there are levels enough, and m is max |x| here, too.
 
 Sources: Alistarh et al. 2017, https://arxiv.org/abs/1610.02132 (stochastic levels); Wen et al. 2017,
 https://arxiv.org/abs/1705.07878 (TernGrad: two bits, the largest magnitude as scale).
 """
 
+import functools
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,6 +25,8 @@ from fedlearn_helpers.communication.bits import pack_bits, unpack_bits
 from fedlearn_helpers.communication.codec import Codec, Memory, Tensors, check_flag, flat, unflat
 from fedlearn_helpers.errors import InputError, as_whole_number
 
+_MOST_TO_FIT = 4  # bits
+_TURNS = 3  # of rounding and fitting
 _LEAST_TO_CONTRACT = 4  # stochastic, with fewer bits: the error of a small number is larger than the number
 
 
@@ -49,13 +57,12 @@ class Quantization(Codec):
     @property
     def contracts(self) -> bool:
         """See `Codec`."""
-        if self.stochastic:
-            return self.bits >= _LEAST_TO_CONTRACT
-        return self.bits > 1  # one bit has no level for what is small: that is `Sign`, with another scale
+        return not self.stochastic or self.bits >= _LEAST_TO_CONTRACT
 
     def encode(self, tensors: Tensors, seed: int, memory: Memory) -> bytes:
         """See `Codec`: scales, then codes."""
-        scales = np.array([np.abs(tensor).max(initial=0) for tensor in tensors], np.float32)
+        scale_of = _largest if self.stochastic else functools.partial(_fitted, bits=self.bits)
+        scales = np.array([scale_of(np.asarray(tensor, np.float32).reshape(-1)) for tensor in tensors], np.float32)
         each = np.repeat(scales, [tensor.size for tensor in tensors])
         draws = np.random.default_rng(seed) if self.stochastic else None
         return scales.tobytes() + pack_bits(quantize(flat(tensors), each, self.bits, draws), self.bits)
@@ -66,6 +73,23 @@ class Quantization(Codec):
         scales = np.frombuffer(data, np.float32, len(like))
         codes = unpack_bits(data[scales.nbytes :], self.bits, sum(sizes))
         return unflat(dequantize(codes, np.repeat(scales, sizes), self.bits), like)
+
+
+def _largest(x: np.ndarray) -> float:
+    return float(np.abs(x).max(initial=0))
+
+
+def _fitted(x: np.ndarray, bits: int) -> float:
+    """Return the m whose nearest levels have the least squared error."""
+    if bits > _MOST_TO_FIT or not x.any():
+        return _largest(x)
+    start = np.sqrt(np.mean(np.square(x))) * (0.2 + 0.6 * bits)  # about right for a normal distribution
+    m = min(float(start), _largest(x))
+    for _ in range(_TURNS):
+        each = np.full(x.size, m, np.float32)
+        levels = dequantize(quantize(x, each, bits, None), np.ones_like(each), bits)
+        m = float(x @ levels / (levels @ levels))
+    return m
 
 
 def check_bits(bits: object) -> None:
@@ -79,7 +103,7 @@ def quantize(x: np.ndarray, scales: np.ndarray, bits: int, draws: np.random.Gene
 
     Args:
         x: (n,) float32.
-        scales: (n,) float32, >= |x|.
+        scales: (n,) float32, >= 0; numbers beyond get the outermost level.
         bits: 1 to 16.
         draws: for stochastic rounding; None rounds to the nearest level.
     """
