@@ -18,6 +18,10 @@ from fedlearn_helpers.errors import InputError
 class Compression:
     """How the messages of training are compressed. To compress one way alone never saves more than half.
 
+    All floats are compressed, BatchNorm's running variances, too, and few bits may make one negative: GroupNorm has
+    none. Evaluations are left as they are. Both ends must add the same float32 numbers: low rank multiplies matrices,
+    whose last bits may differ between machines, so copies may then, too.
+
     Attributes:
         up: replies of clients; as they are by default.
         down: messages of the server; as they are by default. What these lack is in the next ones, so a codec will not

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 import torch
-from flwr.app import Error, Message
+from flwr.app import ArrayRecord, Error, Message, RecordDict
+from flwr.serverapp.strategy import FedAvg, FedAvgM
 from noise import noise_images, shards
 
 from fedlearn_helpers.algorithms import ALGORITHMS, LocalConfig
@@ -144,3 +145,46 @@ def test_diverged_training_is_told_at_the_client(noise):
 def test_rank_above_the_model_is_told_before_training(noise):
     with pytest.raises(InputError, match="^rank must be at most"):
         run(noise, transport=Compression(up=LowRank(10_000)))
+
+
+def test_counters_of_batch_norm_travel_as_they_are(noise):
+    torch.manual_seed(0)
+    layers = torch.nn.Flatten(), torch.nn.Linear(256, 8), torch.nn.BatchNorm1d(8), torch.nn.Linear(8, 3)
+    model = torch.nn.Sequential(*layers)
+    plain, compressed = run(noise, model=model), run(noise, model=model, transport=LOSSY)
+    counter = weights_of(compressed)["2.num_batches_tracked"]
+    assert counter.dtype == torch.int64
+    assert counter == weights_of(plain)["2.num_batches_tracked"]
+    assert torch.equal(
+        weights_of(run(noise, model=model, transport=Compression()))["1.weight"], weights_of(plain)["1.weight"]
+    )
+
+
+def test_flowers_own_strategies_are_compressed_too(noise):
+    """And those that keep numbers of their own, with the same bits after a stop."""
+    options = {"fraction_evaluate": 0.0, "min_train_nodes": 1, "min_available_nodes": 1}
+    for strategy in (FedAvg, FedAvgM):
+        plain = run(noise, algorithm=lambda kind=strategy: kind(**options))
+        assert equal(plain, run(noise, algorithm=lambda kind=strategy: kind(**options), transport=Compression()))
+        lossy = run(noise, algorithm=lambda kind=strategy: kind(**options), transport=LOSSY)
+        assert distance(plain, lossy) > 0
+
+
+def test_a_strategy_that_sends_each_client_something_else_is_refused(noise):
+    class Personal(FedAvg):
+        def configure_train(self, server_round, arrays, config, grid):
+            messages = list(super().configure_train(server_round, arrays, config, grid))
+            for number, message in enumerate(messages):
+                other = {name: torch.full_like(w, number) for name, w in arrays.to_torch_state_dict().items()}
+                message.content = RecordDict({"arrays": ArrayRecord(other), "config": config})
+            return messages
+
+    options = {"fraction_evaluate": 0.0, "min_train_nodes": 1, "min_available_nodes": 1}
+    with pytest.raises(InputError, match="^a strategy must send the same arrays to all clients"):
+        run(noise, algorithm=lambda: Personal(**options), transport=LOSSY)
+
+
+@pytest.mark.parametrize("wrong", ["zip", TopK(0.1), 8])
+def test_a_transport_that_is_none_is_refused(noise, wrong):
+    with pytest.raises(InputError, match="^transport must be one, such as Compression"):
+        run(noise, transport=wrong)
