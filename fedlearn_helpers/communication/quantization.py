@@ -26,7 +26,7 @@ from fedlearn_helpers.communication.codec import Codec, Memory, Tensors, check_f
 from fedlearn_helpers.errors import InputError, as_whole_number
 
 _MOST_TO_FIT = 4  # bits
-_TURNS = 3  # of rounding and fitting
+_TURNS = 4  # of rounding and fitting
 _LEAST_TO_CONTRACT = 4  # stochastic, with fewer bits: the error of a small number is larger than the number
 
 
@@ -81,14 +81,16 @@ def _largest(x: np.ndarray) -> float:
 
 def _fitted(x: np.ndarray, bits: int) -> float:
     """Return the m whose nearest levels have the least squared error."""
-    if bits > _MOST_TO_FIT or not x.any():
-        return _largest(x)
-    start = np.sqrt(np.mean(np.square(x))) * (0.2 + 0.6 * bits)  # about right for a normal distribution
-    m = min(float(start), _largest(x))
+    mean, largest = float(np.abs(x).mean()) if x.size else 0.0, _largest(x)
+    if bits == 1:
+        return mean
+    if bits > _MOST_TO_FIT or mean == 0:
+        return largest
+    half = steps_of(bits) // 2
+    m = min(mean * (0.2 + 0.9 * bits), largest)  # about right for a normal distribution
     for _ in range(_TURNS):
-        each = np.full(x.size, m, np.float32)
-        levels = dequantize(quantize(x, each, bits, None), np.ones_like(each), bits)
-        m = float(x @ levels / (levels @ levels))
+        levels = np.clip(np.rint(x / np.float32(m) * half), -half, half)
+        m = half * float(x @ levels / (levels @ levels)) or m
     return m
 
 

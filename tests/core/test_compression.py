@@ -69,6 +69,16 @@ def test_sent_and_residual_are_the_input(codec):
         assert np.all((sent == 0) | (sent == before))
 
 
+@pytest.mark.parametrize("name", CODECS)
+def test_tiny_and_huge_numbers_stay_finite(name):
+    codec, _ = CODECS[name]
+    for size in (1e-44, 1e-38, 1e30):
+        given = [(tensor * size).astype(np.float32) for tensor in tensors()]
+        given[0][:] = 0
+        given[0][0, 0, 0, 0] = size
+        assert all(np.isfinite(tensor).all() for tensor in through(codec, given))
+
+
 def test_top_k_are_the_largest():
     given = tensors()
     sent = np.concatenate([tensor.ravel() for tensor in through(TopK(0.1), given)])
