@@ -43,6 +43,19 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _ARRAYS = "arrays"
+_COLUMNS = (
+    "client",
+    "turn",
+    "base",
+    "version",
+    "staleness",
+    "weight",
+    "started",
+    "arrived",
+    "bytes_down",
+    "bytes_up",
+    "error",
+)
 Measure = Callable[[int, ArrayRecord], MetricRecord | None]
 """Measures a version of the model, from 0, the first; None: this one is not measured."""
 StalenessWeight = Callable[[int], float]
@@ -285,7 +298,10 @@ class _Server:
         import pandas as pd  # takes a third of a second
 
         return AsynchronousResult(
-            pd.DataFrame(self.curve).set_index("version"), pd.DataFrame(self.rows), self.arrays, history
+            pd.DataFrame(self.curve).set_index("version"),
+            pd.DataFrame(self.rows, columns=list(_COLUMNS)),  # which are there without rows, too
+            self.arrays,
+            history,
         )
 
 

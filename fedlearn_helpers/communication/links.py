@@ -28,7 +28,7 @@ class Links:
     """One link per client, between it and the server.
 
     A link is open during the first `seconds_open` of every period of `seconds_of_period`, which begins at
-    `first_open`, one period later, and so on: a village with a bus that has a modem has a period of three days. A
+    `first_open`, one period later, and so on: a village that connects every three days has a period of 72 hours. A
     message that has not arrived when the link closes goes on when it opens again.
 
     Attributes:
@@ -148,7 +148,15 @@ def draw_links(
     seed = check_seed(seed)
     check_number("spread", spread, ">= 1", lambda factor: factor >= 1)
     check_number("away_share", away_share, "between 0 and 1", lambda share: 0 <= share <= 1)
-    check_number("hours_of_period", hours_of_period, "> 0", lambda hours: hours > 0)
+    for name, given in (
+        ("bytes_per_second_up", bytes_per_second_up),
+        ("bytes_per_second_down", bytes_per_second_down),
+        ("hours_of_period", hours_of_period),
+    ):
+        check_number(name, given, "> 0", lambda number: number > 0)
+    check_number(
+        "hours_open", hours_open, f"> 0 and <= hours_of_period, {hours_of_period:g}", lambda n: 0 < n <= hours_of_period
+    )
     rng = np.random.default_rng(derive_seed(seed, "links"))
     factors = np.exp(rng.normal(0.0, math.log(spread), num_clients))
     away = rng.permutation(num_clients) < round(away_share * num_clients)

@@ -244,3 +244,9 @@ def test_links_decide_when_answers_arrive():
     far = Clock(replace(near.links, latency=np.array([0.0, 0.0, 1800.0])), near.work_seconds)
     turns = run_counting(far, hours=2.1, buffer_size=3).turns
     np.testing.assert_allclose(turns["arrived"], [1, 1, 2])
+
+
+def test_a_budget_in_which_nobody_answers():
+    result = run_counting(clock(1, 1, 1), hours=0.5)
+    assert result.turns.empty and "client" in result.turns and len(result.curve) == 1
+    assert result.model["w"].numpy()[0] == 0

@@ -159,3 +159,7 @@ def test_other_bad_input():
         draw_links(3, spread=0.5, seed=0)
     with pytest.raises(InputError, match="^away_share must be between 0 and 1, got 2"):
         draw_links(3, away_share=2, seed=0)
+    with pytest.raises(InputError, match="^bytes_per_second_up must be > 0, got 0"):
+        draw_links(3, bytes_per_second_up=0, seed=0)
+    with pytest.raises(InputError, match="^hours_open must be > 0 and <= hours_of_period, 72, got 80"):
+        draw_links(3, hours_open=80, seed=0)
