@@ -153,7 +153,9 @@ class Averaging(FedAvg):
         answers = [self._read(reply.content, *extras[id(reply)]) for reply in valid]
         metrics = self.train_metrics_aggr_fn([reply.content for reply in valid], self.weighted_by_key)
         dtypes = {name: getattr(torch, array.dtype) for name, array in self.sent.items()}  # without unpacking it
-        return ArrayRecord({name: _as(dtypes[name], tensor) for name, tensor in self.combine(answers).items()}), metrics
+        return ArrayRecord(
+            {name: rounded_to(dtypes[name], tensor) for name, tensor in self.combine(answers).items()}
+        ), metrics
 
     def combine(self, answers: Sequence[Answer]) -> dict[str, Tensor]:
         """Return the new model.
@@ -177,7 +179,7 @@ class Averaging(FedAvg):
         return Answer(state_of(arrays), float(numbers[self.weighted_by_key]), {**numbers, **metrics}, extras)
 
 
-def _as(dtype: torch.dtype, tensor: Tensor) -> Tensor:
+def rounded_to(dtype: torch.dtype, tensor: Tensor) -> Tensor:
     """Return a tensor in another dtype; a mean of whole numbers, such as BatchNorm's counter, is rounded."""
     return (tensor if dtype.is_floating_point else tensor.round()).to(dtype)
 
