@@ -72,6 +72,18 @@ TROUBLE = {
 }
 
 
+def test_a_small_network_is_trained_on_the_processor(gpu, capsys):
+    gpu()
+    assert pick_device("auto", "mlp") == torch.device("cpu") and os.environ["CUDA_VISIBLE_DEVICES"] == ""
+    said = "Computing on the processor, which is faster than a GPU for so small a network.\n"
+    assert capsys.readouterr().out == said
+
+
+def test_whoever_asks_for_the_gpu_gets_it_for_any_network(gpu):
+    gpu()
+    assert pick_device("cuda", "mlp") == pick_device("auto", "cnn") == torch.device("cuda")
+
+
 def test_without_a_gpu_nothing_is_said(gpu, capsys):
     gpu(count=0, available=False)
     assert pick_device("auto") == pick_device("cpu") == torch.device("cpu")
@@ -91,7 +103,7 @@ def test_a_gpu_is_taken_and_it_is_said(gpu, capsys):
 def test_many_cores_are_faster_than_a_gpu(gpu, capsys):
     gpu(cores=device._CORES_LIKE_A_GPU + 1)
     assert pick_device("auto") == torch.device("cpu")
-    assert "Computing on the processor: its 33 cores are faster" in capsys.readouterr().out
+    assert "Computing on the processor: its 25 cores are faster" in capsys.readouterr().out
     assert os.environ["CUDA_VISIBLE_DEVICES"] == "", "so that its workers can compute gradients"
 
 
