@@ -1,4 +1,4 @@
-"""The notebooks with the device that is checked, several at a time: each time is then an upper bound."""
+"""The notebooks as they are on a machine with a GPU, several at a time: each time is then an upper bound."""
 
 import json
 import tempfile
@@ -41,7 +41,8 @@ def _execute(apart, name: str, device: str, folder: Path) -> tuple[float, str | 
     from workbook_tools.execution.notebooks import parameter_names
 
     path, output = _FOLDER / f"{name}.ipynb", folder / name
-    values = {"output_dir": str(output)} | ({"device": device} if "device" in parameter_names(path) else {})
+    chosen = {"device": "auto" if device == "cuda" else device}  # with "cuda" small networks would wait for messages
+    values = {"output_dir": str(output)} | (chosen if "device" in parameter_names(path) else {})
     start = time.perf_counter()
     problem = apart.execute(path, folder / path.name, values, folder / f"{name}.log")
     seconds = time.perf_counter() - start
