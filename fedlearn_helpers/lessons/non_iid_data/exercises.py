@@ -99,7 +99,7 @@ def _test_twice_chance(answer: Any, *, mean_distance: Callable[[float], float], 
         raise NotYet(f"{said}: already too alike. A smaller alpha makes clients more different.")
     return (
         f"{said}. With a larger alpha the differences that you made are soon no larger than those of chance: a study of "
-        "label skew says little there. With more images a client, chance is smaller, and so is this limit's distance."
+        "label skew says little there. If clients have more images, chance makes them less different, and the limit is lower."
     )
 
 

@@ -287,7 +287,7 @@ two_clients = Exercise(
     minutes=5,
     hints=(
         "A shop with 10 images and one with 100 may have the same mixture. What must be divided by what?",
-        "Two shops without a common class are at distance 1. What does your formula say there, and why twice as much?",
+        "Two shops without a common class are at distance 1. What does your formula say there?",
     ),
     solution_code=distance_between,
     test=_test_distance_between,
