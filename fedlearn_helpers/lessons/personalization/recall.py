@@ -9,8 +9,8 @@ recall = Recall(
             "use it?",
             (
                 Option(
-                    "FedAvg's accuracy after twice the rounds",
-                    "It may rise. You still would not know what a client has alone.",
+                    "The bytes that each client sends",
+                    "Worth knowing, but they do not say whether a client gains by joining.",
                 ),
                 Option(
                     "The accuracy of each client alone",
@@ -47,9 +47,9 @@ recall = Recall(
             ),
         ),
         Question(
-            "A client of Ditto has v = 2, gradient 1, w_t = 6, rate 0.1 and λ = 10. Where is v after one step?",
+            "By section 5's step of Ditto: v = 2, gradient 1, w_t = 6, rate 0.1 and λ = 10. Where is v then?",
             (
-                Option("5.9", "That is 2 − 0.1 · (1 − 40): the explicit step of the paper, which leaps at large λ."),
+                Option("5.9", "That is 2 − 0.1 · (1 − 40): the paper's explicit step, not section 5's."),
                 Option("3.95", "(2 − 0.1 + 1 · 6) / (1 + 1) = 7.9 / 2: half of the way from 1.9 to 6.", True),
                 Option("1.9", "That is λ = 0: alone, without a pull."),
                 Option("6", "Only a very large λ gives w_t itself."),

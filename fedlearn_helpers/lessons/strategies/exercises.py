@@ -66,7 +66,7 @@ class ServerRateFedAvg(FedAvg):
     def aggregate_train(
         self, server_round: int, replies: Iterable[Message]
     ) -> tuple[ArrayRecord | None, MetricRecord | None]:
-        """Go part of the way from the old model to the clients' mean."""
+        """Go that multiple of the way from the old model to the clients' mean."""
         mean, metrics = super().aggregate_train(server_round, replies)
         if mean is None:  # no client answered
             return None, metrics

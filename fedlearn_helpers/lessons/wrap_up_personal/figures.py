@@ -23,7 +23,8 @@ def accuracy_of_every_shop(shops: pd.DataFrame) -> Drawing:
     figure, axis = new_figure(7, 3.6)
     places = np.arange(len(shops))
     for shift, (column, look) in zip((-0.2, 0.0, 0.2), _LOOKS.items(), strict=True):
-        marks = {key: look[key] for key in ("color", "marker", "label")}
+        marks = {key: look[key] for key in ("color", "marker")}
+        marks["label"] = f"{look['label']} (mean {100 * shops[column].mean():.0f} %)"
         axis.plot(places + shift, 100 * shops[column], linestyle="none", markersize=7, **marks)
     axis.set_xticks(places, [f"{number}\n{images}" for number, images in shops["validation"].items()])
     axis.set(xlabel="shop, and its validation images", ylabel="accuracy at home (%)")
