@@ -370,7 +370,7 @@ def test_the_dial_shows_what_a_partition_did(screen):
     runs = pd.DataFrame(
         {"scenario": rule, "algorithm": way, "seed": 0, "heterogeneity": far, "test_accuracy": reached, "own": 0.9}
         for rule, far in (("iid", 0.1), ("pathological:1", 0.9))
-        for way, reached in (("local only", 0.3), ("fedavg", 0.7 - far / 10), ("centralized", 0.8))
+        for way, reached in (("local only", 0.3), ("fedavg", 0.7 - far / 10), ("centralized", 0.85 - far / 10))
     )
     maps = {"iid": np.full((2, 2), 5), "pathological:1": np.diag([10, 10])}
     figures.explore_accuracy(maps, ["a", "b"], runs, {"test images": "test_accuracy", "own images": "own"})

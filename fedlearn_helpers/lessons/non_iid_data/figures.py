@@ -469,6 +469,8 @@ def explore_accuracy(
 ) -> None:
     """Choose a partition; see who holds what, and what FedAvg and the reference lines reached with it.
 
+    The bar of centralized is the mean over all partitions, whose images are the same; its marks are this partition's.
+
     Args:
         maps: (clients, classes) numbers of images by scenario, in the slider's order.
         class_names: one name per class.
@@ -487,6 +489,8 @@ def explore_accuracy(
         said = []
         for position, (algorithm, name) in enumerate(_NAMES.items()):
             mean = means.loc[(scenario, algorithm), whose[measure]]
+            if name == "centralized":  # its images are the same however they are dealt: the mean of all runs
+                mean = runs.loc[runs["algorithm"] == algorithm, whose[measure]].mean()
             of_seeds = here.loc[here["algorithm"] == algorithm, whose[measure]]
             bars.bar(position, mean, color=STYLES[name]["color"], alpha=0.6, width=0.7)
             bars.plot([position] * len(of_seeds), of_seeds, color=_INK, marker="_", linestyle="none", markersize=14)
