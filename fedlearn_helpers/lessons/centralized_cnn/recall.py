@@ -41,7 +41,7 @@ recall = Recall(
             (
                 Option(
                     "It is what federated learning will win.",
-                    "It is at most what one could win. And part of it the client can win alone.",
+                    "Nobody promised that. It is a hope, and part of it the client can win alone.",
                 ),
                 Option(
                     "It is due to the images that the client lacks.", "It also lacks steps: its epochs are shorter."
@@ -94,7 +94,7 @@ recall = Recall(
             "Somebody tries five learning rates and reports the best test accuracy. What is wrong?",
             (
                 Option(
-                    "Nothing: test images are there to compare models.",
+                    "Nothing: test images are there to find the best rate.",
                     "They are there to judge one model that was chosen without them.",
                 ),
                 Option("Five rates are too few.", "More of them would make it worse: more chances for luck."),

@@ -147,7 +147,7 @@ cheapest_setting = Exercise(
     minutes=6,
     hints=(
         "The most accurate row is one of those that qualify. Which others do? Among all of them, which sends least?",
-        "Subtract 0.04 from the best accuracy, keep the rows that are not below that, then compare their megabytes.",
+        "Subtract 0.04 from the best accuracy. Which rows are not below that?",
     ),
     solution_code="""
         good = settings[settings["accuracy"] >= settings["accuracy"].max() - 0.04]

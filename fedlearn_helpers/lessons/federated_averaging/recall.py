@@ -61,7 +61,7 @@ recall = Recall(
                 ),
                 Option(
                     "The huge round fails, as with different starts.",
-                    "From the same start the average still is a good model. It is just no better than its parts.",
+                    "From the same start the average still is a good model. It just wins little over its parts.",
                 ),
                 Option(
                     "The huge round learns less from the others and sends a tenth of the bytes.",

@@ -137,7 +137,7 @@ best_local_steps = Exercise(
     minutes=3,
     hints=(
         "Call error_after with 1, 5 and 50. Which way does the error go between them?",
-        "There are only 50 numbers to try: min(..., key=error_after) tries them all.",
+        "Compare 1, 2, 4, 8 and 16. Where among them is the lowest?",
     ),
     solution_code="best_steps = min(range(1, 51), key=error_after)",
     test=_test_best_steps,

@@ -9,8 +9,8 @@ recall = Recall(
             (
                 Option("a part of each client's images", "No image leaves a client, not even a part of one."),
                 Option(
-                    "each client's weights after local training, and its number of examples",
-                    "The server needs the number to weigh the client in the average.",
+                    "each client's weights after local training, and a few numbers, such as how many examples it has",
+                    "The server needs the number of examples to weigh the client in the average.",
                     right=True,
                 ),
                 Option(

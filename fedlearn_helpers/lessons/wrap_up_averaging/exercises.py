@@ -340,7 +340,7 @@ whole_model = Exercise(
     hints=(
         "Under which names do the states of average and server differ? What have these names in common?",
         "Running means and variances are buffers, not parameters: no gradient step learns them, and model.parameters() "
-        "does not have them. model.state_dict() does.",
+        "does not have them.",
     ),
     solution_code=copy_model,
     test=_test_copy_model,
