@@ -39,7 +39,7 @@ def images_of(labels, predictions, num_classes):
 class TestCentralizedCNN(LessonTests):
     lesson = Lesson(
         notebook="01_centralized_cnn",
-        small={"num_clients": 40, "max_images": 1000, "epochs": 2, "patience": 1, "batch_size": 50},
+        small={"num_clients": 40, "epochs": 2, "patience": 1, "batch_size": 200},
         metrics={
             "centralized_test_accuracy",
             "local_only_test_accuracy",
