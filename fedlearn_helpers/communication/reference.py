@@ -20,7 +20,7 @@ def reference_of(record: str, arrays: Arrays, received: Mapping[str, Arrays]) ->
     bases = [[name, prefix] for name, sent in received.items() for prefix in _prefixes(arrays, sent)]
     behind_a_prefix = [base for base in bases if base[1]]
     if behind_a_prefix:
-        return {"of": min(behind_a_prefix, key=lambda base: _distance(arrays, _part(arrays, received, base)))}
+        return {"of": min(behind_a_prefix, key=lambda base: _distance(arrays, _behind(base[1], received[base[0]])))}
     same_names = [base for base in bases if list(received[base[0]]) == list(arrays)]
     return {"like": same_names[0]} if same_names else {"new": description(arrays)}
 
@@ -30,7 +30,7 @@ def base_of(head: Mapping[str, Any], received: Mapping[str, Arrays]) -> Arrays:
     if "new" in head:
         return zeros(head["new"])
     name, prefix = head.get("of") or head["like"]
-    base = {key.removeprefix(prefix): array for key, array in received[name].items() if key.startswith(prefix)}
+    base = _behind(prefix, received[name])
     return base if "of" in head else zeros_like(base)
 
 
@@ -39,11 +39,7 @@ def _prefixes(arrays: Arrays, sent: Arrays) -> list[str]:
         return []
     first = next(iter(arrays))
     found = [key.removesuffix(first) for key in sent if key.endswith(first)]
-    return [
-        prefix
-        for prefix in found
-        if _alike(arrays, {key.removeprefix(prefix): array for key, array in sent.items() if key.startswith(prefix)})
-    ]
+    return [prefix for prefix in found if _alike(arrays, _behind(prefix, sent))]
 
 
 def _alike(arrays: Arrays, others: Arrays) -> bool:
@@ -52,8 +48,8 @@ def _alike(arrays: Arrays, others: Arrays) -> bool:
     )
 
 
-def _part(arrays: Arrays, received: Mapping[str, Arrays], base: list[str]) -> Arrays:
-    return {name: received[base[0]][base[1] + name] for name in arrays}
+def _behind(prefix: str, arrays: Arrays) -> Arrays:
+    return {key.removeprefix(prefix): array for key, array in arrays.items() if key.startswith(prefix)}
 
 
 def _distance(arrays: Arrays, others: Arrays) -> float:
