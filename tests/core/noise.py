@@ -3,8 +3,13 @@
 import numpy as np
 import torch
 
+from fedlearn_helpers.algorithms import LocalConfig
 from fedlearn_helpers.data import ImageDataset
+from fedlearn_helpers.experiments import federate
+from fedlearn_helpers.models import new_mlp
 from fedlearn_helpers.partition import Shard
+
+SIZES = (12, 20, 40)  # training images of the clients of `federation`
 
 
 def noise_images(train, test):
@@ -20,6 +25,18 @@ def shards(sizes):
     """Return clients with so many training images each, one after the other; all validate on the images 72 to 79."""
     bounds = np.cumsum((0, *sizes))
     return [Shard(np.arange(a, b), np.arange(72, 80)) for a, b in zip(bounds, bounds[1:], strict=False)]
+
+
+def federation(noise, num_rounds=3, algorithm="fedavg", **options):
+    """Run a federation of three clients with a small network."""
+    model = new_mlp(noise.image_shape, noise.num_classes, 0)
+    common = {"local_config": LocalConfig(batch_size=4), "seed": 0, "workers": 1, "label": None, "model": model}
+    return federate(algorithm, noise, shards(SIZES), num_rounds=num_rounds, **(common | options))
+
+
+def weights_of(result):
+    """Return the server's model of a federation, by name."""
+    return result.model.to_torch_state_dict()
 
 
 def distance(first, second):

@@ -9,7 +9,8 @@ import pytest
 import torch
 from flwr.app import ArrayRecord
 from flwr.serverapp.strategy import DifferentialPrivacyServerSideFixedClipping, FedAvg, FedAvgM
-from noise import noise_images, shards
+from noise import SIZES, noise_images, shards, weights_of
+from noise import federation as run
 
 from fedlearn_helpers.algorithms import ALGORITHMS, LocalConfig
 from fedlearn_helpers.errors import InputError
@@ -17,23 +18,12 @@ from fedlearn_helpers.experiments import federate
 from fedlearn_helpers.experiments.checkpoint import Checkpoint
 from fedlearn_helpers.models import new_mlp
 
-SIZES = (12, 20, 40)
 OPTIONS = {"fraction_evaluate": 0.0, "min_train_nodes": 1, "min_available_nodes": 1}
 
 
 @pytest.fixture(scope="module")
 def noise():
     return noise_images(80, 20)
-
-
-def run(noise, num_rounds, algorithm="fedavg", **options):
-    model = new_mlp(noise.image_shape, noise.num_classes, 0)
-    common = {"local_config": LocalConfig(batch_size=4), "seed": 0, "workers": 1, "label": None, "model": model}
-    return federate(algorithm, noise, shards(SIZES), num_rounds=num_rounds, **(common | options))
-
-
-def weights_of(result):
-    return result.model.to_torch_state_dict()
 
 
 def equal(first, second):

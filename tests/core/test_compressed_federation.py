@@ -5,16 +5,15 @@ import pytest
 import torch
 from flwr.app import ArrayRecord, Error, Message, RecordDict
 from flwr.serverapp.strategy import FedAvg, FedAvgM
-from noise import noise_images, shards
+from noise import federation as run
+from noise import noise_images, weights_of
 
 from fedlearn_helpers.algorithms import ALGORITHMS, LocalConfig
 from fedlearn_helpers.communication import QSGD, Compression, Lossless, LowRank, Quantization, RandomK, Sign, TopK
 from fedlearn_helpers.errors import InputError
-from fedlearn_helpers.experiments import federate
 from fedlearn_helpers.models import new_mlp
 from fedlearn_helpers.simulation.position import client_of, training_round
 
-SIZES = (12, 20, 40)
 TWO_BITS = Quantization(2, stochastic=False, feedback=True)
 LOSSY = Compression(up=TWO_BITS, down=Quantization(2, stochastic=False))
 
@@ -22,16 +21,6 @@ LOSSY = Compression(up=TWO_BITS, down=Quantization(2, stochastic=False))
 @pytest.fixture(scope="module")
 def noise():
     return noise_images(80, 20)
-
-
-def run(noise, num_rounds=3, algorithm="fedavg", **options):
-    model = new_mlp(noise.image_shape, noise.num_classes, 0)
-    common = {"local_config": LocalConfig(batch_size=4), "seed": 0, "workers": 1, "label": None, "model": model}
-    return federate(algorithm, noise, shards(SIZES), num_rounds=num_rounds, **(common | options))
-
-
-def weights_of(result):
-    return result.model.to_torch_state_dict()
 
 
 def equal(first, second):
