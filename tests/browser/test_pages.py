@@ -1,6 +1,5 @@
 """The notebooks as static pages: saved by JupyterLab, rendered as `fedlearn run` does."""
 
-import contextlib
 import functools
 import re
 
@@ -64,15 +63,15 @@ def rendered(opened, lab, tmp_path_factory):
 
 
 def save(page, path):
-    """Let JupyterLab save the notebook, and wait until the file has the outputs."""
+    """Let JupyterLab save the notebook, and wait until the server has written the file with the outputs."""
+
+    def written(response):
+        return response.request.method == "PUT" and response.url.split("?")[0].endswith(path.name)
+
     page.get_by_role("menuitem", name="File", exact=True).click()
-    page.get_by_role("menuitem", name=re.compile("^Save Notebook(?! As)")).click()
-    for _ in range(100):
-        page.wait_for_timeout(100)
-        with contextlib.suppress(ValueError):  # half of the file is written
-            if nbformat.read(path, as_version=4).cells[-1].outputs:
-                return
-    raise AssertionError(f"{path.name} was not saved")
+    with page.expect_response(written):  # the file may have outputs before, and be half written: of an autosave
+        page.get_by_role("menuitem", name=re.compile("^Save Notebook(?! As)")).click()
+    assert nbformat.read(path, as_version=4).cells[-1].outputs, f"{path.name} was saved without outputs"
 
 
 @pytest.fixture
