@@ -1,6 +1,7 @@
 """Whole experiments: one federation, comparisons of many, and what they are measured against."""
 
 from fedlearn_helpers.experiments.basic_client import make_client_app
+from fedlearn_helpers.experiments.client_app import new_client_app
 from fedlearn_helpers.experiments.compare import (
     NORMALIZED,
     Comparison,
@@ -27,6 +28,7 @@ __all__ = [
     "federate",
     "make_client_app",
     "make_scenario",
+    "new_client_app",
     "reference_lines",
     "run_in_parallel",
     "summarize_clients",

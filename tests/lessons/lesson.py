@@ -124,6 +124,13 @@ class Lesson:
     def _has(self, part: str) -> bool:
         return importlib.util.find_spec(f"fedlearn_helpers.lessons.{self.folder}.{part}") is not None
 
+    def run_cells(self, *ids: str, **names: Any) -> dict[str, Any]:
+        """Run cells of the notebook that define functions, with these names, and return all names."""
+        sources = {one.id: one.source for one in cells_of(self.path)}
+        for name in ids:
+            exec(sources[name], names)
+        return names
+
     def check(self, exercise: Exercise, answered: Any) -> Verdict:
         """Check an answer as the notebook does."""
         return exercise.check(answered, **self.given.get(exercise.name, {}))

@@ -8,7 +8,7 @@ import pytest
 import torch
 from flwr.app import Error, Message
 from in_browser import cell, press
-from lesson import Lesson, LessonTests, Typed, cells_of
+from lesson import Lesson, LessonTests, Typed
 from torch.nn import functional as F
 
 from fedlearn_helpers import models, plots, training
@@ -97,14 +97,6 @@ class TestClientsThatComeAndGo(LessonTests):
 # What is shown
 
 
-def shown(*ids, **names):
-    """Run cells of the notebook that define functions, with these names, and return all names."""
-    sources = {one.id: one.source for one in cells_of(TestClientsThatComeAndGo.lesson.path)}
-    for name in ids:
-        exec(sources[name], names)
-    return names
-
-
 @pytest.mark.parametrize("late", ["drop", "partial"])
 def test_the_mod_that_is_shown_does_what_the_packages_does(late):
     data = load_dataset("fashion")
@@ -126,7 +118,11 @@ def test_the_mod_that_is_shown_does_what_the_packages_does(late):
         )
 
     notebooks, packages = (
-        result_with(make) for make in (shown("mod-code", Message=Message, Error=Error)["device_mod"], device_mod)
+        result_with(make)
+        for make in (
+            TestClientsThatComeAndGo.lesson.run_cells("mod-code", Message=Message, Error=Error)["device_mod"],
+            device_mod,
+        )
     )
     missing = [list(run.history.failures[["round", "client"]].itertuples()) for run in (notebooks, packages)]
     assert missing[0] == missing[1] and missing[0]
@@ -137,7 +133,9 @@ def test_the_mod_that_is_shown_does_what_the_packages_does(late):
 
 def the_loop(data):
     names = {"torch": torch, "F": F, "training": training, "data": data}
-    return shown("loop-code", **names, learning_rate=0.1, batch_size=16, local_epochs=2)["train_locally"]
+    return TestClientsThatComeAndGo.lesson.run_cells(
+        "loop-code", **names, learning_rate=0.1, batch_size=16, local_epochs=2
+    )["train_locally"]
 
 
 @pytest.mark.parametrize("mu", [0.0, 0.5])

@@ -76,7 +76,8 @@ TEXTS = {  # texts that a parameter may be
     "alike": set(),
     "others": {"", "  ", ","},
 }
-RULE_OVER_TWO = ("clients_per_round", "min_clients", "slow_share")  # what the comment says of it has no number
+# What the comment says of these has no number.
+RULE_OVER_TWO = ("clients_per_round", "min_clients", "slow_share", "buffer_size")
 EVERY = [(name, parameter) for name, lesson in all_lessons().items() for parameter in lesson.model.model_fields]
 
 

@@ -141,7 +141,7 @@ def test_where_nothing_else_tells_the_files_name_does(name, lesson):
     assert found.doubt == f"taken for {ORIGINALS[lesson].name} by its file's name alone"
 
 
-@pytest.mark.parametrize("name", ["one.ipynb", "2004.ipynb", "41.ipynb", "07_mine.ipynb", "project.ipynb"])
+@pytest.mark.parametrize("name", ["one.ipynb", "2004.ipynb", "41.ipynb", "99_mine.ipynb", "project.ipynb"])
 def test_what_nothing_tells_is_one_sentence(name):
     with pytest.raises(InputError, match=f"^{name} must be one of the workbook's notebooks, got no cell"):
         recognize(name, [nbformat.v4.new_code_cell("x = 1", id="parameters")], ORIGINALS)
