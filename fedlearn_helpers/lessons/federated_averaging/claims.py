@@ -105,7 +105,12 @@ CLAIMS = (
         _beats_local_only,
         fails="with fewer rounds than the notebook prints; with 3 it is far below",
     ),
-    Claim("gap", "It closes at least three quarters of the gap to centralized.", _closes_most_of_the_gap),
+    Claim(
+        "gap",
+        "It closes at least three quarters of the gap to centralized.",
+        _closes_most_of_the_gap,
+        fails="twice the rate: one of two seeds is 0.2 points short",
+    ),
     Claim("gap", "After three rounds it is still below a client that trains on alone.", _few_rounds_lose),
     Claim(
         "per-client-answer",
@@ -118,6 +123,7 @@ CLAIMS = (
         "keep-notice",
         "The round chosen by the average of the reports is better on test images than rounds chosen by single clients.",
         _average_advises_better,
+        fails="twice the rounds: one of two seeds, by 0.2 points",
     ),
     Claim(
         "keep-answer",

@@ -46,7 +46,7 @@ CLAIMS = (
         "fine-tuning-notice",
         "Fine-tuning is better than both being alone and FedAvg.",
         _ahead_of_both("finetune", _SKEWED),
-        fails="one of three seeds with twice the rounds: its last steps are a matter of luck",
+        fails="one of three seeds with twice the rounds, half the rate and twice the rate: its last steps are luck",
     ),
     Claim(
         "comparison-notice",
@@ -108,7 +108,7 @@ CLAIMS = (
         "who-notice",
         "Fine-tuning gives clients with many images more over FedAvg than those with few.",
         lambda metrics: [-value for value in metrics["few_over_many_against_fedavg"]],
-        fails="single seeds: a third of sixteen clients are five",
+        fails="single seeds, such as one of three with twice the rate: a third of sixteen clients are five",
     ),
     Claim(
         "newcomers-notice",
