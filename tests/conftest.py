@@ -11,10 +11,15 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "docs"))
 pytest_plugins = ["browser_plugin"]
 SHARED = ("jupyterlab", "sphinx")  # what takes long to make, as it stands in the ids of tests that need it
+BESIDE_JUPYTERLAB = ("colab", "flower_app")  # they start processes of their own, and wait for them
 
 
 def pytest_collection_modifyitems(items):
-    """The quick tests first, those in a browser last: Playwright leaves an event loop running in the process."""
+    """The quick tests first, those in a browser last: Playwright leaves an event loop running in the process.
+
+    JupyterLab's take several minutes in one process. Behind them comes what the other process does meanwhile, and what
+    an event loop does not disturb.
+    """
     items.sort(key=_turn)
 
 
@@ -34,9 +39,14 @@ def pytest_xdist_make_scheduler(config, log):
 
 def _turn(item):
     """Return when a test's turn is: the smaller, the sooner."""
-    if item.get_closest_marker("browser"):
+    in_browser = item.get_closest_marker("browser") is not None
+    if "site" in item.fixturenames:
+        return 5 if in_browser else 4
+    if in_browser:
+        return 2
+    if item.path.parent.name in BESIDE_JUPYTERLAB:
         return 3
-    return 2 if "site" in item.fixturenames else int(item.get_closest_marker("notebook") is not None)
+    return int(item.get_closest_marker("notebook") is not None)
 
 
 @pytest.fixture(scope="session", params=["sphinx"])
