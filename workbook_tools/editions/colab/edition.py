@@ -97,7 +97,8 @@ def _title_of(cell: NotebookNode) -> str:
 
 def _setup_cell(files: list[Path]) -> NotebookNode:
     folders = sorted({_name_of(path.parent) for path in files})
-    facts = (requirements.with_dependencies(), requirements.alone(), PACKAGE, folders)
+    parts = {path.relative_to(FOLDER).parts[0] for path in files}
+    facts = (requirements.with_dependencies(parts), requirements.alone(), PACKAGE, folders)
     call = ",\n".join(pformat(fact, width=100, sort_dicts=False) for fact in facts)
     source = inspect.getsource(setup_cell).rstrip()
     return _hidden(f"# @title Setup: run this cell first\n{source}\n\n\nset_up(\n{call},\n)", "colab-setup")

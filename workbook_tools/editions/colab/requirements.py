@@ -1,6 +1,6 @@
 """What an edition's first cell looks for, and installs where it is missing."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from importlib.metadata import requires, version
 
 from packaging.requirements import Requirement
@@ -23,6 +23,7 @@ _ALONE = (
     "tomli",
     "tomli-w",
 )
+_EXTRAS = ("privacy",)  # each for the folder of the package of the same name
 _NOT_USED = {"uv"}  # Flower's runtime installs apps with it; a notebook has no app to install
 
 
@@ -31,15 +32,32 @@ def alone() -> dict[str, str]:
     return _by_name(_ALONE)
 
 
-def with_dependencies() -> dict[str, str]:
-    """Return the other requirements by name: the workbook's own, and Flower's."""
-    wanted = _by_name(_core(requires("flwr"))) | _by_name(_core(requires("fedlearn-helpers")))
+def with_dependencies(folders: Collection[str] = ()) -> dict[str, str]:
+    """Return the other requirements by name: Flower's, the workbook's own, and those of the extras that are needed.
+
+    Args:
+        folders: of the package, those that the edition has.
+    """
+    own = requires("fedlearn-helpers")
+    wanted = _by_name(_core(requires("flwr"))) | _by_name(_core(own))
+    for extra in _EXTRAS:
+        if extra in folders:
+            wanted |= _by_name(_of_extra(own, extra))
     return {name: wanted[name] for name in sorted(wanted) if name not in alone() and name not in _NOT_USED}
 
 
 def _core(requirements: list[str] | None) -> list[str]:
     """Leave out what belongs to extras."""
     return [line for line in requirements or [] if "extra ==" not in str(Requirement(line).marker)]
+
+
+def _of_extra(requirements: list[str] | None, extra: str) -> list[str]:
+    found = map(Requirement, requirements or [])
+    return [
+        f"{each.name}{each.specifier}"
+        for each in found
+        if each.marker and not each.marker.evaluate({"extra": ""}) and each.marker.evaluate({"extra": extra})
+    ]
 
 
 def _by_name(requirements: Iterable[str]) -> dict[str, str]:
