@@ -1,0 +1,333 @@
+"""The exercises of notebook 08."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from fedlearn_helpers.lessons.common.exercise import Exercise, NotYet, call, number
+from fedlearn_helpers.privacy.accountant import epsilon
+
+_MODULUS = 2**32
+_STEP = 2.0**-16  # between two numbers that the masked sum can tell apart
+
+
+def _numbers(result: Any, count: int, what: str) -> np.ndarray:
+    """Return a learner's result as floats, or say that it is none."""
+    try:
+        values = np.asarray(result, dtype=float)
+    except (TypeError, ValueError):
+        raise NotYet(f"{what} must be an array of numbers.") from None
+    if values.shape != (count,):
+        raise NotYet(f"{what} must have {count} numbers, and its shape is {values.shape}.")
+    return values
+
+
+def _test_clip(answer: Callable[..., Any]) -> str:
+    def run(update: list[float], clip_norm: float) -> np.ndarray:
+        given = np.array(update)
+        result = _numbers(call(answer, given, clip_norm), len(update), "What is returned")
+        if given.tolist() != update:
+            raise NotYet("The function must leave the update that it gets as it is: return a new array.")
+        return result
+
+    clipped = run([3.0, -4.0], 1.0)
+    if np.allclose(clipped, [1.0, -1.0]):
+        raise NotYet(
+            "Each number is clipped by itself: of (3, -4) you keep (1, -1), whose norm is 1.4 and which points "
+            "elsewhere. Clip the norm of the whole update."
+        )
+    if np.allclose(clipped, [3 / 7, -4 / 7]):
+        raise NotYet("You divide by the sum of the magnitudes. The norm is the root of the sum of the squares.")
+    if np.allclose(clipped, [3.0, -4.0]):
+        raise NotYet("(3, -4) has the norm 5 and comes out as it is, though clip_norm is 1.")
+    if not np.allclose(clipped, [0.6, -0.8]):
+        raise NotYet(f"(3, -4) with clip_norm 1 must become (0.6, -0.8), and you return {clipped.round(3).tolist()}.")
+    clipped = run([3.0, -4.0], 2.0)
+    if np.allclose(clipped, [0.6, -0.8]):
+        raise NotYet("With clip_norm 2 the norm must become 2, and yours is 1 again. Where is clip_norm used?")
+    if not np.allclose(clipped, [1.2, -1.6]):
+        raise NotYet(f"(3, -4) with clip_norm 2 must become (1.2, -1.6), and you return {clipped.round(3).tolist()}.")
+    small = run([0.3, -0.4], 1.0)
+    if np.allclose(small, [0.6, -0.8]):
+        raise NotYet("(0.3, -0.4) has the norm 0.5, below clip_norm, and you make it larger. It must stay as it is.")
+    if not np.allclose(small, [0.3, -0.4]):
+        raise NotYet(f"(0.3, -0.4) is below clip_norm 1 and must stay as it is; you return {small.round(3).tolist()}.")
+    if not np.allclose(run([0.0, 0.0, 0.0], 1.0), 0.0):
+        raise NotYet("An update of zeros must stay one. Its norm is 0, so do not divide by it.")
+    return (
+        "Whatever a client sends, its update now has a norm of clip_norm at most. That alone hides nothing: it only "
+        "says how much noise hides one client."
+    )
+
+
+def _test_batches(answer: Any, *, order: Sequence[int]) -> str:
+    given = str(answer).strip().upper().replace(" ", "").replace(",", "")
+    letters = "ABCD"[: len(order)]
+    if sorted(given) != sorted(letters):
+        raise NotYet(f"The answer must name each of {', '.join(letters)} once, such as {letters!r}.")
+    right = "".join(letters[list(order).index(size)] for size in sorted(order))
+    if given == right[::-1]:
+        raise NotYet("That is the other way round: the larger the batch, the more gradients are added up.")
+    hits = sum(one == other for one, other in zip(given, right, strict=True))
+    if given != right:
+        raise NotYet(f"{hits} of {len(right)} are at their place. Look at fine lines and at the background.")
+    return (
+        "The gradient of a batch is the mean of the gradients of its images, and the picture is that of one of them. "
+        "More images, more ways to get the same mean: what comes back gets worse, slowly. It is no protection."
+    )
+
+
+def _test_noise(answer: Any, *, epsilon_of: Callable[[float], float]) -> str:
+    value = number(answer)
+    if value <= 0:
+        raise NotYet(f"The noise multiplier must be above 0, and it is {value:g}.")
+    if abs(value * 10 - round(value * 10)) > 1e-9:
+        raise NotYet(f"The answer has one decimal, such as {round(value, 1):g}, and it is {value:g}.")
+    reached = epsilon_of(value)
+    if reached > 3:
+        raise NotYet(f"With {value:g} epsilon is {reached:.2f}, above 3. More noise.")
+    less = round(value - 0.1, 1)
+    if less > 0 and epsilon_of(less) <= 3:
+        raise NotYet(
+            f"That is enough: epsilon is {reached:.2f}. With {less:g} it is {epsilon_of(less):.2f}, also enough."
+        )
+    return (
+        f"Epsilon is {reached:.2f}. The question is asked this way round in practice: first say what may leak, then "
+        "add as little noise as keeps the promise."
+    )
+
+
+def _masks(count: int, size: int, rng: np.random.Generator) -> dict[tuple[int, int], np.ndarray]:
+    pairs = [(first, second) for first in range(count) for second in range(first + 1, count)]
+    return {pair: rng.integers(0, _MODULUS, size, dtype=np.uint32) for pair in pairs}
+
+
+def _sent(send: Callable[..., Any], updates: np.ndarray, masks: dict[tuple[int, int], np.ndarray]) -> list[np.ndarray]:
+    messages = []
+    for client, update in enumerate(updates):
+        added = [mask.copy() for (first, _), mask in masks.items() if first == client]
+        subtracted = [mask.copy() for (_, second), mask in masks.items() if second == client]
+        message = np.asarray(call(send, update.copy(), added, subtracted))
+        if message.shape != update.shape:
+            raise NotYet(f"A message must have {update.size} numbers, and its shape is {message.shape}.")
+        messages.append(message)
+    return messages
+
+
+def _test_masks(answer: Any) -> str:
+    if not isinstance(answer, tuple | list) or len(answer) != 2:
+        raise NotYet("The answer must be both functions: mended = (send, receive).")
+    send, receive = answer
+    rng = np.random.default_rng(0)
+    clients, size = 4, 500
+    updates = rng.normal(scale=0.1, size=(clients, size))
+    masks = _masks(clients, size, rng)
+    messages = _sent(send, updates, masks)
+    for message, update in zip(messages, updates, strict=True):
+        values = message.astype(float)
+        if np.abs(values - update).max() < 1 or np.abs(values - np.rint(update / _STEP)).max() < 1:
+            raise NotYet("A message is the update itself: the masks are not used.")
+        if (values != np.rint(values)).any():
+            raise NotYet(
+                "A message has numbers that are not whole. A float keeps seven digits: beside a mask of a billion "
+                "nothing is left of an update. Make whole numbers of the update first."
+            )
+        if values.min() < 0 or values.max() >= _MODULUS:
+            raise NotYet(
+                "A message has numbers below 0 or above 2**32 - 1. Then its size tells something about the update. "
+                "Take the remainder: % 2**32."
+            )
+    total = _numbers(call(receive, [message.copy() for message in messages]), size, "What receive returns")
+    exact = updates.sum(axis=0)
+    if np.allclose(total, np.where(exact < 0, exact + _MODULUS * _STEP, exact), atol=clients * _STEP):
+        raise NotYet(
+            "Sums above 0 are right, and those below 0 come out as about 65,536: the upper half of the remainders "
+            "stands for numbers below 0."
+        )
+    if not np.allclose(total, exact, atol=clients * _STEP):
+        worst = float(np.abs(total - exact).max())
+        raise NotYet(
+            f"The sum is off by up to {worst:.3g}. Steps of 2**-16 are wanted: multiply by 2**16, round, add the "
+            "masks, take the remainder; and the other way round at the end."
+        )
+    other = _sent(send, updates, _masks(clients, size, rng))
+    if any(np.array_equal(one, two) for one, two in zip(messages, other, strict=True)):
+        raise NotYet("With other masks a message must be another one.")
+    return (
+        "Modulo 2**32 a mask cancels to the last bit, and a masked number can be any of 2**32, each as likely. With "
+        "floats neither is true."
+    )
+
+
+def _mean(answer: Callable[..., Any], updates: np.ndarray, examples: np.ndarray, z: float, seed: int = 0) -> np.ndarray:
+    given = updates.copy(), examples.copy()
+    result = call(answer, *given, 1.0, z, 4, np.random.default_rng(seed))  # clip_norm 1, four clients expected
+    if not (np.array_equal(given[0], updates) and np.array_equal(given[1], examples)):
+        raise NotYet("private_mean must leave the arrays that it gets as they are.")
+    return _numbers(result, updates.shape[1], "What private_mean returns")
+
+
+def _test_private(answer: Any) -> str:
+    if not isinstance(answer, tuple | list) or len(answer) != 2:
+        raise NotYet("The answer must be both functions: mended = (private_mean, spent).")
+    private_mean, spent = answer
+    size = 2000
+    one = np.zeros((1, size))
+    one[0, 0] = 8.0
+    two, fair = np.zeros((2, size)), np.array([10.0, 10.0])
+    two[0, 0], two[1, 1] = 0.5, 0.5
+    huge = _mean(private_mean, np.vstack([one, 0 * one]), fair, 0.0)[0]
+    if huge > 1.0:
+        raise NotYet(
+            f"One client with an update of norm 8 moves the mean by {huge:g}, with clip_norm 1. The noise is made for "
+            "updates of norm 1: nobody has seen to it that they are."
+        )
+    unequal = _mean(private_mean, two, np.array([990.0, 10.0]), 0.0)
+    if not np.isclose(unequal[0], unequal[1]):
+        raise NotYet(
+            "A client with 990 of 1,000 examples moves the mean 99 times as much as the other one, and the noise is "
+            "the same. Every client must count the same."
+        )
+    if np.isclose(huge, 0.5):
+        raise NotYet(
+            "You divide by the number of clients that came, 2. Who came is private, too, and the noise is made for "
+            "the number that is expected: divide by that, 4."
+        )
+    if np.isclose(huge, 1.0):
+        raise NotYet("The mean is clipped, or the sum, or nothing is divided. Clip each client's update, then divide.")
+    if not np.isclose(huge, 0.25) or not np.allclose(unequal[:2], 0.125):
+        raise NotYet(
+            f"Without noise a clipped update of norm 1 must move the mean by 1/4, and moves it by {huge:.3g}; one of "
+            f"norm 0.5 by 1/8, and moves it by {unequal[0]:.3g}."
+        )
+    still = _mean(private_mean, 0 * two, fair, 2.0)
+    deviation = float(np.std(still))
+    if deviation == 0:
+        raise NotYet("There is no noise any more.")
+    if not 0.45 < deviation < 0.55:
+        raise NotYet(
+            f"With noise_multiplier 2, clip_norm 1 and 4 expected clients the noise must have the standard deviation "
+            f"2 * 1 / 4 = 0.5, and it has {deviation:.2f}."
+        )
+    value = number(call(spent, 0.1, 1.0, 20, 1e-5))
+    if np.isclose(value, epsilon(1.0, 1.0, 20, 1e-5)):
+        raise NotYet(
+            "The mean is right now. spent still counts as if each client were in each round: it is in a tenth of them. "
+            "That promise holds, and it is far too modest."
+        )
+    if not np.isclose(value, epsilon(0.1, 1.0, 20, 1e-5)):
+        raise NotYet(f"spent(0.1, 1.0, 20, 1e-5) gives {value:.3g}. Call epsilon with its four arguments as they are.")
+    return (
+        "The first two mistakes break the promise, and nothing shows it: the model is even better. The third one gives "
+        "privacy away that was paid for. Such code is tested with a worst case: one client as large as it can be."
+    )
+
+
+clip = Exercise(
+    name="clip",
+    kind="code",
+    difficulty="easy",
+    minutes=5,
+    hints=(
+        "How long is the update? np.linalg.norm says it. By which factor must it shrink, if it is too long?",
+        "The factor is clip_norm / norm where the norm is above clip_norm, and 1 elsewhere.",
+    ),
+    solution_code="""
+        def clip(update, clip_norm):
+            norm = np.linalg.norm(update)
+            return update * (clip_norm / norm) if norm > clip_norm else update.copy()
+    """,
+    test=_test_clip,
+)
+
+batches = Exercise(
+    name="batches",
+    kind="predict",
+    difficulty="easy",
+    minutes=3,
+    hints=(
+        "Which one is sharpest? Which one has the most grain where the image is plain?",
+        "Begin with both ends: the batch of one is as good as the original.",
+    ),
+    solution_code="""
+        prediction = "".join("ABCD"[list(shuffled).index(size)] for size in sorted(shuffled))
+    """,
+    test=_test_batches,
+)
+
+noise = Exercise(
+    name="noise",
+    kind="explore",
+    difficulty="easy",
+    minutes=4,
+    hints=(
+        "epsilon_of(1.0) is the promise with the noise multiplier 1. Is it above 3 or below?",
+        "More noise, smaller epsilon: go in steps of 0.1 until it is 3 or less for the first time.",
+    ),
+    solution_code="""
+        multiplier = 0.1
+        while epsilon_of(multiplier) > 3:
+            multiplier = round(multiplier + 0.1, 1)
+    """,
+    test=_test_noise,
+)
+
+masks = Exercise(
+    name="masks",
+    kind="code",
+    difficulty="medium",
+    minutes=7,
+    hints=(
+        "A mask of a billion and an update of 0.01 do not fit into one float32. Which kind of number has no such limit, "
+        "and wraps around?",
+        "np.rint(update * 2**16).astype(np.int64) are whole numbers. The masks are uint32: .astype(np.int64) before you "
+        "add them up. In receive, remainders from 2**31 on stand for numbers below 0: subtract 2**32.",
+    ),
+    solution_code="""
+        def send(update, added, subtracted):
+            whole = np.rint(update * 2**16).astype(np.int64)
+            for mask in added:
+                whole = whole + mask.astype(np.int64)
+            for mask in subtracted:
+                whole = whole - mask.astype(np.int64)
+            return whole % 2**32
+
+
+        def receive(messages):
+            total = sum(messages) % 2**32
+            return np.where(total >= 2**31, total - 2**32, total) / 2**16
+
+
+        mended = (send, receive)
+    """,
+    test=_test_masks,
+)
+
+bug_hunt = Exercise(
+    name="bug_hunt",
+    kind="code",
+    difficulty="hard",
+    minutes=10,
+    hints=(
+        "Let one client send a huge update, and set the noise to 0: by how much can it move the mean? Then give it nearly "
+        "all of the examples.",
+        "Clip each update to clip_norm, add them up with equal weights, divide by expected. And a client is not in every "
+        "round: epsilon wants to know how often.",
+    ),
+    solution_code="""
+        def private_mean(updates, examples, clip_norm, noise_multiplier, expected, rng):
+            norms = np.linalg.norm(updates, axis=1, keepdims=True)
+            clipped = updates * np.minimum(1, clip_norm / np.maximum(norms, 1e-12))
+            noise = rng.normal(0, noise_multiplier * clip_norm / expected, updates.shape[1])
+            return clipped.sum(axis=0) / expected + noise
+
+
+        def spent(sampling_rate, noise_multiplier, rounds, delta):
+            return accountant.epsilon(sampling_rate, noise_multiplier, rounds, delta)
+
+
+        mended_mean = (private_mean, spent)
+    """,
+    test=_test_private,
+)
