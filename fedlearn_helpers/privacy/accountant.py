@@ -11,10 +11,10 @@ to T RDP(alpha). Then, for every order,
 
     epsilon = T RDP(alpha) + log((alpha - 1) / alpha) - (log(delta) + log(alpha)) / (alpha - 1)
 
-(Balle et al. 2020, https://arxiv.org/abs/1905.09982, theorem 21), and the best order gives the bound. It holds for every
-client on its own with probability q, not for a fixed number of clients drawn, and for one client that is added or left
-out. The orders are whole numbers from 2 to 512. Between them lie better ones where epsilon is large: the bound is then
-right, and not tight (4.26 for 4.22, but 9.7 for 8.8, and 140 for 55).
+(Balle et al. 2020, https://arxiv.org/abs/1905.09982, theorem 21), and the best order gives the bound. It holds where
+every client is drawn on its own with probability q (Poisson sampling), not where a fixed number of clients is drawn,
+and for one client that is added or left out. The orders are whole numbers from 2 to 512. Between them lie better ones
+where epsilon is large: the bound is then right, and not tight (4.26 for 4.22, but 9.7 for 8.8, and 140 for 55).
 """
 
 import warnings

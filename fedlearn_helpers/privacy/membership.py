@@ -1,9 +1,9 @@
 """Membership inference: was this example among those that a model was trained on?
 
-A score per example, higher for a member, and a threshold make an attack. `log_odds` is such a score: a model is surer of
-what it has seen (the loss threshold of Yeom et al. 2018, https://arxiv.org/abs/1709.01604; the loss is a monotone
-function of it). It calls every easy example a member. LiRA asks instead whether this example's score is more like those
-of models trained with it or of models trained without it, which it learns from shadow models of its own:
+A score per example, higher for a member, and a threshold make an attack. `log_odds` is such a score: a model is surer
+of what it has seen. The loss is a monotone function of it, so this is the loss threshold of Yeom et al. 2018,
+https://arxiv.org/abs/1709.01604. It calls every easy example a member. LiRA asks instead whether this example's score
+is more like those of models trained with it, or of models trained without it, which it learns from shadow models:
 
     score = log N(s; mu_in, sigma^2) - log N(s; mu_out, sigma^2)
 
@@ -147,7 +147,7 @@ def likelihood_ratio(target_scores: np.ndarray, shadow_scores: np.ndarray, was_i
     """
     target_scores, shadow_scores, was_in = map(np.asarray, (target_scores, shadow_scores, was_in))
     _check_finite("target_scores", target_scores, (target_scores.size,))
-    _check_shape("was_in", was_in, (len(was_in), target_scores.size))
+    _check_shape("was_in", was_in, (*was_in.shape[:1], target_scores.size))
     _check_finite("shadow_scores", shadow_scores, was_in.shape)
     if was_in.dtype != bool or was_in.all(axis=0).any() or not was_in.any(axis=0).all():
         raise InputError("was_in must be True for some shadows and False for others, for every candidate")

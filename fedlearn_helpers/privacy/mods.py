@@ -34,8 +34,8 @@ def clip_mod(clip_norm: float) -> Mod:
     """Return a mod for a client's training that clips its update, and makes it count as much as any other.
 
     The client's number of examples becomes 1: with weights by examples, a large client would move the mean by more
-    than C / m. Whole numbers in a model, such as BatchNorm's counter, are sent as they are, and so are the metrics, such
-    as the training loss: what protects the model does not protect them.
+    than C / m. Whole numbers in a model, such as BatchNorm's counter, are sent as they are, and so are the metrics,
+    such as the training loss: what protects the model does not protect them.
 
     Args:
         clip_norm: C, > 0.

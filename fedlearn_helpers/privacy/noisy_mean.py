@@ -73,11 +73,11 @@ class NoisyMean:
         return mean | add_noise({name: mean[name] for name in floats}, deviation, noise)
 
     def _check_clipped(self, states: Sequence[State], mean: Mapping[str, Tensor]) -> None:
-        """Check that no model is further from the mean than clipped ones can be: each is within C of the received."""
+        """Check that no model is further from the mean than 2 C (1 - 1 / m): all began at w_t, and moved by at most C."""
         floats = floats_of(states[0])
         farthest = max(norm_of({name: state[name] - mean[name] for name in floats}) for state in states)
         center = norm_of({name: mean[name] for name in floats})
-        if farthest > 2 * self.clip_norm + _ROUNDING * (self.clip_norm + center):
+        if farthest > 2 * self.clip_norm * (1 - 1 / len(states)) + _ROUNDING * (self.clip_norm + center):
             raise InputError(
                 f"updates must be clipped to clip_norm ({self.clip_norm:g}) before they are averaged, got a model at a "
                 f"distance of {farthest:g} from the mean; use mods=[clip_mod({self.clip_norm:g})]"
