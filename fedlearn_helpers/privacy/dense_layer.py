@@ -7,7 +7,7 @@ A dense layer computes z = W x + b. For one example the chain rule gives
 for every unit i whose dL/db_i is not 0. In a batch both are sums over the examples: a unit that only one of them
 activates gives this one away, the others give mixtures. A weight update of k steps of SGD on one example is a sum of
 such gradients times the learning rate, so the quotient is the same. After Adam it is not: Adam divides every number by
-a size of its own.
+its own size, all steps are about as long as the learning rate, and the quotient is the sign of x: a silhouette.
 
 Sources: Phong et al. 2017, https://eprint.iacr.org/2017/715; for ReLU and batches Geiping et al. 2020,
 https://arxiv.org/abs/2003.14053, and Boenisch et al. 2021, https://arxiv.org/abs/2112.02918.

@@ -8,7 +8,7 @@ with L-BFGS, and the squared distance relative to the size of what was sent:
 
     D(g', g) = ||g' - g||^2 / ||g||^2
 
-Relative, since a trained model has small gradients: an absolute stopping rule would end at once and look like a defence.
+Relative, since a trained model's gradients are small: an absolute rule would stop at once, and look like a defence.
 
 The cosine attack compares directions alone and prefers smooth pictures,
 

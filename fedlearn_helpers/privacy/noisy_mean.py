@@ -73,7 +73,7 @@ class NoisyMean:
         return mean | add_noise({name: mean[name] for name in floats}, deviation, noise)
 
     def _check_clipped(self, states: Sequence[State], mean: Mapping[str, Tensor]) -> None:
-        """Check that no model is further from the mean than 2 C (1 - 1 / m): all began at w_t, and moved by at most C."""
+        """Check that no model is further from the mean than 2 C (1 - 1 / m), as all are within C of w_t."""
         floats = floats_of(states[0])
         farthest = max(norm_of({name: state[name] - mean[name] for name in floats}) for state in states)
         center = norm_of({name: mean[name] for name in floats})

@@ -96,7 +96,7 @@ def gradient_of(model: nn.Module, images: Tensor, labels: Tensor) -> list[Tensor
     Raises:
         InputError: images or labels that do not fit each other or the model.
     """
-    check_labels(labels, len(images), scores_of(model, images).shape[-1])
+    _check_examples(model, images, labels)
     return [gradient.detach() for gradient in loss_gradient(model, weights_of(model), images, labels)]
 
 
@@ -113,7 +113,7 @@ def update_of(model: nn.Module, images: Tensor, labels: Tensor, local_steps: int
         InputError: an argument out of range.
     """
     local_steps = check_steps(local_steps, learning_rate)
-    check_labels(labels, len(images), scores_of(model, images).shape[-1])
+    _check_examples(model, images, labels)
     return [change.detach() for change in changes(model, images, labels, local_steps, learning_rate)]
 
 
@@ -173,6 +173,14 @@ def scores_of(model: nn.Module, images: Tensor, weights: Weights | None = None) 
     except (RuntimeError, ValueError) as error:
         said = " ".join(str(error).split())
         raise InputError(f"images must be what the model takes, got {tuple(images.shape)} ({said})") from None
+
+
+def _check_examples(model: nn.Module, images: Tensor, labels: Tensor) -> None:
+    """Raise an InputError unless these are examples of the model."""
+    if not images.isfinite().all():
+        raise InputError(f"images must be finite, got {int((~images.isfinite()).sum())} pixels that are not")
+    with torch.no_grad():
+        check_labels(labels, len(images), scores_of(model, images).shape[-1])
 
 
 def check_labels(labels: Tensor, count: int, classes: int) -> None:
