@@ -1,0 +1,1 @@
+"""Privacy: what updates give away, and what is done about it."""
