@@ -1,1 +1,1 @@
-"""Attacks on the privacy of a federation, and defences."""
+"""What weights give away (inversion, membership), and what keeps it: secure sums, clipping, noise and its accountant."""
