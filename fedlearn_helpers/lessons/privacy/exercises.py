@@ -61,12 +61,15 @@ def _test_clip(answer: Callable[..., Any]) -> str:
     )
 
 
-def _test_batches(answer: Any, *, order: Sequence[int]) -> str:
+def _test_batches(answer: Any, *, order: Sequence[int], decibels: Sequence[float]) -> str:
     given = str(answer).strip().upper().replace(" ", "").replace(",", "")
     letters = "ABCD"[: len(order)]
     if sorted(given) != sorted(letters):
         raise NotYet(f"The answer must name each of {', '.join(letters)} once, such as {letters!r}.")
     right = "".join(letters[list(order).index(size)] for size in sorted(order))
+    sharpest_first = "".join(letters[place] for place in np.argsort(decibels)[::-1])
+    if given == sharpest_first != right:
+        return f"That is the order by quality. By batch size it is {right}: in this run a larger batch did better once."
     if given == right[::-1]:
         raise NotYet("That is the other way round: the larger the batch, the more gradients are added up.")
     hits = sum(one == other for one, other in zip(given, right, strict=True))

@@ -6,7 +6,7 @@ from typing import Any
 import ipywidgets
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.ticker import FuncFormatter, NullFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from fedlearn_helpers.lessons.common.widgets import WIDE, explore
 from fedlearn_helpers.plots import STYLES, Drawing, new_figure, percent
@@ -20,6 +20,7 @@ _OTHERS = (  # of petroff10, without the colours of the three ways of learning
     {"color": "#00767a", "linestyle": (0, (3, 1, 1, 1)), "marker": "X"},
 )
 _LEAST_RATE = 1e-3  # false positives below this share cannot be told from none with hundreds of records
+_FEW_DECADES = 300  # an axis whose ends differ by less has ticks at 2 and 5, too
 _MULTIPLIERS = (0.3, 0.5, 0.7, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0, 16.0)
 """Noise multipliers on the widget's slider."""
 
@@ -104,6 +105,9 @@ def _logarithmic(axis: Axes, *, y: bool = False) -> None:
     for one in (axis.xaxis, axis.yaxis) if y else (axis.xaxis,):
         if one is axis.yaxis:
             axis.set_yscale("log")
+        least, most = one.get_view_interval()
+        if most < _FEW_DECADES * least:  # powers of ten alone would be one tick, or none
+            one.set_major_locator(LogLocator(subs=(1, 2, 5)))
         one.set_major_formatter(FuncFormatter(lambda value, place: f"{value:g}"))
         one.set_minor_formatter(NullFormatter())
 

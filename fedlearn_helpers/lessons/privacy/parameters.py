@@ -28,7 +28,7 @@ class PrivacyParameters(LessonParameters):
     num_pictures: Annotated[int, Field(ge=2, le=8)]
     num_members: Annotated[int, Field(ge=20)]
     member_epochs: Count
-    num_shadows: Annotated[int, Field(ge=2), AfterValidator(_even)]
+    num_shadows: Annotated[int, Field(ge=4), AfterValidator(_even)]
     num_clients: Annotated[int, Field(ge=20)]
     images_per_client: Count
     num_rounds: Count

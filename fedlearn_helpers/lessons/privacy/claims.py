@@ -1,0 +1,119 @@
+"""What notebook 08 claims, to be tried again."""
+
+from collections.abc import Callable, Sequence
+
+from fedlearn_helpers.lessons.common.claims import Claim, Metrics, Variant, difference
+
+_PLAIN = 20.0  # dB from which on one sees what a picture shows
+
+
+def _above_20(key: str) -> Callable[[Metrics], list[float]]:
+    """By how many decibels the pictures of an attack are plain to see, one number a picture."""
+    return lambda metrics: [value - _PLAIN for value in metrics[f"{key}_psnr_per_picture"]]
+
+
+def _below_20(key: str) -> Callable[[Metrics], list[float]]:
+    return lambda metrics: [_PLAIN - value for value in metrics[f"{key}_psnr_per_picture"]]
+
+
+def _repeating_gains(metrics: Metrics) -> list[float]:
+    keys = ("repeats_the_steps", "as_one_gradient")
+    better, lazy = (metrics[f"{key}_psnr_per_picture"] for key in keys)
+    return [one - other - _PLAIN for one, other in zip(better, lazy, strict=True)]
+
+
+def _auc(higher: str, lower: str) -> Callable[[Metrics], list[float]]:
+    return difference(f"{higher}_auc_per_seed", f"{lower}_auc_per_seed")
+
+
+def _at_most(key: str, most: float) -> Callable[[Metrics], list[float]]:
+    return lambda metrics: [most - metrics[key]]
+
+
+def _many_pay_less(metrics: Metrics) -> list[float]:
+    """What noise costs ten clients, minus what it costs many, seed by seed."""
+
+    def cost(clients: str) -> Sequence[float]:
+        noises = [key.split("_")[2] for key in metrics if key.startswith("few_noise_")]
+        noise = next(noise for noise in noises if float(noise) > 0)
+        pairs = (metrics[f"{clients}_noise_{of}_test_accuracy_per_seed"] for of in ("0", noise))
+        return [still - noisy for still, noisy in zip(*pairs, strict=True)]
+
+    return [few - many for few, many in zip(cost("few"), cost("many"), strict=True)]
+
+
+CLAIMS = (
+    Claim(
+        "dense-answer",
+        "Division gives the image to 1e-5.",
+        _at_most("dense_layer_largest_error", 1e-5),
+        unit="of a pixel in [-1, 1]",
+    ),
+    Claim(
+        "networks-answer",
+        "The search finds pictures of the sigmoid network above 20 dB.",
+        _above_20("sigmoid_network"),
+        unit="dB",
+    ),
+    Claim(
+        "networks-answer",
+        "The search finds pictures of the smooth twin above 20 dB.",
+        _above_20("smooth_twin_of_the_cnn"),
+        unit="dB",
+    ),
+    Claim(
+        "networks-answer",
+        "The search finds no picture of the CNN with ReLU and max pooling above 20 dB.",
+        _below_20("the_cnn"),
+        unit="dB",
+    ),
+    Claim(
+        "networks-answer",
+        "The cosine attack finds no picture of that CNN above 20 dB either.",
+        _below_20("the_cnn_by_cosine"),
+        unit="dB",
+    ),
+    Claim("batches-answer", "From a batch of two both pictures are above 20 dB.", _above_20("batch_2"), unit="dB"),
+    Claim(
+        "steps-answer",
+        "Whoever repeats the local steps gains more than 20 dB on whoever does not.",
+        _repeating_gains,
+        unit="dB",
+    ),
+    Claim(
+        "member-answer",
+        "The likelihood ratio has a larger AUC than the loss threshold.",
+        _auc("likelihood_ratio", "loss_threshold"),
+    ),
+    Claim(
+        "member-answer",
+        "The loss threshold has a larger AUC on relabelled images than on all with right labels.",
+        _auc("loss_threshold_relabelled", "loss_threshold"),
+    ),
+    Claim(
+        "secure-federate-code",
+        "With and without secure aggregation the weights differ by less than 0.001.",
+        _at_most("secure_federation_weights_apart", 1e-3),
+        unit="of a weight",
+    ),
+    Claim("curve-answer", "Noise costs ten clients more accuracy than many.", _many_pay_less),
+    Claim(
+        "attacks-again-answer",
+        "The largest noise lowers the AUC on relabelled images.",
+        difference("exposed_noise_0_odd_per_seed", "exposed_noise_8_odd_per_seed"),
+    ),
+    Claim(
+        "attacks-again-answer",
+        "The largest noise lowers the accuracy.",
+        difference("exposed_noise_0_accuracy_per_seed", "exposed_noise_8_accuracy_per_seed"),
+    ),
+)
+
+VARIANTS = (
+    Variant("half the attack's steps", {"attack_steps": 200}),
+    Variant("half the members' epochs", {"member_epochs": 50}),
+    Variant("twice the rounds", {"num_rounds": 40}),
+    Variant("half the rate", {"learning_rate": 0.025}),
+    Variant("twice the rate", {"learning_rate": 0.1}),
+    Variant("a clip norm three times as large", {"clip_norm": 1.0}),
+)
