@@ -148,7 +148,7 @@ def test_two_members_agree_and_others_do_not():
 
 def test_public_keys_are_those_of_rfc_7748():
     """Alice's key pair in section 6.1."""
-    secret = bytes.fromhex("77076d0a7318a57d3c16c17251b26645df4c2f92ebc0992ac177fba51db92c2a")
+    secret = bytes.fromhex("77076d0a7318a57d3c16c17251b26645df4c2f87ebc0992ab177fba51db92c2a")
     assert public_key(secret).hex() == "8520f0098930a754748b7ddcb43ef75a0dbf3a0d26381af4eba4a98eaa9b4e6a"
 
 
