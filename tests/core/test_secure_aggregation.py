@@ -287,7 +287,7 @@ def test_members_check_the_threshold_themselves():
     keys = {k: member.advertise() for k, member in enumerate(members)}
     with pytest.raises(InputError, match="^threshold must be more than half of the 4 members"):
         members[0].share(keys)
-    for number in (-1, 0.5, True):
+    for number in (-1, 0.5, True, 2**64):
         with pytest.raises(InputError, match="^number must be"):
             Member(number, 2)
     with pytest.raises(InputError, match="^threshold must be"):

@@ -28,6 +28,7 @@ from fedlearn_helpers.privacy.secure_aggregation.errors import TamperedShare, ch
 from fedlearn_helpers.privacy.secure_aggregation.masks import KEY_BYTES, agree, expand, pairwise_mask, public_key
 from fedlearn_helpers.privacy.secure_aggregation.shamir import split
 from fedlearn_helpers.privacy.secure_aggregation.wire import (
+    NUMBER_BYTES,
     SHARE_BYTES,
     number_bytes,
     pack,
@@ -93,6 +94,8 @@ class Member:
 
     def __init__(self, number: int, threshold: int, random: RandomBytes = system_bytes) -> None:
         self.number = check_whole_number("number", number, 0)
+        if self.number >= 2 ** (8 * NUMBER_BYTES):
+            raise InputError(f"number must be below 2**{8 * NUMBER_BYTES}, got {number}")
         self.threshold = check_whole_number("threshold", threshold, 2)
         self.step = "start"
         self._random = random
