@@ -118,7 +118,7 @@ class History:
     def _round(self, number: int, entries: list[Exchange]) -> dict[str, float]:
         row = {
             "round": number,
-            "clients": sum(entry.phase == "train" for entry in entries),
+            "clients": len({entry.client for entry in entries if entry.phase == "train"}),
             "failures": sum(entry.error is not None for entry in entries),
             "bytes_down": sum(entry.bytes_down for entry in entries),
             "bytes_up": sum(entry.bytes_up for entry in entries),

@@ -35,8 +35,9 @@ def check_enough(stage: str, answered: int, needed: int) -> None:
 def check_threshold(threshold: int, num_members: int) -> None:
     """Check a threshold against the number of members.
 
-    More than half, because of two groups without a common member, each as large as the threshold, a server that lies
-    could ask one for the seed of a member's self mask, and the other for its key. With both it sees the member's vector.
+    It must be more than half of them: otherwise there are two groups of that size without a common member, and a server
+    that lies could ask one for the seed of somebody's self mask, and the other for the key. With both it sees the
+    vector.
 
     Raises:
         InputError: not from 2 to the number of members, or not more than half of them.
@@ -45,7 +46,6 @@ def check_threshold(threshold: int, num_members: int) -> None:
         raise InputError(f"threshold must be at most the {num_members} members, got {threshold}")
     if 2 * threshold <= num_members:
         raise InputError(
-            f"threshold must be more than half of the {num_members} members, so at least {num_members // 2 + 1}, since "
-            f"of two groups of {threshold} without a common member a server could learn both secrets of a member, "
-            f"got {threshold}"
+            f"threshold must be more than half of the {num_members} members, so at least {num_members // 2 + 1}, or a "
+            f"server could learn both secrets of one from two groups without a common member, got {threshold}"
         )

@@ -95,11 +95,21 @@ def encode_counts(counts: Sequence[int] | np.ndarray, *, most: int, num_clients:
     Raises:
         InputError: a count out of range or not whole, or sums that could reach 2**32.
     """
-    most, num_clients = check_whole_number("most", most, 1), check_whole_number("num_clients", num_clients, 1)
-    if num_clients * most >= MODULUS:
-        raise InputError(f"most must be at most {(MODULUS - 1) // num_clients} for {num_clients} clients, got {most}")
+    check_most("most", most, num_clients)
     values = np.asarray(counts)
     wrong = ~((values >= 0) & (values <= most) & (values == np.floor(values)))  # True for nan, too
     if wrong.any():
         raise InputError(f"counts must be whole numbers from 0 to {most}, got {values[wrong][0]}")
     return values.astype(np.uint32)
+
+
+def check_most(name: str, most: int, num_clients: int) -> None:
+    """Check that the sum of so many counts, each at most so large, is below 2**32.
+
+    Raises:
+        InputError: it may not be, or an argument is no whole number >= 1.
+    """
+    check_whole_number(name, most, 1)
+    check_whole_number("num_clients", num_clients, 1)
+    if num_clients * most >= MODULUS:
+        raise InputError(f"{name} must be at most {(MODULUS - 1) // num_clients} for {num_clients} clients, got {most}")

@@ -13,6 +13,7 @@ Source: Bonawitz et al. 2017, https://eprint.iacr.org/2017/281, figure 4, for a 
 agreed. Signatures and the consistency check, which are for one that lies, are left out.
 """
 
+import hashlib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Self
@@ -27,6 +28,7 @@ from fedlearn_helpers.privacy.secure_aggregation.errors import TamperedShare, ch
 from fedlearn_helpers.privacy.secure_aggregation.masks import KEY_BYTES, agree, expand, pairwise_mask, public_key
 from fedlearn_helpers.privacy.secure_aggregation.shamir import split
 from fedlearn_helpers.privacy.secure_aggregation.wire import (
+    NUMBER_BYTES,
     SHARE_BYTES,
     number_bytes,
     pack,
@@ -92,6 +94,8 @@ class Member:
 
     def __init__(self, number: int, threshold: int, random: RandomBytes = system_bytes) -> None:
         self.number = check_whole_number("number", number, 0)
+        if self.number >= 2 ** (8 * NUMBER_BYTES):
+            raise InputError(f"number must be below 2**{8 * NUMBER_BYTES}, got {number}")
         self.threshold = check_whole_number("threshold", threshold, 2)
         self.step = "start"
         self._random = random
@@ -102,7 +106,7 @@ class Member:
     def advertise(self) -> PublicKeys:
         """Step 0: return the public keys."""
         self._take("advertise", after="start")
-        return PublicKeys(public_key(self._encryption_key), public_key(self._masking_key))
+        return self._public_keys()
 
     def share(self, keys: Mapping[int, PublicKeys]) -> dict[int, bytes]:
         """Step 1: return, for every other member, the shares that are for it, encrypted.
@@ -117,16 +121,15 @@ class Member:
         self._take("share", after="advertise")
         check_enough("share secrets", len(keys), self.threshold)
         check_threshold(self.threshold, len(keys))
-        own = PublicKeys(public_key(self._encryption_key), public_key(self._masking_key))
-        if keys.get(self.number) != own or len({key for of in keys.values() for key in (of.encryption, of.masking)}) < (
-            2 * len(keys)
-        ):
-            raise InputError("keys must have each member's own, and no key twice")
+        every_key = [key for pair in keys.values() for key in (pair.encryption, pair.masking)]
+        if keys.get(self.number) != self._public_keys() or len(set(every_key)) < len(every_key):
+            raise InputError(f"keys must have those of member {self.number} as it has sent them, and no key twice")
         self._keys = dict(keys)
         holders = [number + 1 for number in keys]  # 0 is where the secret is
-        seed, key = (int.from_bytes(secret, "little") for secret in (self._seed, self._masking_key))
-        of_seed = split(seed, holders, self.threshold, self._random)
-        of_key = split(key, holders, self.threshold, self._random)
+        of_seed, of_key = (
+            split(with_digest(secret), holders, self.threshold, self._random)
+            for secret in (self._seed, self._masking_key)
+        )
         pairs = {number: share_bytes(of_seed[number + 1]) + share_bytes(of_key[number + 1]) for number in keys}
         self._held = {self.number: pairs.pop(self.number)}
         return {number: self._encrypt(number, pair) for number, pair in pairs.items()}
@@ -215,6 +218,9 @@ class Member:
         member._held = unpack(state["held"], 2 * SHARE_BYTES)
         return member
 
+    def _public_keys(self) -> PublicKeys:
+        return PublicKeys(public_key(self._encryption_key), public_key(self._masking_key))
+
     def _take(self, step: str, *, after: str) -> None:
         """Take a step: once, so that no mask is used for two vectors, and nothing is revealed twice."""
         if self.step != after:
@@ -238,6 +244,17 @@ class Member:
 
     def _cipher(self, other: int) -> AESGCM:
         return AESGCM(agree(self._encryption_key, self._keys[other].encryption, FOR_SHARES))
+
+
+def with_digest(secret: bytes) -> int:
+    """Return 32 bytes and their SHA-256 as one number of 64 bytes, so that it shows if a share of it was changed."""
+    return int.from_bytes(secret + hashlib.sha256(secret).digest(), "little")
+
+
+def without_digest(number: int) -> bytes | None:
+    """Undo `with_digest`; None for a number that it cannot have returned."""
+    secret = (number & (2 ** (8 * KEY_BYTES) - 1)).to_bytes(KEY_BYTES, "little")
+    return secret if with_digest(secret) == number else None
 
 
 def check_vector(name: str, vector: np.ndarray) -> None:

@@ -14,8 +14,14 @@ import numpy as np
 
 from fedlearn_helpers.errors import InputError, check_whole_number
 from fedlearn_helpers.privacy.secure_aggregation.errors import TamperedShare, check_enough
-from fedlearn_helpers.privacy.secure_aggregation.masks import KEY_BYTES, agree, expand, pairwise_mask, public_key
-from fedlearn_helpers.privacy.secure_aggregation.member import FOR_MASKS, PublicKeys, Revealed, check_vector
+from fedlearn_helpers.privacy.secure_aggregation.masks import agree, expand, pairwise_mask
+from fedlearn_helpers.privacy.secure_aggregation.member import (
+    FOR_MASKS,
+    PublicKeys,
+    Revealed,
+    check_vector,
+    without_digest,
+)
 from fedlearn_helpers.privacy.secure_aggregation.shamir import combine
 
 
@@ -94,21 +100,21 @@ class Server:
         """
         check_enough("unmask", len(revealed), self.threshold)
         survivors, dropped = sorted(self.masked), sorted(self._sharers - set(self.masked))
-        total = np.sum(list(self.masked.values()), axis=0, dtype=np.uint32)
+        total = np.zeros_like(self.masked[survivors[0]])
+        for vector in self.masked.values():
+            total += vector  # modulo 2^32
         for u in survivors:
             seed = self._combined(u, {number: shares.seeds[u] for number, shares in revealed.items()})
             total -= expand(seed, len(total))
         for v in dropped:
             key = self._combined(v, {number: shares.keys[v] for number, shares in revealed.items()})
-            if public_key(key) != self._keys[v].masking:
-                raise TamperedShare(f"the shares of the key of member {v} do not give its key: one has been changed")
             for u in survivors:
                 agreed = agree(key, self._keys[u].masking, FOR_MASKS)
                 total -= pairwise_mask(u, v, agreed, len(total))
         return total
 
     def _combined(self, owner: int, shares: Mapping[int, int]) -> bytes:
-        secret = combine({number + 1: share for number, share in shares.items()})
-        if secret.bit_length() > 8 * KEY_BYTES:  # the field has 521 bits: no changed share gives so small a number
+        secret = without_digest(combine({number + 1: share for number, share in shares.items()}))
+        if secret is None:
             raise TamperedShare(f"the shares of a secret of member {owner} do not fit together: one has been changed")
-        return secret.to_bytes(KEY_BYTES, "little")
+        return secret
