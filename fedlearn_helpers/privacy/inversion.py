@@ -12,8 +12,10 @@ Relative, since a trained model's gradients are small: an absolute rule would st
 
 The cosine attack compares directions alone and prefers smooth pictures,
 
-    min_x  1 - <g', g> / (||g'|| ||g||) + a TV(x),
-with Adam on the signs of the derivatives, and steps that become smaller. It copes with noise and with kinks.
+    min_x  1 - <g', g> / (||g'|| ||g||) + a TV(x),    TV(x) = mean of |x_right - x| + |x_below - x|
+
+with Adam on the signs of the derivatives, and steps that become smaller. It copes better with noise, with kinks, and
+where many pictures have nearly the same gradient.
 
 Local steps: who received the update u of k steps of SGD repeats all k steps in the search ("unrolls" them):
 

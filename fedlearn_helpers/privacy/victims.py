@@ -7,6 +7,10 @@ L is the mean cross-entropy of the client's images in [-1, 1]. Who knows w_0 and
 
 Two networks are smooth, so that the gradient has derivatives of its own everywhere: the LeNet of Zhu et al. 2019,
 https://arxiv.org/abs/1906.08935, and the tutorial CNN with tanh for ReLU and average for maximum in its pooling.
+
+Normalization hides little. BatchNorm that uses its batch's own statistics after a convolution without padding takes a
+constant factor and offset out of all pixels, so the gradient is the same for any brightness and contrast: an attack
+finds the picture up to these two numbers.
 """
 
 import copy

@@ -18,6 +18,14 @@ from fedlearn_helpers.tasks import normalize
 SHAPE = (1, 28, 28)
 
 
+@pytest.fixture(autouse=True)
+def one_thread():
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
 @pytest.fixture(scope="module")
 def held_out():
     dataset = load_dataset("fashion")
@@ -40,12 +48,11 @@ def test_two_images_that_activate_the_unit_are_mixed(held_out):
     with torch.no_grad():
         model[1].bias += 100  # all units are active
         model[3].weight *= 0.001  # and the model is unsure of both
-    for pair, low, high in ((images[[0, 0]], 100, math.inf), (images, 0, 30)):
+    for pair, low, high in ((images[[0, 0]], 100, math.inf), (images, 0, 20)):
         weight, bias, *_ = gradient_of(model, pair, held_out[1][:2])
         found = to_pictures(input_of_dense_layer(weight, bias))
         best = max(psnr(found, to_pictures(image).flatten()) for image in pair)
         assert low <= best <= high
-    assert share_recovered(inputs_of_dense_layer(weight, bias), images) == 0
 
 
 def test_the_larger_the_batch_the_fewer_are_recovered(held_out):
