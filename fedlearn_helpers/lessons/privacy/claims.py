@@ -12,8 +12,12 @@ def _above_20(key: str) -> Callable[[Metrics], list[float]]:
     return lambda metrics: [value - _PLAIN for value in metrics[f"{key}_psnr_per_picture"]]
 
 
-def _below_20(key: str) -> Callable[[Metrics], list[float]]:
-    return lambda metrics: [_PLAIN - value for value in metrics[f"{key}_psnr_per_picture"]]
+def _mean_below_20(key: str) -> Callable[[Metrics], list[float]]:
+    def margins(metrics: Metrics) -> list[float]:
+        values = metrics[f"{key}_psnr_per_picture"]
+        return [_PLAIN - sum(values) / len(values)]
+
+    return margins
 
 
 def _repeating_gains(metrics: Metrics) -> list[float]:
@@ -63,14 +67,14 @@ CLAIMS = (
     ),
     Claim(
         "networks-answer",
-        "The search finds no picture of the CNN with ReLU and max pooling above 20 dB.",
-        _below_20("the_cnn"),
+        "With ReLU and max pooling the search stays below 20 dB on average.",
+        _mean_below_20("the_cnn"),
         unit="dB",
     ),
     Claim(
         "networks-answer",
-        "The cosine attack finds no picture of that CNN above 20 dB either.",
-        _below_20("the_cnn_by_cosine"),
+        "The cosine attack stays below 20 dB on average there, too.",
+        _mean_below_20("the_cnn_by_cosine"),
         unit="dB",
     ),
     Claim("batches-answer", "From a batch of two both pictures are above 20 dB.", _above_20("batch_2"), unit="dB"),
@@ -78,6 +82,14 @@ CLAIMS = (
         "steps-answer",
         "Whoever repeats the local steps gains more than 20 dB on whoever does not.",
         _repeating_gains,
+        unit="dB",
+    ),
+    Claim("trained-answer", "After training pictures are above 20 dB.", _above_20("after_training"), unit="dB"),
+    Claim("trained-answer", "With GroupNorm pictures are above 20 dB.", _above_20("groupnorm"), unit="dB"),
+    Claim(
+        "trained-answer",
+        "Fitted in brightness and contrast, pictures with BatchNorm are above 20 dB.",
+        _above_20("batchnorm_fitted"),
         unit="dB",
     ),
     Claim(

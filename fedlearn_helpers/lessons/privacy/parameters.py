@@ -26,6 +26,8 @@ class PrivacyParameters(LessonParameters):
 
     dataset: DatasetName
     num_pictures: Annotated[int, Field(ge=2, le=8)]
+    largest_batch: Annotated[int, Field(ge=2, le=8)]
+    attack_steps: Annotated[int, Field(ge=20)]
     num_members: Annotated[int, Field(ge=20)]
     member_epochs: Count
     num_shadows: Annotated[int, Field(ge=4), AfterValidator(_even)]

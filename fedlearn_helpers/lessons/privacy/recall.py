@@ -13,12 +13,12 @@ recall = Recall(
                     "It has a row for each unit, and each row is a multiple of the image.",
                 ),
                 Option(
+                    "The class, and no more.", "The class, too: from the last bias. The image is in the first layer."
+                ),
+                Option(
                     "The image, but for rounding.",
                     "The gradient of a unit's weights, divided by that of its bias, is the input.",
                     right=True,
-                ),
-                Option(
-                    "The class, and no more.", "The class, too: from the last bias. The image is in the first layer."
                 ),
             ),
         ),
@@ -65,13 +65,13 @@ recall = Recall(
                     "The AUC is a mean over all limits, most of which accuse many wrongly.",
                 ),
                 Option(
+                    "It cannot be above 0.5 on average.",
+                    "It can, and is. It is spread over limits that are of little use.",
+                ),
+                Option(
                     "Where it must be sure, it is as good as a coin.",
                     "1 % right at 1 % wrong is chance. That is why attacks are compared where false alarms are few.",
                     right=True,
-                ),
-                Option(
-                    "It cannot be above 0.5 on average.",
-                    "It can, and is. It is spread over limits that are of little use.",
                 ),
             ),
         ),
@@ -112,12 +112,12 @@ recall = Recall(
             "Updates are clipped, no noise is added. Which epsilon does the mechanism have?",
             (
                 Option("A small one: no client can do much.", "It can do little, and exactly that little can be seen."),
+                Option("That depends on clip_norm.", "Noise of zero hides a step of any size equally badly."),
                 Option(
                     "None: it is not differentially private.",
                     "With and without a client two different means come out, each with certainty. Epsilon is infinite.",
                     right=True,
                 ),
-                Option("That depends on clip_norm.", "Noise of zero hides a step of any size equally badly."),
             ),
         ),
         Question(
@@ -126,28 +126,28 @@ recall = Recall(
             (
                 Option("Ten times as many rounds.", "More rounds make epsilon larger."),
                 Option(
-                    "None: epsilon does not depend on the number of clients.",
-                    "Their number decides how much noise the mean has, and the share of a round is counted, too.",
-                ),
-                Option(
                     "Far more noise in the mean: it is divided by ten clients, and nobody is ever out of a round.",
                     "One of ten is a tenth of the mean, and it takes noise of that size to hide it.",
                     right=True,
                 ),
+                Option(
+                    "None: epsilon does not depend on the number of clients.",
+                    "Their number decides how much noise the mean has, and the share of a round is counted, too.",
+                ),
             ),
         ),
         Question(
-            "FedAvgM's server keeps a momentum: a sum of earlier means. Each was of clipped updates, and had its noise. "
+            "FedAvgM's server keeps a momentum: a sum of earlier means. Each was of clipped updates, and had noise. "
             "What does the momentum cost in epsilon?",
             (
                 Option("As much as the rounds that it remembers.", "These rounds are paid for already."),
+                Option("It makes epsilon infinite: noise adds up.", "Noise that adds up hides no less."),
                 Option(
                     "Nothing: it is computed from what is private already.",
                     "Whatever is computed from a private result, without the data, is as private. Steps of the server "
                     "are free.",
                     right=True,
                 ),
-                Option("It makes epsilon infinite: noise adds up.", "Noise that adds up hides no less."),
             ),
             of="05",
         ),
@@ -155,13 +155,13 @@ recall = Recall(
             "A client sends 2 bits a number in place of 32, with error feedback. Does that protect its images?",
             (
                 Option(
-                    "Yes: 30 of 32 bits are missing.",
-                    "What is not sent now comes later, and signs alone say a lot. Nothing is promised.",
-                ),
-                Option(
                     "It is no protection that anyone has accounted for.",
                     "Compression saves bytes. Whether an attack works must be measured, and a better one may come.",
                     right=True,
+                ),
+                Option(
+                    "Yes: 30 of 32 bits are missing.",
+                    "What is not sent now comes later, and signs alone say a lot. Nothing is promised.",
                 ),
                 Option(
                     "Yes, as much as noise of the same size.",
