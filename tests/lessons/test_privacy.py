@@ -233,7 +233,7 @@ def test_the_private_noise_is_as_claimed():
 
 def test_pictures_say_what_is_in_each_row():
     drawing = figures.pictures({"a": [np.zeros((1, 4, 4))], "b": [np.ones((3, 4, 4))] * 2}, {"b": ["12 dB", "20 dB"]})
-    assert drawing.alt == "Pictures in 2 rows. a: 1; b: 12 dB, 20 dB."
+    assert drawing.alt == "Pictures, row by row: a: 1; b: 12 dB, 20 dB."
     assert [axis.get_title() for axis in drawing.figure.axes] == ["", "", "12 dB", "20 dB"]
 
 

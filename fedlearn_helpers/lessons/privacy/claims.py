@@ -26,6 +26,11 @@ def _repeating_gains(metrics: Metrics) -> list[float]:
     return [one - other - _PLAIN for one, other in zip(better, lazy, strict=True)]
 
 
+def _more_with_groups(metrics: Metrics) -> list[float]:
+    pairs = (metrics[f"{name}_psnr_per_picture"] for name in ("groupnorm", "batchnorm"))
+    return [groups - batch for groups, batch in zip(*pairs, strict=True)]
+
+
 def _auc(higher: str, lower: str) -> Callable[[Metrics], list[float]]:
     return difference(f"{higher}_auc_per_seed", f"{lower}_auc_per_seed")
 
@@ -88,8 +93,8 @@ CLAIMS = (
     Claim("trained-answer", "With GroupNorm pictures are above 20 dB.", _above_20("groupnorm"), unit="dB"),
     Claim(
         "trained-answer",
-        "Fitted in brightness and contrast, pictures with BatchNorm are above 20 dB.",
-        _above_20("batchnorm_fitted"),
+        "With BatchNorm less is found than with GroupNorm.",
+        _more_with_groups,
         unit="dB",
     ),
     Claim(

@@ -51,8 +51,11 @@ def pictures(rows: Mapping[str, Sequence[Any]], notes: Mapping[str, Sequence[str
             _draw_picture(axes[number, place], picture)
             if name in notes:
                 axes[number, place].set_title(notes[name][place], fontsize=9)
-    said = "; ".join(f"{name}: {', '.join(notes[name]) if name in notes else len(row)}" for name, row in rows.items())
-    return Drawing(figure, f"Pictures in {len(rows)} rows. {said}.")
+    said = []
+    for name, row in rows.items():
+        shown = ", ".join(notes[name]) if name in notes else str(len(row))
+        said.append(f"{name}: {shown}" if name else shown)
+    return Drawing(figure, f"Pictures, row by row: {'; '.join(said)}.")
 
 
 def _draw_picture(axis: Axes, picture: Any) -> None:
