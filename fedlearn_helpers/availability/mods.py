@@ -68,10 +68,14 @@ def timeline(
     Args:
         history: of the federation.
         devices, steps, deadline, late: as they were given to `device_mod`.
+
+    Raises:
+        InputError: as `History.trainings`, or a wrong deadline.
     """
     import pandas as pd  # takes a third of a second
 
     check_deadline(deadline, late)
+    history.trainings()  # one for each client in a round, or it raises
     asked = history.clients.query("phase == 'train'")
     rows: list[dict[str, Any]] = []
     clock = 0.0

@@ -220,13 +220,13 @@ def synchronous_curve(history: History, clock: Clock) -> pd.DataFrame:
         clock: one link per client.
 
     Raises:
-        InputError: a history with more clients than the clock has.
+        InputError: a history with more clients than the clock has, or as `History.trainings`.
     """
     import pandas as pd  # takes a third of a second
 
     turn: Counter[int] = Counter()
     now, sent, answers = 0.0, 0, 0
-    training = sorted((entry for entry in history.exchanges if entry.phase == "train"), key=lambda entry: entry.round)
+    training = history.trainings()
     if too_high := [entry.client for entry in training if entry.client >= len(clock)]:
         raise InputError(f"clock must have a link for each client, got {len(clock)} links and client {max(too_high)}")
     rows = {0: {"hours": 0.0, "bytes": 0, "turns": 0}}

@@ -1,1 +1,1 @@
-"""What weights give away (inversion, membership), and what keeps it: secure sums, clipping, noise and its accountant."""
+"""What weights give away (inversion, membership), and what keeps it: secure sums, clipping, and noise."""

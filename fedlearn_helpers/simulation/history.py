@@ -2,12 +2,14 @@
 
 from __future__ import annotations  # the tables' type is imported when the first table is made
 
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from flwr.app import ArrayRecord, Context
 from flwr.serverapp.strategy import Result
 
+from fedlearn_helpers.errors import InputError
 from fedlearn_helpers.metrics import weighted_average
 
 if TYPE_CHECKING:
@@ -98,6 +100,22 @@ class History:
     def server_metrics(self) -> dict[int, dict[str, float]]:
         """What the server's own evaluation gave, by round; 0 is the initial model."""
         return self.aggregated.get("server", {})
+
+    def trainings(self) -> list[Exchange]:
+        """Return the messages of training, one for each client that was asked in a round, in the order of rounds.
+
+        Raises:
+            InputError: several to a client in a round, as with secure aggregation: whoever counts or times rounds by
+                single messages would be wrong.
+        """
+        found = sorted((entry for entry in self.exchanges if entry.phase == "train"), key=lambda entry: entry.round)
+        for (server_round, client), count in Counter((entry.round, entry.client) for entry in found).items():
+            if count > 1:
+                raise InputError(
+                    f"history must have one message of training to a client in a round, got {count} to client {client} "
+                    f"in round {server_round}, as with secure aggregation"
+                )
+        return found
 
     @property
     def failures(self) -> pd.DataFrame:

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from fedlearn_helpers.availability import draw_devices, timeline
 from fedlearn_helpers.communication.links import (
     HOUR,
     Clock,
@@ -110,6 +111,17 @@ def test_a_round_waits_for_its_slowest_client():
     assert curve["accuracy"].iloc[[0, 3]].tolist() == [0.1, 0.7] and curve["accuracy"].isna().sum() == 2
     with pytest.raises(InputError, match="^clock must have a link for each client, got 1 links and client 1$"):
         synchronous_curve(history, Clock(links(1), np.ones(1)))
+
+
+def test_a_round_of_several_messages_to_a_client_is_refused():
+    history = History([exchange(1, 0), exchange(1, 1), exchange(1, 0)])
+    sentence = (
+        "^history must have one message of training to a client in a round, got 2 to client 0 in round 1, as with"
+    )
+    with pytest.raises(InputError, match=sentence):
+        synchronous_curve(history, Clock(links(2), np.ones(2)))
+    with pytest.raises(InputError, match=sentence):
+        timeline(history, draw_devices(2, slow_share=0.5, slow_factor=2.0, seed=0), [1, 1])
 
 
 def test_equal_budgets():

@@ -127,7 +127,7 @@ CLAIMS = (
 )
 
 VARIANTS = (
-    Variant("half the attack's steps", {"attack_steps": 200}),
+    Variant("half the attack's steps", {"attack_steps": 150}),
     Variant("half the members' epochs", {"member_epochs": 50}),
     Variant("twice the rounds", {"num_rounds": 40}),
     Variant("half the rate", {"learning_rate": 0.025}),
