@@ -17,6 +17,7 @@ and for one client that is added or left out. The orders are whole numbers from 
 where epsilon is large: the bound is then right, and not tight (4.26 for 4.22, but 9.7 for 8.8, and 140 for 55).
 """
 
+import math
 import warnings
 from typing import NamedTuple
 
@@ -128,7 +129,7 @@ def check_delta(delta: float, num_clients: int) -> None:
 
 
 class LibraryEpsilon(NamedTuple):
-    """Epsilon by a library: `rdp` as here, with fractional orders, and `prv`, nearly exact."""
+    """Epsilon by a library: `rdp` as here, with fractional orders; `prv`, nearly exact; infinite if none is found."""
 
     rdp: float
     prv: float
@@ -157,7 +158,10 @@ def library_epsilon(sampling_rate: float, noise_multiplier: float, rounds: int, 
         accountant.history = [(noise_multiplier, sampling_rate, rounds)]
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # that another order might be better
-            found.append(float(accountant.get_epsilon(delta)))
+            try:
+                found.append(max(0.0, float(accountant.get_epsilon(delta))))
+            except (RuntimeError, ValueError):  # numerically out of reach, as with a delta of 1e-15
+                found.append(math.inf)
     return LibraryEpsilon(*found)
 
 

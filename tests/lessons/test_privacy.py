@@ -36,15 +36,24 @@ def received(messages, *, scale=2**16, signed=True):
     return np.where(total >= MODULUS / 2, total - MODULUS, total) / scale if signed else total / scale
 
 
+def with_small_masks(update, added, subtracted):
+    return masked(update, [mask & 0xFF for mask in added], [mask & 0xFF for mask in subtracted])
+
+
 def as_floats(update, added, subtracted):
     return update + sum(mask.astype(float) for mask in added) - sum(mask.astype(float) for mask in subtracted)
 
 
-def private(*, clipped=True, by_examples=False, divide="expected", noise=1.0):
+def private(*, clipped="norms", by_examples=False, divide="expected", noise=1.0, own_seed=False):
     def private_mean(updates, examples, clip_norm, noise_multiplier, expected, rng):
-        if clipped:
-            norms = np.linalg.norm(updates, axis=1, keepdims=True)
-            updates = updates * np.minimum(1, clip_norm / np.maximum(norms, 1e-12))
+        rng = np.random.default_rng(0) if own_seed else rng
+        if clipped == "numbers":
+            updates = updates.clip(-clip_norm, clip_norm)
+        elif clipped:
+            axis = None if clipped == "all" else 1
+            norms = np.linalg.norm(updates, axis=axis, keepdims=True)
+            limit = 1.0 if clipped == "to one" else clip_norm
+            updates = updates * np.minimum(1, limit / np.maximum(norms, 1e-12))
         shares = examples / examples.sum() * len(updates) if by_examples else np.ones(len(updates))
         total = (shares[:, None] * updates).sum(axis=0)
         count = {"expected": expected, "came": len(updates), "nothing": 1}[divide]
@@ -84,7 +93,7 @@ class TestPrivacy(LessonTests):
             "batch_4_psnr_per_picture",
             "likelihood_ratio_auc_per_seed",
             "likelihood_ratio_tpr_at_1_percent_fpr_per_seed",
-            "loss_threshold_relabelled_auc_per_seed",
+            "on_relabelled_images_auc_per_seed",
             "epsilon_rdp",
             "epsilon_library_rdp",
             "epsilon_library_prv",
@@ -93,9 +102,10 @@ class TestPrivacy(LessonTests):
             "secure_sum_seconds",
         },
         bad=[
-            ({"noise_multiplier": 0.0}, "noise_multiplier must be > 0, got 0.0"),
+            ({"noise_multiplier": 0.0}, "noise_multiplier must be >= 0.3, got 0.0"),
             ({"noise_multiplier": 101.0}, "noise_multiplier must be <= 100, got 101.0"),
             ({"clip_norm": 0.0}, "clip_norm must be > 0, got 0.0"),
+            ({"delta": 0.0}, "delta must be > 0, got 0.0"),
             ({"delta": 1.0}, "delta must be < 1, got 1.0"),
             ({"num_shadows": 5}, "num_shadows must be an even number"),
             ({"num_shadows": 2}, "num_shadows must be >= 4, got 2"),
@@ -116,6 +126,24 @@ class TestPrivacy(LessonTests):
                 (lambda update, clip_norm: update / np.abs(update).sum(), "sum of the magnitudes"),
                 (norm_one, "Where is clip_norm used"),
                 (lambda update, clip_norm: update * clip_norm / np.linalg.norm(update), "you make it larger"),
+                (
+                    lambda update, clip_norm: (
+                        update * clip_norm / np.linalg.norm(update) if np.abs(update).max() > clip_norm else update
+                    ),
+                    "Compare the norm, not each number",
+                ),
+                (
+                    lambda update, clip_norm: (
+                        update * clip_norm / np.linalg.norm(update) if np.linalg.norm(update) > 1 else update
+                    ),
+                    "above clip_norm 0.1",
+                ),
+                (
+                    lambda update, clip_norm: (
+                        update * clip_norm / np.linalg.norm(update) if np.abs(update).sum() > clip_norm else update
+                    ),
+                    "not the sum of the magnitudes",
+                ),
                 (lambda update, clip_norm: update.__imul__(clip_norm / 5), "leave the update that it gets"),
                 (lambda update, clip_norm: 1.0, "its shape is ()"),
                 (lambda update, clip_norm: update * clip_norm / 10, "must become (0.6, -0.8)"),
@@ -131,7 +159,8 @@ class TestPrivacy(LessonTests):
                 (1.0, "epsilon is 4.26, above 3"),
                 (2.0, "also enough"),
                 (1.25, "has one decimal"),
-                (-1, "must be above 0"),
+                (-1, "must be a number above 0"),
+                (float("inf"), "must be a number above 0"),
                 ("three", "must be a number, and it is 'three'"),
             ],
             "masks": [
@@ -141,19 +170,25 @@ class TestPrivacy(LessonTests):
                 ((lambda *all: masked(*all, modulus=None), received), "below 0 or above 2**32 - 1"),
                 ((masked, lambda messages: received(messages, signed=False)), "the upper half of the remainders"),
                 ((masked, lambda messages: received(messages, scale=2**15)), "The sum is off by up to"),
+                ((with_small_masks, received), "does not hide it"),
                 ((masked, lambda messages: received(messages)[:3]), "must have 500 numbers"),
                 ((lambda update, added, subtracted: update[:3], sum), "A message must have 500 numbers"),
             ],
             "bug_hunt": [
                 (private(), "must be both functions"),
-                ((private(clipped=False), spent), "nobody has seen to it that they are"),
+                ((private(clipped=""), spent), "nobody has seen to it that they are"),
                 ((private(by_examples=True), spent), "Every client must count the same"),
                 ((private(divide="came"), spent), "You divide by the number of clients that came"),
                 ((private(divide="nothing"), spent), "The mean is clipped, or the sum, or nothing is divided"),
-                ((private(noise=0.0), spent), "There is no noise any more"),
+                ((private(clipped="numbers"), spent), "clip its norm, the root of the squares"),
+                ((private(clipped="all"), spent), "not all together"),
+                ((private(clipped="to one"), spent), "Where is clip_norm used"),
+                ((private(own_seed=True), spent), "Draw it from rng"),
+                ((private(noise=0.0), spent), "noise"),
                 ((private(noise=4.0), spent), "standard deviation 2 * 1 / 4 = 0.5, and it has"),
                 ((private(), spent_without_sampling), "far too modest"),
                 ((private(), lambda *all: 1.0), "gives 1"),
+                ((private(), lambda *all: accountant.epsilon(0.1, 1.0, 20, 1e-5)), "another federation"),
             ],
         },
         given={
@@ -257,8 +292,32 @@ def test_the_widget_of_noise_says_what_is_promised(screen):
     assert screen.alts[-1].startswith("Noise multiplier 2, 100 rounds, 100% of the clients in each: epsilon 50.00")
 
 
+def test_the_attack_and_the_model_have_a_panel_each_and_their_own_guess():
+    noise = [[0.9, 0.8], [0.6, 0.5]]
+    drawing = figures.attack_and_model([0.0, 2.0], [np.inf, 5.31], {"all": noise}, noise, num_classes=10)
+    assert drawing.alt == (
+        "AUC of the attack and accuracy of the model by noise: attack, all 0.85 without noise and 0.55 with 2; "
+        "model 0.85 without noise and 0.55 with 2."
+    )
+    ticks = [label.get_text() for label in drawing.figure.axes[0].get_xticklabels()]
+    assert ticks == ["0\n∞", "2\n5.3"]
+    guesses = [axis.lines[-1].get_ydata()[0] for axis in drawing.figure.axes]
+    assert guesses == [0.5, 0.1]
+
+
+def test_a_client_that_is_rarely_there_shows_less():
+    def heights(share):
+        drawing = figures.noise_promise(lambda noise, rounds, share: 1.0, 1.0, 20, share, 1e-5)
+        return [line.get_ydata() for line in drawing.figure.axes[0].lines]
+
+    def apart(lines):
+        return np.abs(lines[0] - lines[1]).max()
+
+    assert apart(heights(0.1)) == pytest.approx(0.1 * apart(heights(1.0)))
+
+
 def test_curves_of_attacks_say_what_is_found_where_few_are_accused():
-    drawing = figures.roc({"one": (np.array([0.0, 0.01, 1.0]), np.array([0.0, 0.2, 1.0]))})
+    drawing = figures.roc({"one": [(np.array([0.0, 0.01, 1.0]), np.array([0.0, 0.2, 1.0]))]})
     assert drawing.alt == "Both axes are logarithmic. one finds 20.0% of the members at 1% false positives."
 
 

@@ -1,5 +1,6 @@
 """The exercises of notebook 08."""
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -9,6 +10,8 @@ from fedlearn_helpers.lessons.common.exercise import Exercise, NotYet, call, num
 from fedlearn_helpers.privacy.accountant import epsilon
 
 _MODULUS = 2**32
+_FLOAT32 = 1e-5  # as far as a number with one decimal may be off
+_MOST_AT_ENDS = 0.1  # share of evenly random uint32 whose first byte is 0 or 255: about 0.008
 _STEP = 2.0**-16  # between two numbers that the masked sum can tell apart
 
 
@@ -48,11 +51,35 @@ def _test_clip(answer: Callable[..., Any]) -> str:
         raise NotYet("With clip_norm 2 the norm must become 2, and yours is 1 again. Where is clip_norm used?")
     if not np.allclose(clipped, [1.2, -1.6]):
         raise NotYet(f"(3, -4) with clip_norm 2 must become (1.2, -1.6), and you return {clipped.round(3).tolist()}.")
+    clipped = run([0.9, 0.9], 1.0)
+    if np.allclose(clipped, [0.9, 0.9]):
+        raise NotYet(
+            "(0.9, 0.9) has the norm 1.27 and comes out as it is, with clip_norm 1. Compare the norm, not each number."
+        )
+    if not np.allclose(clipped, [0.5**0.5, 0.5**0.5]):
+        raise NotYet(f"(0.9, 0.9) with clip_norm 1 must become (0.707, 0.707), you return {clipped.round(3).tolist()}.")
+    tiny = run([0.3, -0.4], 0.1)
+    if not np.allclose(tiny, [0.06, -0.08]):
+        raise NotYet(
+            f"(0.3, -0.4) has the norm 0.5, above clip_norm 0.1, and must become (0.06, -0.08); you return "
+            f"{tiny.round(3).tolist()}. Compare the norm with clip_norm."
+        )
     small = run([0.3, -0.4], 1.0)
     if np.allclose(small, [0.6, -0.8]):
         raise NotYet("(0.3, -0.4) has the norm 0.5, below clip_norm, and you make it larger. It must stay as it is.")
     if not np.allclose(small, [0.3, -0.4]):
         raise NotYet(f"(0.3, -0.4) is below clip_norm 1 and must stay as it is; you return {small.round(3).tolist()}.")
+    if not np.allclose(between := run([0.6, -0.6], 1.0), [0.6, -0.6]):
+        raise NotYet(
+            "(0.6, -0.6) has the norm 0.85, below clip_norm 1, and must stay as it is; you return "
+            f"{between.round(3).tolist()}. The norm is not the sum of the magnitudes."
+        )
+    large = run([3.0, -4.0], 10.0)
+    if not np.allclose(large, [3.0, -4.0]):
+        raise NotYet(
+            f"(3, -4) has the norm 5, below clip_norm 10, and must stay as it is; you return {large.round(3).tolist()}. "
+            "Compare the norm with clip_norm."
+        )
     if not np.allclose(run([0.0, 0.0, 0.0], 1.0), 0.0):
         raise NotYet("An update of zeros must stay one. Its norm is 0, so do not divide by it.")
     return (
@@ -70,7 +97,7 @@ def _test_batches(answer: Any, *, order: Sequence[int], decibels: Sequence[float
     sharpest_first = "".join(letters[place] for place in np.argsort(decibels)[::-1])
     if given == sharpest_first != right:
         return f"That is the order by quality. By batch size it is {right}: in this run a larger batch did better once."
-    if given == right[::-1]:
+    if given == right[::-1] != right:
         raise NotYet("That is the other way round: the larger the batch, the more gradients are added up.")
     hits = sum(one == other for one, other in zip(given, right, strict=True))
     if given != right:
@@ -83,10 +110,11 @@ def _test_batches(answer: Any, *, order: Sequence[int], decibels: Sequence[float
 
 def _test_noise(answer: Any, *, epsilon_of: Callable[[float], float]) -> str:
     value = number(answer)
-    if value <= 0:
-        raise NotYet(f"The noise multiplier must be above 0, and it is {value:g}.")
-    if abs(value * 10 - round(value * 10)) > 1e-9:
+    if not 0 < value < math.inf:
+        raise NotYet(f"The noise multiplier must be a number above 0, and it is {value:g}.")
+    if abs(value * 10 - round(value * 10)) > _FLOAT32:
         raise NotYet(f"The answer has one decimal, such as {round(value, 1):g}, and it is {value:g}.")
+    value = round(value, 1)
     reached = epsilon_of(value)
     if reached > 3:
         raise NotYet(f"With {value:g} epsilon is {reached:.2f}, above 3. More noise.")
@@ -154,6 +182,13 @@ def _test_masks(answer: Any) -> str:
             f"The sum is off by up to {worst:.3g}. Steps of 2**-16 are wanted: multiply by 2**16, round, add the "
             "masks, take the remainder; and the other way round at the end."
         )
+    for message, update in zip(messages, updates, strict=True):
+        hidden_by = (message.astype(np.int64) - np.rint(update / _STEP).astype(np.int64)) % _MODULUS
+        first_bytes = hidden_by >> 24
+        if np.isin(first_bytes, (0, 255)).mean() > _MOST_AT_ENDS:
+            raise NotYet(
+                "Sums are right, but what is added to an update is small, and does not hide it. Use whole masks."
+            )
     other = _sent(send, updates, _masks(clients, size, rng))
     if any(np.array_equal(one, two) for one, two in zip(messages, other, strict=True)):
         raise NotYet("With other masks a message must be another one.")
@@ -163,9 +198,17 @@ def _test_masks(answer: Any) -> str:
     )
 
 
-def _mean(answer: Callable[..., Any], updates: np.ndarray, examples: np.ndarray, z: float, seed: int = 0) -> np.ndarray:
+def _mean(
+    answer: Callable[..., Any],
+    updates: np.ndarray,
+    examples: np.ndarray,
+    z: float,
+    *,
+    clip_norm: float = 1.0,
+    seed: int = 0,
+) -> np.ndarray:
     given = updates.copy(), examples.copy()
-    result = call(answer, *given, 1.0, z, 4, np.random.default_rng(seed))  # clip_norm 1, four clients expected
+    result = call(answer, *given, clip_norm, z, 4, np.random.default_rng(seed))  # four clients are expected
     if not (np.array_equal(given[0], updates) and np.array_equal(given[1], examples)):
         raise NotYet("private_mean must leave the arrays that it gets as they are.")
     return _numbers(result, updates.shape[1], "What private_mean returns")
@@ -204,7 +247,19 @@ def _test_private(answer: Any) -> str:
             f"Without noise a clipped update of norm 1 must move the mean by 1/4, and moves it by {huge:.3g}; one of "
             f"norm 0.5 by 1/8, and moves it by {unequal[0]:.3g}."
         )
+    slanted = 0 * two
+    slanted[0, :2] = 6.0, 8.0
+    if not np.allclose(_mean(private_mean, slanted, fair, 0.0)[:2], [0.15, 0.2]):
+        raise NotYet(
+            "An update (6, 8) with clip_norm 1 must count as (0.6, 0.8): clip its norm, the root of the squares."
+        )
+    if not np.allclose(_mean(private_mean, slanted, fair, 0.0, clip_norm=2.0)[:2], [0.3, 0.4]):
+        raise NotYet("With clip_norm 2 an update (6, 8) must count as (1.2, 1.6). Where is clip_norm used?")
+    if not np.allclose(_mean(private_mean, 2 * two, fair, 0.0)[:2], 0.25):
+        raise NotYet("Two updates of norm 1 each must count in full: clip each client's by itself, not all together.")
     still = _mean(private_mean, 0 * two, fair, 2.0)
+    if np.array_equal(still, _mean(private_mean, 0 * two, fair, 2.0, seed=1)):
+        raise NotYet("The noise is the same with another generator: whoever knows it takes it off. Draw it from rng.")
     deviation = float(np.std(still))
     if deviation == 0:
         raise NotYet("There is no noise any more.")
@@ -221,6 +276,8 @@ def _test_private(answer: Any) -> str:
         )
     if not np.isclose(value, epsilon(0.1, 1.0, 20, 1e-5)):
         raise NotYet(f"spent(0.1, 1.0, 20, 1e-5) gives {value:.3g}. Call epsilon with its four arguments as they are.")
+    if not np.isclose(number(call(spent, 0.5, 2.0, 7, 1e-6)), epsilon(0.5, 2.0, 7, 1e-6)):
+        raise NotYet("spent(0.5, 2.0, 7, 1e-6) is another federation, with another epsilon. Use all four arguments.")
     return (
         "The first two mistakes break the promise, and nothing shows it: the model is even better. The third one gives "
         "privacy away that was paid for. Such code is tested with a worst case: one client as large as it can be."
@@ -251,7 +308,7 @@ batches = Exercise(
     minutes=3,
     hints=(
         "Which one is sharpest? Which one has the most grain where the image is plain?",
-        "Begin with both ends: the batch of one is as good as the original.",
+        "Begin with both ends: the sharpest is of the smallest batch, the one with the most grain of the largest.",
     ),
     solution_code="""
         prediction = "".join("ABCD"[list(shuffled).index(size)] for size in sorted(shuffled))

@@ -20,8 +20,9 @@ _OTHERS = (  # of petroff10, without the colours of the three ways of learning
     {"color": "#00767a", "linestyle": (0, (3, 1, 1, 1)), "marker": "X"},
 )
 _LEAST_RATE = 1e-3  # false positives below this share cannot be told from none with hundreds of records
+_FEW = 0.01  # share of others that an attack may accuse
 _FEW_DECADES = 300  # an axis whose ends differ by less has ticks at 2 and 5, too
-_MULTIPLIERS = (0.3, 0.5, 0.7, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0, 16.0)
+_MULTIPLIERS = (0.5, 0.7, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0, 16.0)
 """Noise multipliers on the widget's slider."""
 
 
@@ -99,6 +100,7 @@ def lines(
         axis.yaxis.set_major_formatter(percent)
     if log_x:
         _logarithmic(axis)
+        axis.set_xticks(sorted({value for x, _ in curves.values() for value in x}))
     figure.legend(loc="outside upper center", ncols=3, fontsize=10)
     return Drawing(figure, f"{ylabel} by {xlabel}, means. {'; '.join(said)}.")
 
@@ -140,25 +142,31 @@ def scores_of(scores: np.ndarray, is_member: np.ndarray) -> Drawing:
     )
 
 
-def roc(curves: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> Drawing:
+def roc(curves: Mapping[str, Sequence[tuple[np.ndarray, np.ndarray]]]) -> Drawing:
     """Draw which share of the members attacks find, against the share of others that they accuse.
 
     Args:
-        curves: by attack, false positive rates and true positive rates; both rise.
+        curves: by attack, and for each seed, false positive rates and true positive rates; both rise.
     """
-    figure, axis = new_figure(6.6, 4.6)
+    figure, axis = new_figure(7.0, 4.8)
+    grid = np.geomspace(_LEAST_RATE, 1, 200)
     said = []
-    for number, (name, (false, true)) in enumerate(curves.items()):
+    for number, (name, of_seeds) in enumerate(curves.items()):
         style = {**_style(number), "marker": ""}
-        axis.plot(np.maximum(false, _LEAST_RATE), np.maximum(true, _LEAST_RATE), label=name, linewidth=2, **style)
-        said.append(f"{name} finds {true[false <= 0.01].max():.1%} of the members at 1% false positives")
+        found = np.array([[true[false <= limit].max() for limit in grid] for false, true in of_seeds])
+        shown = np.maximum(found, _LEAST_RATE)
+        for of_seed in shown:
+            axis.plot(grid, of_seed, color=style["color"], linewidth=0.8, alpha=0.5)
+        axis.plot(grid, np.maximum(found.mean(axis=0), _LEAST_RATE), label=name, linewidth=2.5, **style)
+        at_limit = np.mean([true[false <= _FEW].max() for false, true in of_seeds])
+        said.append(f"{name} finds {at_limit:.1%} of the members at {_FEW:.0%} false positives")
     axis.plot([_LEAST_RATE, 1], [_LEAST_RATE, 1], color=_INK, linestyle=":", linewidth=1.5, label="guessing")
-    axis.axvline(0.01, color="#b0b0b0", linewidth=1)
+    axis.axvline(_FEW, color="#b0b0b0", linewidth=1.5, label=f"{_FEW:.0%} of the others are accused")
     axis.set(
         xlabel="false positive rate: share of the others that are accused",
         ylabel="true positive rate: share of members found",
         xlim=(_LEAST_RATE, 1),
-        ylim=(_LEAST_RATE, 1.05),
+        ylim=(_LEAST_RATE, 1.3),
     )
     _logarithmic(axis, y=True)
     figure.legend(loc="outside upper center", ncols=2, fontsize=10)
@@ -231,6 +239,50 @@ def accuracy_against_epsilon(
     return Drawing(figure, f"Accuracy against epsilon: {pairs}. Without both {np.mean(unprotected):.1%}.")
 
 
+def attack_and_model(
+    noises: Sequence[float],
+    epsilons: Sequence[float],
+    aucs: Mapping[str, Sequence[Sequence[float]]],
+    accuracies: Sequence[Sequence[float]],
+    *,
+    num_classes: int,
+) -> Drawing:
+    """Draw how well an attack does under noise, and how well the model.
+
+    Args:
+        noises: noise multipliers.
+        epsilons: of each of them; infinite without noise.
+        aucs: by group of images, for each noise one AUC a seed.
+        accuracies: for each noise one accuracy a seed.
+        num_classes: of which the model chooses one.
+    """
+    figure, axes = new_figure(9.5, 4.2, 1, 2)
+    curves = [(axes[0], f"attack, {name}", values) for name, values in aucs.items()]
+    curves.append((axes[1], "model", accuracies))
+    places = range(len(noises))
+    said = []
+    for number, (axis, name, values) in enumerate(curves):
+        style, means = _style(number), [float(np.mean(of)) for of in values]
+        lowest, highest = [min(of) for of in values], [max(of) for of in values]
+        axis.fill_between(places, lowest, highest, color=style["color"], alpha=0.15, linewidth=0)
+        axis.plot(places, means, label=name, linewidth=2, markersize=7, **style)
+        said.append(f"{name} {means[0]:.2f} without noise and {means[-1]:.2f} with {noises[-1]:g}")
+    for axis, chance, label in ((axes[0], 0.5, "AUC"), (axes[1], 1 / num_classes, "accuracy")):
+        axis.axhline(chance, color=_INK, linestyle=":", linewidth=1.5)
+        axis.text(0, chance, " guessing", va="bottom", fontsize=9)
+        labels = [f"{z:g}\n{_short(of)}" for z, of in zip(noises, epsilons, strict=True)]
+        axis.set_xticks(places, labels, fontsize=9)
+        axis.set(xlabel="noise multiplier, and epsilon below it", ylabel=label)
+    axes[1].yaxis.set_major_formatter(percent)
+    axes[1].set_ylim(bottom=0)
+    figure.legend(loc="outside upper center", ncols=3, fontsize=10)
+    return Drawing(figure, f"AUC of the attack and accuracy of the model by noise: {'; '.join(said)}.")
+
+
+def _short(epsilon: float) -> str:
+    return "∞" if np.isinf(epsilon) else f"{epsilon:.0f}" if epsilon >= 10 else f"{epsilon:.1f}"
+
+
 def explore_batches(original: Any, by_size: Mapping[int, tuple[Sequence[Any], Sequence[float]]]) -> None:
     """Choose how many images a batch has, and see the pictures that its gradient gives away.
 
@@ -263,14 +315,13 @@ def noise_promise(
     """
     figure, axes = new_figure(9.0, 3.4, 1, 2)
     places = np.linspace(-3 * noise, 1 + 3 * noise, 300)
-    for at, label, look in (
-        (0.0, "client out", {"color": _INK, "linestyle": "--"}),
-        (1.0, "client in", {"color": _FEDERATED, "linestyle": "-"}),
-    ):
-        axes[0].plot(places, np.exp(-0.5 * ((places - at) / noise) ** 2), label=label, linewidth=2, **look)
+    without, present = (np.exp(-0.5 * ((places - at) / noise) ** 2) for at in (0.0, 1.0))
+    with_it = share * present + (1 - share) * without  # it is in a share of the rounds only
+    axes[0].plot(places, without, label="without the client", linewidth=2, color=_INK, linestyle="--")
+    axes[0].plot(places, with_it, label="with it", linewidth=2, color=_FEDERATED)
     axes[0].set(xlabel="what a round shows, in units of the clip norm", yticks=[], ylabel="likelihood")
     axes[0].legend(loc="upper right", fontsize=9)
-    counts = np.unique(np.geomspace(1, max(100, rounds), 12).astype(int))
+    counts = np.unique(np.geomspace(1, max(100, rounds), 30).astype(int))
     axes[1].plot(counts, [epsilon_of(noise, int(count), share) for count in counts], color=_FEDERATED, linewidth=2)
     spent = epsilon_of(noise, rounds, share)
     axes[1].plot(rounds, spent, "o", color=_INK, markersize=8)

@@ -36,7 +36,7 @@ class PrivacyParameters(LessonParameters):
     num_rounds: Count
     sampling_rate: Share
     clip_norm: Annotated[float, Field(gt=0, allow_inf_nan=False)]
-    noise_multiplier: Annotated[float, Field(gt=0, le=100, allow_inf_nan=False)]
+    noise_multiplier: Annotated[float, Field(ge=0.3, le=100, allow_inf_nan=False)]
     learning_rate: Rate
     delta: Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False)]
     num_seeds: Count
