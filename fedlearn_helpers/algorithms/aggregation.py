@@ -17,7 +17,7 @@ from flwr.serverapp.strategy import FedAvg
 from torch import Tensor
 
 from fedlearn_helpers.metrics import check_weights
-from fedlearn_helpers.simulation.replies import NEEDED_METRICS, NEEDED_RECORDS
+from fedlearn_helpers.simulation.replies import MODEL_PREFIX, NEEDED_METRICS, NEEDED_RECORDS
 from fedlearn_helpers.simulation.sampling import sample_size
 
 State = Mapping[str, Tensor]
@@ -113,6 +113,7 @@ class Averaging(FedAvg):
         aggregator: how models are combined.
         model_record: the name under which clients send their model; None: that under which they receive one, with the
             same keys and shapes.
+        model_prefix: where several models are sent, the start of the keys of one; all are alike.
         extra_records: names of the records that clients send beside their model.
         extra_metrics: names of the metrics that are for the server alone; they are not averaged.
         needed_metrics: names of the other metrics with which it computes; a reply without one of them, or with one
@@ -123,6 +124,7 @@ class Averaging(FedAvg):
 
     aggregator: Aggregator = staticmethod(weighted_mean)
     model_record: str | None = None
+    model_prefix: str = ""
     extra_records: tuple[str, ...] = ()
     extra_metrics: tuple[str, ...] = ()
     needed_metrics: tuple[str, ...] = ()
@@ -134,6 +136,8 @@ class Averaging(FedAvg):
         self.sent, self.num_clients = arrays, len(list(grid.get_node_ids()))
         config[NEEDED_METRICS] = [self.weighted_by_key, *self.needed_metrics, *self.extra_metrics]
         config[NEEDED_RECORDS] = [self.model_record or self.arrayrecord_key, *self.extra_records]
+        if self.model_record or self.extra_records:
+            config[MODEL_PREFIX] = self.model_prefix
         least = self.min_train_nodes
         self.min_train_nodes = max(least, sample_size(self.fraction_train, self.num_clients))
         try:

@@ -95,6 +95,7 @@ class IFCA(Averaging):
     """The server's side of IFCA: FedAvg within each cluster. Takes the options of Flower's `FedAvg`."""
 
     model_record = MODEL
+    model_prefix = "0/"  # of `join`
     extra_metrics = (CLUSTER,)
 
     def combine(self, answers: Sequence[Answer]) -> dict[str, Tensor]:

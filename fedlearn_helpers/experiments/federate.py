@@ -32,6 +32,7 @@ from fedlearn_helpers.seeds import check_seed
 from fedlearn_helpers.simulation import History, keep_result, simulate
 from fedlearn_helpers.simulation.grid import OnError
 from fedlearn_helpers.simulation.output import quiet_flower
+from fedlearn_helpers.simulation.replies import NEEDED_METRICS, NEEDED_RECORDS, NUM_EXAMPLES
 from fedlearn_helpers.simulation.workers import Workers
 from fedlearn_helpers.training import evaluate
 
@@ -123,6 +124,7 @@ def federate(
     model = own_copy(model, dataset, seed)
     chosen.check(local_config, model)
     options = {"fraction_train": fraction_train, "fraction_evaluate": 0.0, "min_train_nodes": 1}
+    needed: dict[str, list[str]] = {}  # the package's own servers say it themselves
     strategy: Strategy
     with quiet_flower():
         if callable(algorithm):
@@ -133,6 +135,7 @@ def federate(
                     f"fraction_train must be 1 with a strategy of your own, which has its own, got {fraction_train}"
                 )
             strategy = algorithm()
+            needed = {NEEDED_METRICS: [NUM_EXAMPLES], NEEDED_RECORDS: ["arrays"]}  # what FedAvg's clients send
         else:
             strategy = new_strategy(
                 chosen, local_config, complete, aggregator=aggregator, min_available_nodes=1, **options
@@ -201,7 +204,7 @@ def federate(
             grid,
             saved.arrays or first,
             num_rounds=num_rounds - saved.finished,
-            train_config=ConfigRecord(dict(config)),
+            train_config=ConfigRecord({**config, **needed}),
             evaluate_fn=after_round,
         )
         keep_result(result, context)

@@ -13,6 +13,7 @@ from fedlearn_helpers.errors import InputError
 NUM_EXAMPLES = "num-examples"
 NEEDED_METRICS = "needed-metrics"  # in a message's config: names of the numbers that the server computes with
 NEEDED_RECORDS = "needed-records"  # in a message's config: names of further arrays that it computes with
+MODEL_PREFIX = "model-prefix"  # in a message's config: needed arrays are like those sent whose keys begin with this
 _BYTES = "uint8"  # an array of these is a file in disguise, such as the trees of Flower's XGBoost
 
 
@@ -25,7 +26,10 @@ def fault_of(phase: str, request: RecordDict, reply: RecordDict) -> str | None:
 
     After a training, arrays under the name under which a model was sent must have its keys and shapes, and finite
     numbers. A number of examples must be finite and >= 0, after an evaluation, too. A server that computes with more
-    than that names it in the message's config, under `NEEDED_METRICS` (finite numbers >= 0) and `NEEDED_RECORDS`.
+    than that names it in the message's config, under `NEEDED_METRICS` (finite numbers >= 0) and `NEEDED_RECORDS`. If
+    the number of examples is among them, it must be > 0: a server that does not weigh by it would let a model in that
+    was trained on nothing. With a `MODEL_PREFIX`, which may be empty, needed arrays must have all the keys and shapes
+    of those that were sent under that prefix.
     Whatever else is in a reply is the app's own affair, and so are replies to queries.
 
     Args:
@@ -42,6 +46,8 @@ def fault_of(phase: str, request: RecordDict, reply: RecordDict) -> str | None:
     for name in (NUM_EXAMPLES, *needed):
         if (name in metrics or name in needed) and not _is_amount(value := metrics.get(name)):
             return f"{name} must be a finite number >= 0, got {'none' if value is None else repr(value)}"
+    if NUM_EXAMPLES in needed and not metrics[NUM_EXAMPLES]:
+        return f"{NUM_EXAMPLES} must be > 0 for a model that is to count, got 0"
     if kind == "evaluate":
         return None
     models, replied = _records(request, ArrayRecord), _records(reply, ArrayRecord)
@@ -54,7 +60,10 @@ def fault_of(phase: str, request: RecordDict, reply: RecordDict) -> str | None:
         if record in models:  # it has been looked at
             continue
         every = {key: array for model in models.values() for key, array in model.items()}
-        if fault := _unlike_where_shared(every, replied[record]) or _not_finite({}, replied[record]):
+        prefix = config.get(MODEL_PREFIX, "")
+        alike = {key.removeprefix(prefix): array for key, array in every.items() if key.startswith(prefix)}
+        differs = _unlike if MODEL_PREFIX in config and alike else _unlike_where_shared
+        if fault := differs(alike, replied[record]) or _not_finite({}, replied[record]):
             return f"{record!r} {fault}"
     return None
 

@@ -101,7 +101,8 @@ class ReproducibleFedAvg(FedAvg):
     def _usable(self, server_round: int, phase: str, replies: Iterable[Message]) -> list[Message]:
         """Return the replies that can be averaged, in the order of the partition ids, and write down the others."""
         usable, this_round = [], self.rounds[server_round]
-        for reply in sorted(replies, key=lambda reply: self._partitions[reply.metadata.src_node_id]):
+        replies = sorted(replies, key=lambda reply: self._partitions[reply.metadata.src_node_id])
+        for reply in replies:
             fault = reason_of(reply) if reply.has_error() else fault_of(phase, self._request, reply.content)
             if fault is None:
                 usable.append(reply)
@@ -109,7 +110,7 @@ class ReproducibleFedAvg(FedAvg):
             client = self._partitions[reply.metadata.src_node_id]
             this_round["errors"].append(f"client {client} in round {server_round}, phase {phase!r}: {fault}")
         this_round["failures"][phase] = this_round["clients"][phase] - len(usable)
-        if sentence := nobody_has_examples([_examples_of(reply) for reply in usable]):
+        if sentence := nobody_has_examples([_examples_of(reply) for reply in replies if not reply.has_error()]):
             raise InputError(sentence)
         return usable
 

@@ -22,7 +22,7 @@ from fedlearn_helpers.errors import InputError
 from fedlearn_helpers.experiments import federate
 from fedlearn_helpers.models import NORMALIZED_MODELS, new_mlp
 from fedlearn_helpers.simulation import keep_result, simulate
-from fedlearn_helpers.simulation.replies import NEEDED_METRICS, NEEDED_RECORDS, FaultyReply, fault_of
+from fedlearn_helpers.simulation.replies import MODEL_PREFIX, NEEDED_METRICS, NEEDED_RECORDS, FaultyReply, fault_of
 
 # What is a fault ---------------------------------------------------------------------------
 
@@ -137,6 +137,33 @@ def test_a_metric_that_the_server_computes_with_must_be_an_amount(value):
     assert fault_of("train", asked, reply(arrays(), examples=None)) == (
         "num-examples must be a finite number >= 0, got none"
     )
+
+
+def test_zero_examples_are_a_fault_where_the_server_computes_with_their_number():
+    """A median, or a uniform mean, would count such a model as any other."""
+    answer = reply(arrays(), examples=0)
+    asked = request(**{NEEDED_METRICS: ["num-examples"]})
+    assert fault_of("train", asked, answer) == "num-examples must be > 0 for a model that is to count, got 0"
+    assert fault_of("train", request(), answer) is None, "control"
+    assert fault_of("evaluate", asked, answer) is None
+
+
+def test_arrays_that_are_to_be_like_those_under_a_prefix():
+    sent = {f"{cluster}/{key}": array for cluster in (0, 1) for key, array in arrays().items()}
+    asked = request(**{NEEDED_RECORDS: ["model"], MODEL_PREFIX: "0/"})
+    asked["arrays"] = ArrayRecord(sent)
+    assert fault_of("train", asked, RecordDict({"model": arrays()})) is None
+    faults = {
+        "'model' must have the shapes that were sent": arrays(shape=(6,)),
+        "'model' must have the arrays that were sent, and 'count' is missing": ArrayRecord({"w": arrays()["w"]}),
+        "'model' must have the arrays that were sent, and 'x' is not one of them": arrays(x=Array(np.zeros(1))),
+    }
+    del asked["config"][MODEL_PREFIX]
+    for model in faults.values():
+        assert fault_of("train", asked, RecordDict({"model": model})) is None, "control"
+    asked["config"][MODEL_PREFIX] = "0/"
+    for sentence, model in faults.items():
+        assert fault_of("train", asked, RecordDict({"model": model})).startswith(sentence)
 
 
 def test_records_that_the_server_computes_with():

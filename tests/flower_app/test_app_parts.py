@@ -106,6 +106,7 @@ NAN = float("nan")
         (answer_of(1, examples=-2), "num-examples must be a finite number >= 0, got -2"),
         (answer_of(1, examples=NAN), "num-examples must be a finite number >= 0, got nan"),
         (answer_of(1, examples=None), "num-examples must be a finite number >= 0, got none"),
+        (answer_of(1, examples=0), "num-examples must be > 0 for a model that is to count, got 0"),
         ({"metrics": MetricRecord({"num-examples": 1})}, "'arrays' must be among its arrays, got []"),
     ],
 )
