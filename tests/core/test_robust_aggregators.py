@@ -305,6 +305,7 @@ def test_a_federation_that_is_too_small_ends_with_the_sentence(images):
         federation(images, 1, aggregator=Krum(1))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "algorithm", ["fedavg", "scaffold", "fednova", "feddyn", "fedavgm", "fedadam", "ditto", "apfl"]
 )

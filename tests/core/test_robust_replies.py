@@ -146,6 +146,7 @@ def failed(images):
     return functools.cache(lambda name: weights_of(run(images, SERVERS[name], fail, "reply")))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", EACH)
 @pytest.mark.parametrize("name", SERVERS)
 def test_the_round_goes_on_without_the_client_and_names_it(images, failed, name, fault):
@@ -186,6 +187,7 @@ def test_scaffolds_second_record_is_looked_at_too(images):
             run(images, {"algorithm": "scaffold"}, spoil(FAULTS[fault]), "raise")
 
 
+@pytest.mark.slow
 def test_a_reply_that_is_left_alone_passes_everywhere(images):
     """Control: with the same mod, and no fault."""
     for server in (*SERVERS.values(), *({"aggregator": aggregator} for aggregator in NEED_THREE.values())):

@@ -33,6 +33,8 @@ from fedlearn_helpers.privacy.secure_aggregation import FixedPoint, SecureAggreg
 from fedlearn_helpers.simulation import simulate
 from fedlearn_helpers.simulation.position import client_of, training_round
 
+pytestmark = pytest.mark.slow  # whole federations
+
 SECURE = SecureAggregation(2, 1.0, most_examples=max(SIZES), bits=24)
 STEP = FixedPoint(1.0, 24).step
 STAGES = ("advertise", "share", "train", "reveal")
