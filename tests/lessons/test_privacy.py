@@ -196,7 +196,7 @@ class TestPrivacy(LessonTests):
             "noise": {"epsilon_of": epsilon_of},
         },
         names={"np": np, "accountant": accountant, "shuffled": [4, 8, 2], "epsilon_of": epsilon_of},
-        in_browser=Typed("noise", wrong="1.0", sentence="above 3", right="1.2"),
+        in_browser=Typed("noise", wrong="0.5", sentence="above 3", right="1.0"),
     )
 
 
@@ -268,7 +268,7 @@ def test_the_private_noise_is_as_claimed():
 
 def test_pictures_say_what_is_in_each_row():
     drawing = figures.pictures({"a": [np.zeros((1, 4, 4))], "b": [np.ones((3, 4, 4))] * 2}, {"b": ["12 dB", "20 dB"]})
-    assert drawing.alt == "Pictures, row by row: a: 1; b: 12 dB, 20 dB."
+    assert drawing.alt == "Pictures, shown row by row: a: 1; b: 12 dB, 20 dB."
     assert [axis.get_title() for axis in drawing.figure.axes] == ["", "", "12 dB", "20 dB"]
 
 

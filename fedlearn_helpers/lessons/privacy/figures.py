@@ -56,7 +56,7 @@ def pictures(rows: Mapping[str, Sequence[Any]], notes: Mapping[str, Sequence[str
     for name, row in rows.items():
         shown = ", ".join(notes[name]) if name in notes else str(len(row))
         said.append(f"{name}: {shown}" if name else shown)
-    return Drawing(figure, f"Pictures, row by row: {'; '.join(said)}.")
+    return Drawing(figure, f"Pictures, shown row by row: {'; '.join(said)}.")
 
 
 def _draw_picture(axis: Axes, picture: Any) -> None:
