@@ -1,9 +1,11 @@
 """How the messages of training travel: what a client mod and a wrapper around the server change on the way."""
 
+from collections.abc import Iterable
 from typing import Protocol, runtime_checkable
 
-from flwr.app import ArrayRecord
+from flwr.app import ArrayRecord, ConfigRecord, Message, MetricRecord
 from flwr.clientapp.typing import Mod
+from flwr.serverapp import Grid
 from flwr.serverapp.strategy import Strategy
 
 
@@ -24,3 +26,28 @@ class Transport(Protocol):
 
     def around_client(self, first: ArrayRecord, seed: int) -> Mod:
         """Return the mod of the clients' training, around all others."""
+
+
+class AroundStrategy(Strategy):
+    """A strategy around another one, which changes how trainings travel; evaluations are left as they are.
+
+    Args:
+        strategy: does the work.
+    """
+
+    def __init__(self, strategy: Strategy) -> None:
+        self._strategy = strategy
+
+    def configure_evaluate(
+        self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
+    ) -> Iterable[Message]:
+        """As the strategy."""
+        return self._strategy.configure_evaluate(server_round, arrays, config, grid)
+
+    def aggregate_evaluate(self, server_round: int, replies: Iterable[Message]) -> MetricRecord | None:
+        """As the strategy."""
+        return self._strategy.aggregate_evaluate(server_round, replies)
+
+    def summary(self) -> None:
+        """As the strategy."""
+        self._strategy.summary()

@@ -14,6 +14,7 @@ from flwr.app import ArrayRecord, ConfigRecord, Message, MetricRecord, RecordDic
 from flwr.serverapp import Grid
 from flwr.serverapp.strategy import Strategy
 
+from fedlearn_helpers.algorithms.transport import AroundStrategy
 from fedlearn_helpers.communication.codec import Codec, Memory
 from fedlearn_helpers.communication.lossless import WHOLE
 from fedlearn_helpers.communication.reference import base_of
@@ -33,7 +34,7 @@ from fedlearn_helpers.seeds import derive_seed
 from fedlearn_helpers.simulation.replies import FaultyReply
 
 
-class CompressedStrategy(Strategy):
+class CompressedStrategy(AroundStrategy):
     """A strategy whose training messages are compressed; evaluations are left as they are.
 
     Args:
@@ -45,7 +46,8 @@ class CompressedStrategy(Strategy):
     """
 
     def __init__(self, strategy: Strategy, up: Codec, down: Codec, first: ArrayRecord, seed: int) -> None:
-        self._strategy, self._up, self._down, self._seed = strategy, up, down, seed
+        super().__init__(strategy)
+        self._up, self._down, self._seed = up, down, seed
         self._copies: dict[str, Arrays] = {"arrays": arrays_of(first)}  # v
         self._version = 0
         self._version_of: dict[int, int] = {}  # by client; who is not in it has the first
@@ -127,17 +129,3 @@ class CompressedStrategy(Strategy):
             copy = base_of(head, self._copies)
             arrays |= {name: arrays[name] + (base[name] - copy[name]) for name in floats_in(base)}
         return arrays
-
-    def configure_evaluate(
-        self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
-    ) -> Iterable[Message]:
-        """As the strategy."""
-        return self._strategy.configure_evaluate(server_round, arrays, config, grid)
-
-    def aggregate_evaluate(self, server_round: int, replies: Iterable[Message]) -> MetricRecord | None:
-        """As the strategy."""
-        return self._strategy.aggregate_evaluate(server_round, replies)
-
-    def summary(self) -> None:
-        """As the strategy."""
-        self._strategy.summary()

@@ -1,11 +1,25 @@
 """How many attackers a defence assumes, and how many clients it then needs."""
 
+from dataclasses import dataclass
+
 from fedlearn_helpers.errors import InputError, check_whole_number
 
 
-def check_attackers(num_attackers: int) -> None:
-    """Raise an InputError unless f is a whole number >= 0."""
-    check_whole_number("num_attackers", num_attackers, 0)
+@dataclass(frozen=True)
+class AssumesAttackers:
+    """What defences have in common that assume a number of attackers.
+
+    Attributes:
+        num_attackers: f, >= 0.
+
+    Raises:
+        InputError: an attribute out of range.
+    """
+
+    num_attackers: int
+
+    def __post_init__(self) -> None:
+        check_whole_number("num_attackers", self.num_attackers, 0)
 
 
 def check_enough(defence: str, n: int, f: int, least: int, condition: str) -> None:

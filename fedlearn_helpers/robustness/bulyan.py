@@ -14,32 +14,18 @@ Source: El Mhamdi et al. 2018, https://arxiv.org/abs/1802.07927, section 4.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from fedlearn_helpers.algorithms.aggregation import State
-from fedlearn_helpers.robustness.assumed import check_attackers, check_enough
+from fedlearn_helpers.robustness.assumed import AssumesAttackers, check_enough
 from fedlearn_helpers.robustness.krum import lowest_scores
 from fedlearn_helpers.robustness.vectors import as_state, as_vectors, in_order, middle
 
 
-@dataclass(frozen=True)
-class Bulyan:
-    """An aggregator for `federate(…, aggregator=Bulyan(f))`.
-
-    Attributes:
-        num_attackers: f, >= 0.
-
-    Raises:
-        InputError: an attribute out of range.
-    """
-
-    num_attackers: int
-
-    def __post_init__(self) -> None:
-        check_attackers(self.num_attackers)
+class Bulyan(AssumesAttackers):
+    """An aggregator for `federate(…, aggregator=Bulyan(f))`."""
 
     def __call__(self, states: Sequence[State], weights: Sequence[float] = ()) -> dict[str, Tensor]:
         """Return what Bulyan makes of the models; see `Aggregator`. Weights are ignored.

@@ -14,13 +14,12 @@ Source: Blanchard et al. 2017, https://arxiv.org/abs/1703.02757, section 4.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from fedlearn_helpers.algorithms.aggregation import State
-from fedlearn_helpers.robustness.assumed import check_attackers, check_enough
+from fedlearn_helpers.robustness.assumed import AssumesAttackers, check_enough
 from fedlearn_helpers.robustness.vectors import as_state, as_vectors
 
 
@@ -55,21 +54,8 @@ def lowest_scores(vectors: Tensor, f: int, count: int) -> list[int]:
     return sorted(sorted(range(len(vectors)), key=scores.__getitem__)[:count])
 
 
-@dataclass(frozen=True)
-class Krum:
-    """An aggregator for `federate(…, aggregator=Krum(f))`.
-
-    Attributes:
-        num_attackers: f, >= 0.
-
-    Raises:
-        InputError: an attribute out of range.
-    """
-
-    num_attackers: int
-
-    def __post_init__(self) -> None:
-        check_attackers(self.num_attackers)
+class Krum(AssumesAttackers):
+    """An aggregator for `federate(…, aggregator=Krum(f))`."""
 
     def choose(self, states: Sequence[State]) -> int:
         """Return the position of the model with the lowest score; arguments and errors as in a call."""

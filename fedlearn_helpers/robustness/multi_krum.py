@@ -9,31 +9,17 @@ Source: Blanchard et al. 2017, https://arxiv.org/abs/1703.02757, section 4 ("m-K
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from torch import Tensor
 
 from fedlearn_helpers.algorithms.aggregation import State
-from fedlearn_helpers.robustness.assumed import check_attackers
+from fedlearn_helpers.robustness.assumed import AssumesAttackers
 from fedlearn_helpers.robustness.krum import check_krum, lowest_scores
 from fedlearn_helpers.robustness.vectors import as_state, as_vectors
 
 
-@dataclass(frozen=True)
-class MultiKrum:
-    """An aggregator for `federate(…, aggregator=MultiKrum(f))`.
-
-    Attributes:
-        num_attackers: f, >= 0.
-
-    Raises:
-        InputError: an attribute out of range.
-    """
-
-    num_attackers: int
-
-    def __post_init__(self) -> None:
-        check_attackers(self.num_attackers)
+class MultiKrum(AssumesAttackers):
+    """An aggregator for `federate(…, aggregator=MultiKrum(f))`."""
 
     def choose(self, states: Sequence[State]) -> list[int]:
         """Return the positions of the n - f models with the lowest scores; arguments and errors as in a call."""

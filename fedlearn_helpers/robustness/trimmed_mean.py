@@ -9,30 +9,16 @@ Source: Yin et al. 2018, https://arxiv.org/abs/1803.01498, algorithm 1, option I
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from torch import Tensor
 
 from fedlearn_helpers.algorithms.aggregation import State
-from fedlearn_helpers.robustness.assumed import check_attackers, check_enough
+from fedlearn_helpers.robustness.assumed import AssumesAttackers, check_enough
 from fedlearn_helpers.robustness.vectors import as_state, as_vectors, in_order
 
 
-@dataclass(frozen=True)
-class TrimmedMean:
-    """An aggregator for `federate(…, aggregator=TrimmedMean(f))`.
-
-    Attributes:
-        num_attackers: f, >= 0; so many numbers are cut at each end.
-
-    Raises:
-        InputError: an attribute out of range.
-    """
-
-    num_attackers: int
-
-    def __post_init__(self) -> None:
-        check_attackers(self.num_attackers)
+class TrimmedMean(AssumesAttackers):
+    """An aggregator for `federate(…, aggregator=TrimmedMean(f))`: f numbers are cut at each end."""
 
     def __call__(self, states: Sequence[State], weights: Sequence[float] = ()) -> dict[str, Tensor]:
         """Return the trimmed mean; see `Aggregator`. Weights are ignored.

@@ -16,6 +16,7 @@ from flwr.app import Array, ArrayRecord, ConfigRecord, Message, MetricRecord, Re
 from flwr.serverapp import Grid
 from flwr.serverapp.strategy import Strategy
 
+from fedlearn_helpers.algorithms.transport import AroundStrategy
 from fedlearn_helpers.errors import InputError
 from fedlearn_helpers.privacy.secure_aggregation import stages
 from fedlearn_helpers.privacy.secure_aggregation.errors import TooFewMembers, check_threshold
@@ -50,7 +51,7 @@ class _Round:
     lost: TooFewMembers | None = None
 
 
-class SecureStrategy(Strategy):
+class SecureStrategy(AroundStrategy):
     """A strategy that gets, in place of the clients' replies, one reply that is their weighted mean.
 
     A round in which too few clients answer changes nothing: it warns, and its metrics say how many answered.
@@ -62,7 +63,8 @@ class SecureStrategy(Strategy):
     """
 
     def __init__(self, strategy: Strategy, threshold: int, fixed_point: FixedPoint, most_examples: int) -> None:
-        self._strategy, self._threshold = strategy, threshold
+        super().__init__(strategy)
+        self._threshold = threshold
         self._fixed_point, self._most_examples = fixed_point, most_examples
         self._round: _Round | None = None
 
@@ -182,20 +184,6 @@ class SecureStrategy(Strategy):
             model[key], start = Array(np.asarray(w + part, w.dtype)), start + w.size
         metrics = MetricRecord({NUM_EXAMPLES: examples})
         return RecordDict({current.name: ArrayRecord(model), "metrics": metrics})
-
-    def configure_evaluate(
-        self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
-    ) -> Iterable[Message]:
-        """As the strategy."""
-        return self._strategy.configure_evaluate(server_round, arrays, config, grid)
-
-    def aggregate_evaluate(self, server_round: int, replies: Iterable[Message]) -> MetricRecord | None:
-        """As the strategy."""
-        return self._strategy.aggregate_evaluate(server_round, replies)
-
-    def summary(self) -> None:
-        """As the strategy."""
-        self._strategy.summary()
 
 
 def _model_of(messages: list[Message]) -> tuple[str, ArrayRecord]:
