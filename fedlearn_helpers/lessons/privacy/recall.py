@@ -40,7 +40,7 @@ recall = Recall(
         ),
         Question(
             "A client takes five local steps and sends its weights. An attacker treats the update as one gradient, and "
-            "fails. Is the client safe?",
+            "gets a bad picture. Is the client safe?",
             (
                 Option(
                     "Yes: FedAvg hides gradients in sums.",
@@ -48,7 +48,7 @@ recall = Recall(
                 ),
                 Option(
                     "No: an attacker can repeat the five steps while searching.",
-                    "A failed attack says something about that attack. A defence must hold against the best one.",
+                    "A bad picture says something about that attack. A defence must hold against the best one.",
                     right=True,
                 ),
                 Option(
@@ -79,7 +79,7 @@ recall = Recall(
             "Which records leak most from a model that was trained too long?",
             (
                 Option(
-                    "The odd ones: wrongly labelled, or unlike all others.",
+                    "Those with a wrong label.",
                     "The model can only know them by heart, and is surer of them than it would be otherwise.",
                     right=True,
                 ),
@@ -87,7 +87,7 @@ recall = Recall(
                     "The typical ones: they are most often seen.",
                     "The model is as sure of typical images that it has never seen.",
                 ),
-                Option("All alike.", "Measured apart, the odd ones stand out by far."),
+                Option("All alike.", "Measured apart, those with wrong labels stand out by far."),
             ),
         ),
         Question(
