@@ -7,6 +7,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+import torch
 from small_data import HUB_PATH, NOWHERE, Cifar10Folder, StandIn, hub_table
 
 
@@ -82,3 +83,12 @@ def hub(stand_in, cifar10_folder, monkeypatch):
         stand_in.files[HUB_PATH + path.name] = path.read_bytes()
     monkeypatch.setenv("HF_ENDPOINT", stand_in.url)
     return stand_in
+
+
+@pytest.fixture(autouse=True, scope="session")
+def one_thread():
+    """One core for each process that runs tests: with a thread for each core they would wait for each other."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)

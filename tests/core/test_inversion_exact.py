@@ -18,14 +18,6 @@ from fedlearn_helpers.tasks import normalize
 SHAPE = (1, 28, 28)
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 @pytest.fixture(scope="module")
 def held_out():
     dataset = load_dataset("fashion")
