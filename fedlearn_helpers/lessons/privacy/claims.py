@@ -63,6 +63,7 @@ CLAIMS = (
         "The search finds pictures of the smooth twin above 20 dB.",
         _above_20("smooth_twin_of_the_cnn"),
         unit="dB",
+        fails="half the attack's steps; CIFAR-10, by L-BFGS",
     ),
     Claim(
         "networks-answer",
@@ -76,15 +77,33 @@ CLAIMS = (
         _mean_below_20("the_cnn_by_cosine"),
         unit="dB",
     ),
-    Claim("batches-answer", "From a batch of two both pictures are above 20 dB.", _above_20("batch_2"), unit="dB"),
+    Claim(
+        "batches-answer",
+        "From a batch of two both pictures are above 20 dB.",
+        _above_20("batch_2"),
+        unit="dB",
+        fails="CIFAR-10",
+    ),
     Claim(
         "steps-answer",
         "Whoever repeats the local steps finds more of each picture than whoever does not.",
         _repeating_gains,
         unit="dB",
     ),
-    Claim("trained-answer", "After training pictures are above 20 dB.", _above_20("after_training"), unit="dB"),
-    Claim("trained-answer", "With GroupNorm pictures are above 20 dB.", _above_20("groupnorm"), unit="dB"),
+    Claim(
+        "trained-answer",
+        "After training pictures are above 20 dB.",
+        _above_20("after_training"),
+        unit="dB",
+        fails="half the attack's steps; CIFAR-10, where one of three is below",
+    ),
+    Claim(
+        "trained-answer",
+        "With GroupNorm pictures are above 20 dB.",
+        _above_20("groupnorm"),
+        unit="dB",
+        fails="CIFAR-10, where one of three is below",
+    ),
     Claim(
         "trained-answer",
         "With BatchNorm less is found than with GroupNorm.",
@@ -100,6 +119,7 @@ CLAIMS = (
         "member-answer",
         "The loss threshold has a larger AUC on relabelled images than on the others of the same set.",
         _auc("on_relabelled_images", "on_the_rest_of_that_set"),
+        fails="CIFAR-10, where both are near 1",
     ),
     Claim(
         "secure-federate-code",
