@@ -2,12 +2,14 @@
 
 import numpy as np
 import torch
+from flwr.app import Error, Message
 
 from fedlearn_helpers.algorithms import LocalConfig
 from fedlearn_helpers.data import ImageDataset
 from fedlearn_helpers.experiments import federate
 from fedlearn_helpers.models import new_mlp
 from fedlearn_helpers.partition import Shard
+from fedlearn_helpers.simulation.position import client_of, training_round
 
 SIZES = (12, 20, 40)  # training images of the clients of `federation`
 
@@ -42,3 +44,33 @@ def weights_of(result):
 def distance(first, second):
     """Return the largest difference between two models' parameters, given by name."""
     return max(float((first[name] - second[name]).abs().max()) for name in first)
+
+
+def changing(change):
+    """Return a mod that changes what client 1 sends in round 2."""
+
+    def mod(message, context, call_next):
+        server_round = training_round(message.content)
+        answer = call_next(message, context)
+        if (client_of(context), server_round) == (1, 2):
+            change(answer.content)
+        return answer
+
+    return mod
+
+
+def fail(content):
+    """Change what a client sends into an error."""
+    raise RuntimeError("battery empty")
+
+
+def failing(client, server_round):
+    """Return a mod whose client fails in one round, after it has trained."""
+
+    def fail_then(message, context, call_next):
+        reply = call_next(message, context)
+        if (client_of(context), training_round(message.content)) == (client, server_round):
+            return Message(Error(100, "away"), reply_to=message)
+        return reply
+
+    return fail_then

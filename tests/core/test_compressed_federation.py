@@ -3,16 +3,15 @@
 import numpy as np
 import pytest
 import torch
-from flwr.app import ArrayRecord, Error, Message, RecordDict
+from flwr.app import ArrayRecord, RecordDict
 from flwr.serverapp.strategy import FedAvg, FedAvgM
+from noise import failing, noise_images, weights_of
 from noise import federation as run
-from noise import noise_images, weights_of
 
 from fedlearn_helpers.algorithms import ALGORITHMS, LocalConfig
 from fedlearn_helpers.communication import QSGD, Compression, Lossless, LowRank, Quantization, RandomK, Sign, TopK
 from fedlearn_helpers.errors import InputError
 from fedlearn_helpers.models import new_mlp
-from fedlearn_helpers.simulation.position import client_of, training_round
 
 TWO_BITS = Quantization(2, stochastic=False, feedback=True)
 LOSSY = Compression(up=TWO_BITS, down=Quantization(2, stochastic=False))
@@ -94,18 +93,6 @@ def test_bytes_are_those_of_the_messages(noise):
     downs = dict(exchanges.groupby("round")["bytes_down"].max())
     assert downs[1] == heads + len('{"version":1,"from":0}')  # all know the first model
     assert downs[2] == downs[3] == heads + len('{"version":1,"from":0}') + encoded
-
-
-def failing(client, server_round):
-    """Return a mod whose client fails in one round, after it has trained."""
-
-    def fail(message, context, call_next):
-        reply = call_next(message, context)
-        if (client_of(context), training_round(message.content)) == (client, server_round):
-            return Message(Error(100, "away"), reply_to=message)
-        return reply
-
-    return fail
 
 
 @pytest.mark.parametrize("workers", [1, 2])

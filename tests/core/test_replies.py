@@ -11,7 +11,7 @@ from flwr.app import Array, ArrayRecord, ConfigRecord, Message, MetricRecord, Re
 from flwr.clientapp import ClientApp
 from flwr.serverapp import ServerApp
 from flwr.serverapp.strategy import FedAvg, FedMedian
-from noise import distance, noise_images, shards
+from noise import changing, distance, fail, noise_images, shards
 from torch import nn
 
 from fedlearn_helpers.algorithms import ALGORITHMS, STRATEGIES, LocalConfig
@@ -294,23 +294,6 @@ def federation(name, noise, mod, **options):
     plain = {"num_rounds": 3, "local_config": CONFIG, "seed": 0, "workers": 1, "label": None, "on_error": "reply"}
     options.setdefault("model", model_for(name, noise))
     return federate(name, noise, shards(SIZES), mods=[mod], **(plain | options))
-
-
-def changing(change):
-    """A mod that changes what client 1 sends in round 2."""
-
-    def mod(message, context, call_next):
-        server_round = message.content["config"]["server-round"]
-        answer = call_next(message, context)
-        if (context.node_config["partition-id"], server_round) == (1, 2):
-            change(answer.content)
-        return answer
-
-    return mod
-
-
-def fail(content):
-    raise RuntimeError("battery empty")
 
 
 def spoil(record, value=math.nan):

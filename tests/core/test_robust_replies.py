@@ -10,7 +10,7 @@ import pytest
 import torch
 from flwr.app import ArrayRecord
 from flwr.serverapp import strategy
-from noise import federation, noise_images, weights_of
+from noise import changing, fail, federation, noise_images, weights_of
 
 from fedlearn_helpers.algorithms import ALGORITHMS
 from fedlearn_helpers.algorithms.scaffold import CHANGE
@@ -117,27 +117,10 @@ QUICK = ("missing key", "zero examples")  # all take seconds, and so many of the
 EACH = [fault if fault in QUICK else pytest.param(fault, marks=pytest.mark.slow) for fault in FAULTS]
 
 
-def in_round_2(change):
-    """Return a mod that changes what client 1 sends in round 2."""
-
-    def mod(message, context, call_next):
-        server_round = message.content["config"]["server-round"]
-        answer = call_next(message, context)
-        if (context.node_config["partition-id"], server_round) == (1, 2):
-            change(answer.content)
-        return answer
-
-    return mod
-
-
-def fail(content):
-    raise RuntimeError("battery empty")
-
-
 def run(images, server, change, on_error):
     new = NORMALIZED_MODELS["mlp"] if server == {"algorithm": "fedbn"} else new_mlp
     model = new(images.image_shape, images.num_classes, 0)
-    return federation(images, 2, model=model, mods=[in_round_2(change)], on_error=on_error, **server)
+    return federation(images, 2, model=model, mods=[changing(change)], on_error=on_error, **server)
 
 
 @pytest.fixture(scope="module")

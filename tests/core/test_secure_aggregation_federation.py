@@ -18,7 +18,7 @@ from flwr.serverapp.strategy import (
     Krum,
     QFedAvg,
 )
-from noise import SIZES, noise_images, shards, weights_of
+from noise import SIZES, failing, noise_images, shards, weights_of
 from noise import distance as largest_difference
 from noise import federation as run
 from test_secure_aggregation_parts import UNIFORM, chi_square
@@ -84,18 +84,6 @@ class Spied:
 
     def masked(self):
         return {(r, k): content["masked"]["masked"].numpy() for r, k, stage, content in self.seen if stage == "train"}
-
-
-def failing(client, server_round):
-    """Return a mod whose client fails in one round, after it has trained."""
-
-    def fail(message, context, call_next):
-        reply = call_next(message, context)
-        if (client_of(context), training_round(message.content)) == (client, server_round):
-            return Message(Error(100, "away"), reply_to=message)
-        return reply
-
-    return fail
 
 
 # The same model --------------------------------------------------------------------------

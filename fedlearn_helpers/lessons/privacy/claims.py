@@ -21,15 +21,8 @@ def _mean_below_20(key: str) -> Callable[[Metrics], list[float]]:
     return margins
 
 
-def _repeating_gains(metrics: Metrics) -> list[float]:
-    keys = ("repeats_the_steps", "as_one_gradient")
-    better, lazy = (metrics[f"{key}_psnr_per_picture"] for key in keys)
-    return [one - other for one, other in zip(better, lazy, strict=True)]
-
-
-def _more_with_groups(metrics: Metrics) -> list[float]:
-    pairs = (metrics[f"{name}_psnr_per_picture"] for name in ("groupnorm", "batchnorm"))
-    return [groups - batch for groups, batch in zip(*pairs, strict=True)]
+def _more_found(with_it: str, without: str) -> Callable[[Metrics], list[float]]:
+    return difference(f"{with_it}_psnr_per_picture", f"{without}_psnr_per_picture")
 
 
 def _auc(higher: str, lower: str) -> Callable[[Metrics], list[float]]:
@@ -87,7 +80,7 @@ CLAIMS = (
     Claim(
         "steps-answer",
         "Whoever repeats the local steps finds more of each picture than whoever does not.",
-        _repeating_gains,
+        _more_found("repeats_the_steps", "as_one_gradient"),
         unit="dB",
     ),
     Claim(
@@ -107,7 +100,7 @@ CLAIMS = (
     Claim(
         "trained-answer",
         "With BatchNorm less is found than with GroupNorm.",
-        _more_with_groups,
+        _more_found("groupnorm", "batchnorm"),
         unit="dB",
     ),
     Claim(
