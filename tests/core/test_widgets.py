@@ -50,11 +50,12 @@ def test_one_output_has_the_widget_and_figures_for_where_none_can_be(monkeypatch
         "steps": widgets.slider("local steps", 3, 1, 50),
         "rate": ipywidgets.FloatSlider(0.25, description="rate"),
     }
-    examples = [{"steps": 50}, {"rule": "<b>", "rate": 0.1}]
+    examples = [{"steps": 50}, {"rule": "<b>", "rate": 0.1}, {}]
     widgets.explore(lambda rule, steps, rate: f"[{rule} {steps} {rate}]", controls, examples=examples)
     ((forms, raw),) = shown
     assert raw
     assert forms["application/vnd.jupyter.widget-view+json"].keys() == {"version_major", "version_minor", "model_id"}
     figures = re.findall(r"<figcaption>(.*?)</figcaption>(.*?)</figure>", forms["text/html"])
-    assert figures == [("local steps: 50", "[a 50 0.25]"), ("rule: &lt;b&gt;, rate: 0.1", "[<b> 3 0.1]")]
+    at_first = ("rule: a, local steps: 3, rate: 0.25", "[a 3 0.25]")
+    assert figures == [("local steps: 50", "[a 50 0.25]"), ("rule: &lt;b&gt;, rate: 0.1", "[<b> 3 0.1]"), at_first]
     assert [control.value for control in controls.values()] == ["a", 3, 0.25]

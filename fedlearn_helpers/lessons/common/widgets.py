@@ -23,11 +23,11 @@ def explore(
         draw: called with the controls' values by name, at first and after every change; returns HTML.
         controls: by the names of `draw`'s arguments.
         examples: two or three settings that a page shows: values by the names of controls; those that are not named
-            stay as they are at first.
+            stay as they are at first. An empty one shows all as they are at first.
     """
     picture = ipywidgets.HTML()
     at_first = {name: control.value for name, control in controls.items()}
-    pictures = [_captioned(draw(**{**at_first, **example}), controls, example) for example in examples]
+    pictures = [_captioned(draw(**at_first | example), controls, example or at_first) for example in examples]
 
     def redraw(change: object = None) -> None:
         picture.value = draw(**{name: control.value for name, control in controls.items()})
