@@ -11,7 +11,7 @@ from fedlearn_helpers.lessons.common import widgets
 from fedlearn_helpers.plots import Drawing, draw_image, new_figure
 from fedlearn_helpers.robustness.attacks.backdoor import Trigger
 
-_DO = "The upper left corner of all images. Press pixels to make them white, and then:"
+_DO = "The upper left corner of all images: press pixels to make them white, then plant the trigger."
 _NOTHING = "Nothing is drawn: press at least one pixel."
 _NOT_PLANTED = "This trigger has not been planted yet."
 _TRAINING = "training…"
@@ -85,7 +85,7 @@ def draw_trigger(
 
 def _pixel(row: int, column: int) -> ipywidgets.ToggleButton:
     """Return a button whose tooltip says which pixel it is, and whether it is white: screen readers read it."""
-    button = ipywidgets.ToggleButton(layout={"width": "26px", "height": "26px", "margin": "1px", "padding": "0"})
+    button = ipywidgets.ToggleButton(layout={"width": "28px", "height": "28px", "margin": "1px", "padding": "0"})
 
     def describe(change: object = None) -> None:
         button.tooltip = f"row {row}, column {column}" + (", white" if button.value else "")
@@ -102,7 +102,7 @@ def stamped(images: Tensor, trigger: Trigger | None) -> Drawing:
     figure, axes = new_figure(1.1 * len(shown), 1.1, 1, len(shown), squeeze=False)
     for axis, image in zip(axes[0], shown, strict=True):
         draw_image(axis, image)
-        axis.axis("off")
+        axis.set(xticks=[], yticks=[])  # the frame stays, or a white corner would be lost on a white page
     if trigger is None:
         return Drawing(figure, f"{len(shown)} images as they are: no pixel has been made white.")
     places = ", ".join(map(str, trigger.pixels))
