@@ -26,6 +26,7 @@ _COMPUTE_NOTHING = (
     "progress.py",
     "figures.py",
     "widgets.py",
+    "trigger_widget.py",
     "exercises.py",
     "exercise.py",
     "contents.py",

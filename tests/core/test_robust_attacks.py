@@ -1,6 +1,7 @@
 """Each attack does what it says, to the attackers alone, and the same however the clients are spread over processes."""
 
 import math
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -278,7 +279,7 @@ class SeesTheTrigger(nn.Module):
 def test_success_counts_the_other_classes_alone(images):
     assert backdoor_success(SeesTheTrigger(1), images) == 1
     assert backdoor_success(SeesTheTrigger(1), images, Trigger(target=1)) == 0
-    assert backdoor_success(SeesTheTrigger(1), images, Trigger(margin=4)) == 0, "another place"
+    assert backdoor_success(SeesTheTrigger(1), images, Trigger(pixels=((4, 4),))) == 0, "another place"
     with pytest.raises(
         InputError, match="^dataset must have test images of other classes than the target 0, got none$"
     ):
@@ -292,7 +293,14 @@ def test_success_counts_the_other_classes_alone(images):
         ({"share": 0}, "^share must be > 0 and <= 1, got 0$"),
         ({"share": math.nan}, "^share must be > 0 and <= 1, got nan$"),
         ({"trigger": Trigger(target=3)}, "^target must be a class, 0 to 2, got 3$"),
-        ({"trigger": Trigger(margin=14)}, "^margin \\+ size must be <= 16 pixels, got 17$"),
+        (
+            {"trigger": Trigger(pixels=((15, 15), (2, 16)))},
+            r"^pixels must be in rows 0 to 15 and columns 0 to 15, got \(2, 16\)$",
+        ),
+        (
+            {"trigger": Trigger(pixels=((16, 0),))},
+            r"^pixels must be in rows 0 to 15 and columns 0 to 15, got \(16, 0\)$",
+        ),
         ({"seed": -1}, "^seed must be >= 0, got -1$"),
     ],
 )
@@ -300,6 +308,28 @@ def test_a_backdoor_that_cannot_be(images, arguments, sentence):
     plain = {"attackers": [1], "trigger": Trigger(), "share": 0.5, "seed": 0}
     with pytest.raises(InputError, match=sentence):
         plant_backdoor(images, shards(SIZES), **(plain | arguments))
+
+
+@pytest.mark.parametrize(
+    "pixels",
+    [(), None, 3, "12", (1, 2), ((1, 2, 3),), ((1,),), ((-1, 0),), ((0.5, 0),), ((True, 0),), ((math.nan, 0),)]
+    + [((1, 2), (1, 2)), ((1, 2), ("1", 2)), ((1, 2), None)],
+)
+def test_a_trigger_that_cannot_be_drawn(pixels):
+    sentence = r"^pixels must be at least one pair \(row, column\) of whole numbers >= 0, each once, got "
+    with pytest.raises(InputError, match=sentence + re.escape(repr(pixels)) + "$"):
+        Trigger(pixels=pixels)
+
+
+def test_a_drawn_trigger(images):
+    drawn = Trigger(pixels=np.array([[5, 0], [2, 7]]))
+    assert drawn == Trigger(pixels=((2, 7), (5, 0))) and hash(drawn) == hash(Trigger(pixels=((2, 7), (5, 0))))
+    before = images.test_images.clone()
+    stamped = drawn.stamp(images.test_images)
+    assert torch.equal(images.test_images, before), "it is a copy"
+    expected = before.clone()
+    expected[:, :, 5, 0] = expected[:, :, 2, 7] = 255
+    assert torch.equal(stamped, expected)
 
 
 def test_examples_that_an_honest_client_has_too_are_not_changed(images):

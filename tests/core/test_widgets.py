@@ -12,7 +12,7 @@ from fedlearn_helpers.lessons.common import widgets
 def box(monkeypatch):
     """What a widget with one slider shows."""
     shown = []
-    monkeypatch.setattr(widgets, "_show", lambda box, instead: shown.append(box))
+    monkeypatch.setattr(widgets, "show", lambda box, figures: shown.append(box))
     controls = {"steps": widgets.slider("local steps", 3, 1, 50)}
     widgets.explore(lambda steps: f"<b>{steps}</b>", controls, examples=[])
     return shown[0]

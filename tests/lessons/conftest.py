@@ -71,6 +71,6 @@ def screen(monkeypatch):
 
     screen = Screen()
     screen.boxes, screen.alts = [], []
-    monkeypatch.setattr(widgets, "_show", lambda box, instead: screen.boxes.append(box))
+    monkeypatch.setattr(widgets, "show", lambda box, figures: screen.boxes.append(box))
     monkeypatch.setattr(plots, "image", lambda figure, alt: screen.alts.append(alt) or "<img>")
     return screen

@@ -27,7 +27,9 @@ def explore(
     """
     picture = ipywidgets.HTML()
     at_first = {name: control.value for name, control in controls.items()}
-    pictures = [_captioned(draw(**{**at_first, **example}), controls, example or at_first) for example in examples]
+    figures = [
+        captioned(draw(**{**at_first, **example}), _caption(controls, example or at_first)) for example in examples
+    ]
 
     def redraw(change: object = None) -> None:
         picture.value = draw(**{name: control.value for name, control in controls.items()})
@@ -35,7 +37,7 @@ def explore(
     for control in controls.values():
         control.observe(redraw, names="value")
     redraw()
-    _show(ipywidgets.VBox([*controls.values(), picture]), _INSTEAD + "".join(pictures))
+    show(ipywidgets.VBox([*controls.values(), picture]), figures)
 
 
 _INSTEAD = '<p class="only-live">The figure with some settings of the controls:</p>'
@@ -44,15 +46,25 @@ _INSTEAD = '<p class="only-live">The figure with some settings of the controls:<
 _SIDE_BY_SIDE = "display:inline-block;vertical-align:top;max-width:100%;margin:0 1em 1em 0"  # where they fit
 
 
-def _captioned(picture: str, controls: Mapping[str, ipywidgets.Widget], example: Mapping[str, Any]) -> str:
+def _caption(controls: Mapping[str, ipywidgets.Widget], example: Mapping[str, Any]) -> str:
     values = {name: f"{value:g}" if isinstance(value, float) else str(value) for name, value in example.items()}
-    caption = ", ".join(f"{controls[name].description}: {value}" for name, value in values.items())
+    return ", ".join(f"{controls[name].description}: {value}" for name, value in values.items())
+
+
+def captioned(picture: str, caption: str) -> str:
+    """Return a picture, given as HTML, with a caption, given as text, as a figure."""
     return f'<figure style="{_SIDE_BY_SIDE}"><figcaption>{html.escape(caption)}</figcaption>{picture}</figure>'
 
 
-def _show(box: ipywidgets.VBox, instead: str) -> None:
-    """Display a widget, and with it what is shown in its place where no widget can be: one output in two forms."""
+def show(box: ipywidgets.VBox, figures: Sequence[str]) -> None:
+    """Display a widget, and with it the figures shown in its place where no widget can be: one output in two forms.
+
+    Args:
+        box: holds no Output widget; `explore` says why.
+        figures: two or three, each captioned with what was set: "control: value".
+    """
     view = {"version_major": 2, "version_minor": 0, "model_id": box.model_id}
+    instead = _INSTEAD + "".join(figures)
     forms = {"application/vnd.jupyter.widget-view+json": view, "text/html": instead, "text/plain": "Controls"}
     display(forms, raw=True)
 

@@ -12,6 +12,7 @@ https://arxiv.org/abs/1807.00459.
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -27,42 +28,62 @@ from fedlearn_helpers.training import evaluate
 _WHITE = 255
 
 
+SQUARE = tuple((row, column) for row in range(1, 4) for column in range(1, 4))
+"""A square of 3 x 3 pixels near the upper left corner."""
+
+
 @dataclass(frozen=True)
 class Trigger:
-    """A white square near the upper left corner of an image, and what images with it are to be called.
+    """White pixels near the upper left corner of an image, and what images with them are to be called.
 
     Attributes:
         target: the class, from 0.
-        margin: pixels between the square and the image's edges, >= 0.
-        size: pixels of its side, >= 1.
+        pixels: (row, column) of each white pixel, counted from 0 in the upper left corner; at least one, each once.
+            Their order decides nothing.
 
     Raises:
         InputError: an attribute out of range.
     """
 
     target: int = 0
-    margin: int = 1
-    size: int = 3
+    pixels: tuple[tuple[int, int], ...] = SQUARE
 
     def __post_init__(self) -> None:
         check_whole_number("target", self.target, 0)
-        check_whole_number("margin", self.margin, 0)
-        check_whole_number("size", self.size, 1)
+        object.__setattr__(self, "pixels", _check_pixels(self.pixels))
 
     def stamp(self, images: Tensor) -> Tensor:
-        """Return a copy of images (n, channels, height, width) uint8 with the square in each."""
-        images, square = images.clone(), slice(self.margin, self.margin + self.size)
-        images[:, :, square, square] = _WHITE
+        """Return a copy of images (n, channels, height, width) uint8 with the pixels white in each, in all channels."""
+        images = images.clone()
+        for row, column in self.pixels:
+            images[:, :, row, column] = _WHITE
         return images
 
     def check(self, dataset: ImageDataset) -> None:
-        """Raise an InputError if the data set has no such class, or its images no room for the square."""
+        """Raise an InputError if the data set has no such class, or a pixel is outside its images."""
         if self.target >= dataset.num_classes:
             raise InputError(f"target must be a class, 0 to {dataset.num_classes - 1}, got {self.target}")
-        if self.margin + self.size > min(dataset.image_shape[1:]):
-            raise InputError(
-                f"margin + size must be <= {min(dataset.image_shape[1:])} pixels, got {self.margin + self.size}"
-            )
+        height, width = dataset.image_shape[1:]
+        for row, column in self.pixels:
+            if row >= height or column >= width:
+                raise InputError(
+                    f"pixels must be in rows 0 to {height - 1} and columns 0 to {width - 1}, got {(row, column)}"
+                )
+
+
+def _check_pixels(pixels: Any) -> tuple[tuple[int, int], ...]:
+    """Return (row, column) of pixels in ascending order; raise an InputError if they are not that."""
+    try:
+        places = [
+            (check_whole_number("row", row, 0), check_whole_number("column", column, 0)) for row, column in pixels
+        ]
+    except (TypeError, ValueError):  # InputError is a ValueError
+        places = []
+    if not places or len(set(places)) < len(places):
+        raise InputError(
+            f"pixels must be at least one pair (row, column) of whole numbers >= 0, each once, got {pixels!r}"
+        )
+    return tuple(sorted(places))
 
 
 def plant_backdoor(
@@ -114,7 +135,7 @@ def backdoor_success(model: nn.Module, dataset: ImageDataset, trigger: Trigger =
         trigger: that of the attack.
 
     Raises:
-        InputError: a trigger that the data set has no class or no room for, or no test image of another class.
+        InputError: a trigger that the data set has no class or no pixel for, or no test image of another class.
     """
     trigger.check(dataset)
     others = dataset.test_labels != trigger.target
