@@ -10,7 +10,7 @@ from flwr.clientapp import ClientApp
 
 from fedlearn_helpers.seeds import seeded
 from fedlearn_helpers.simulation.packing import PackedRecords, pack, unpack
-from fedlearn_helpers.simulation.replies import FaultyReply, fault_of
+from fedlearn_helpers.simulation.replies import fault_of, refusal
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ def do_client_task(client_app: ClientApp, task: ClientTask) -> ClientResult:
         if reply.has_error():
             raise RuntimeError(f"the client answered with an error: {reply.error.reason}")
         if fault := fault_of(task.phase, unpack(task.content), reply.content):
-            raise FaultyReply(f"the reply of client {task.client} in round {task.round} cannot be used: {fault}")
+            raise refusal(task.client, task.round, fault)
         return ClientResult(
             seconds,
             reply.metadata,

@@ -19,6 +19,7 @@ from uuid import uuid4
 
 from flwr.app import Error, Message, Metadata, RecordDict
 from flwr.serverapp import Grid
+from flwr.serverapp.strategy import FedAvg, Strategy
 
 from fedlearn_helpers.errors import InputError
 from fedlearn_helpers.seeds import derive_seed
@@ -26,7 +27,7 @@ from fedlearn_helpers.simulation.client_task import ClientResult, ClientTask, me
 from fedlearn_helpers.simulation.history import Exchange
 from fedlearn_helpers.simulation.packing import PackedRecords, pack, unpack
 from fedlearn_helpers.simulation.position import round_of
-from fedlearn_helpers.simulation.replies import NUM_EXAMPLES
+from fedlearn_helpers.simulation.replies import NUM_EXAMPLES, refusal, unlike_most
 from fedlearn_helpers.simulation.workers import Executor
 
 try:  # the one private import: `Message(...)` reads who sends it from here
@@ -140,6 +141,9 @@ class InProcessGrid(Grid):
         Raises:
             InputError: a message to nobody, or from a second thread while clients are at work.
         """
+        return self._deliver(messages, to_average=False)
+
+    def _deliver(self, messages: Iterable[Message], *, to_average: bool) -> list[str]:
         batch = list(messages)
         clients = [self._client_of(message) for message in batch]
         message_ids = [""] * len(batch)
@@ -153,8 +157,10 @@ class InProcessGrid(Grid):
                     tasks, lambda task, result: self._on_answer(_exchange(task, result), len(batch))
                 )
                 for position, task, result in zip(positions, tasks, results, strict=True):
-                    self._accept(task, result)
+                    self.exchanges.append(self._accept(task, result))
                     message_ids[position] = task.metadata.message_id
+                if to_average:
+                    self._refuse_unlike(tasks)
             self.exchanges[start:] = sorted(self.exchanges[start:], key=lambda exchange: exchange.client)
         return message_ids
 
@@ -163,9 +169,18 @@ class InProcessGrid(Grid):
         return [self._replies.pop(message_id) for message_id in message_ids if message_id in self._replies]
 
     def send_and_receive(self, messages: Iterable[Message], *, timeout: float | None = None) -> list[Message]:
-        """Deliver the messages and return the replies; there is nothing to wait for, so `timeout` has no effect."""
+        """Deliver the messages and return the replies; there is nothing to wait for, so `timeout` has no effect.
+
+        Where Flower's averaging asks, replies that it could not average with the others are refused (`unlike_most`).
+
+        Raises:
+            FaultyReply: such a reply, with on_error="raise".
+            InputError: as `push_messages`, or no more than half of these replies are alike.
+        """
+        asking = sys._getframe(1)
+        to_average = asking.f_code.co_name == "start" and _averages(asking.f_locals.get("self"))
         in_order = sorted(messages, key=lambda message: message.metadata.dst_node_id)
-        return self.pull_messages(self.push_messages(in_order))
+        return self.pull_messages(self._deliver(in_order, to_average=to_average))
 
     @contextmanager
     def _one_batch_at_a_time(self) -> Iterator[None]:
@@ -222,8 +237,8 @@ class InProcessGrid(Grid):
             seed=derive_seed(self._seed, "client", *place, *([number] if number else [])),
         )
 
-    def _accept(self, task: ClientTask, result: ClientResult) -> None:
-        """Keep reply, state and a record of the exchange."""
+    def _accept(self, task: ClientTask, result: ClientResult) -> Exchange:
+        """Keep reply and state, and return a record of the exchange."""
         exchange = _exchange(task, result)
         if result.exception is None:
             assert result.content is not None and result.metadata is not None, "a client that raised nothing replied"
@@ -235,13 +250,35 @@ class InProcessGrid(Grid):
             sent = message_of(RecordDict(), task.metadata)  # a reply takes nothing but the metadata from it
             reply = Message(Error(code=_CLIENT_RAISED, reason=exchange.error), reply_to=sent)
         self._replies[task.metadata.message_id] = reply
-        self.exchanges.append(exchange)
+        return exchange
+
+    def _refuse_unlike(self, tasks: Sequence[ClientTask]) -> None:
+        """Turn replies to the last tasks that differ from most others into failures, as if they had never come."""
+        contents: dict[tuple[str, int], dict[int, RecordDict]] = defaultdict(dict)
+        for task in tasks:
+            reply = self._replies[task.metadata.message_id]
+            if not reply.has_error():
+                contents[task.phase, task.round][task.client] = reply.content
+        faults = {place: unlike_most(*place, replies) for place, replies in contents.items()}
+        for number, task in enumerate(tasks, len(self.exchanges) - len(tasks)):
+            if fault := faults.get((task.phase, task.round), {}).get(task.client):
+                self._keep_state(task.client, task.state)
+                refused = refusal(task.client, task.round, fault)
+                failure = ClientResult(self.exchanges[number].seconds, exception=refused)
+                self.exchanges[number] = self._accept(task, failure)
 
     def _keep_state(self, client: int, state: PackedRecords | None) -> None:
         if state is None:
             self._states.pop(client, None)
         else:
             self._states[client] = state
+
+
+def _averages(strategy: object) -> bool:
+    """Tell whether this is Flower's FedAvg, one made of it, or a strategy around such a one."""
+    if not isinstance(strategy, Strategy):
+        return False
+    return isinstance(strategy, FedAvg) or any(map(_averages, vars(strategy).values()))
 
 
 @contextmanager

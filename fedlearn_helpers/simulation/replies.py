@@ -2,6 +2,7 @@
 
 import functools
 import math
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -15,10 +16,16 @@ NEEDED_METRICS = "needed-metrics"  # in a message's config: names of the numbers
 NEEDED_RECORDS = "needed-records"  # in a message's config: names of further arrays that it computes with
 MODEL_PREFIX = "model-prefix"  # in a message's config: needed arrays are like those sent whose keys begin with this
 _BYTES = "uint8"  # an array of these is a file in disguise, such as the trees of Flower's XGBoost
+_Form = dict[tuple[str, str], str]  # by kind of record, its name or that and a key of it: what is there
 
 
 class FaultyReply(InputError):
     """A client's reply that the server cannot use; the message names the client, the round and the reason."""
+
+
+def refusal(client: int, server_round: int, fault: str) -> FaultyReply:
+    """Return the error for a reply with a fault."""
+    return FaultyReply(f"the reply of client {client} in round {server_round} cannot be used: {fault}")
 
 
 def fault_of(phase: str, request: RecordDict, reply: RecordDict) -> str | None:
@@ -68,6 +75,47 @@ def fault_of(phase: str, request: RecordDict, reply: RecordDict) -> str | None:
     return None
 
 
+def unlike_most(phase: str, server_round: int, replies: Mapping[int, RecordDict]) -> dict[int, str]:
+    """Return why replies cannot be averaged with most others of their round, by client; the others are not in it.
+
+    Flower's strategies average replies that have the same metrics in the same records and, after a training, the same
+    arrays, and stop the run where one differs. So a reply that differs from more than half of them is a fault. After a
+    training, a metric that is not finite is one, too, if others have it finite: it would make their average so. If none
+    has, or in an evaluation, where it may be what the server's model has earned, the average is as it is.
+
+    Args:
+        phase: Flower's type of the messages.
+        server_round: for the error.
+        replies: by client, those that have no fault of their own.
+
+    Raises:
+        InputError: more than one kind of reply, and none of them that of more than half.
+    """
+    kind = phase.partition(".")[0]
+    if kind not in ("train", "evaluate") or len(replies) < 2:
+        return {}
+    forms = {client: _form(reply, with_arrays=kind == "train") for client, reply in replies.items()}
+    groups: dict[frozenset[Any], list[int]] = defaultdict(list)
+    for client, form in forms.items():
+        groups[frozenset(form.items())].append(client)
+    largest = max(groups.values(), key=len)
+    if 2 * len(largest) <= len(replies):
+        first, *others = groups.values()
+        got = [f"those of {_clients(first)}"]
+        got += [f"those of {_clients(group)} with {_difference(forms[first[0]], forms[group[0]])}" for group in others]
+        raise InputError(
+            f"more than half of the replies to {phase!r} in round {server_round} must have the same records and "
+            f"metrics, got {', and '.join(got)}"
+        )
+    usual = forms[largest[0]]
+    faults = {
+        client: f"unlike most replies of the round, it has {_difference(usual, form)}"
+        for client, form in forms.items()
+        if form != usual
+    }
+    return faults | (_not_finite_metrics({client: replies[client] for client in largest}) if kind == "train" else {})
+
+
 def nobody_has_examples(examples: Sequence[int | float | None]) -> str | None:
     """Return the sentence for replies whose numbers of examples are all 0, of which no average can be made."""
     if not examples or any(number is None or number != 0 for number in examples):
@@ -78,6 +126,60 @@ def nobody_has_examples(examples: Sequence[int | float | None]) -> str | None:
 def _records(content: RecordDict, kind: type) -> dict[str, Any]:
     """Return the records of a kind, as plain dictionaries: Flower's own views of them take longer than all the rest."""
     return {name: dict(record.items()) for name, record in content.items() if isinstance(record, kind)}
+
+
+def _form(reply: RecordDict, *, with_arrays: bool) -> _Form:
+    """Return what must be alike in replies that are averaged."""
+    form: _Form = {}
+    for name, arrays in _records(reply, ArrayRecord).items() if with_arrays else ():
+        form[f"ArrayRecord {name!r}", ""] = ""
+        form |= dict.fromkeys(((f"ArrayRecord {name!r}", key) for key in arrays), "an array")
+    for name, metrics in _records(reply, MetricRecord).items():
+        form[f"MetricRecord {name!r}", ""] = ""
+        for key, value in metrics.items():
+            form[f"MetricRecord {name!r}", key] = f"a list of {len(value)}" if isinstance(value, list) else "a number"
+    return form
+
+
+def _difference(usual: _Form, form: _Form) -> str:
+    """Return the first thing in which a reply differs from the usual ones."""
+    for part, content in usual.items():
+        if part not in form:
+            return f"no {_name_of(part)}"
+        if form[part] != content:
+            return f"{form[part]} and not {content} as {_name_of(part)}"
+    return f"an additional {_name_of(next(part for part in form if part not in usual))}"
+
+
+def _name_of(part: tuple[str, str]) -> str:
+    record, key = part
+    return f"{key!r} in its {record}" if key else record
+
+
+def _clients(numbers: Sequence[int]) -> str:
+    few = ", ".join(map(str, numbers[:5])) + (f" and {len(numbers) - 5} more" if len(numbers) > 5 else "")
+    return f"client{'s' if len(numbers) > 1 else ''} {few}"
+
+
+def _not_finite_metrics(replies: Mapping[int, RecordDict]) -> dict[int, str]:
+    """Return which metric of a reply is not finite where that of another is; all have the same metrics."""
+    faults: dict[int, str] = {}
+    metrics = {client: _records(reply, MetricRecord) for client, reply in replies.items()}
+    for record, names in next(iter(metrics.values())).items():
+        for name in names:
+            values = {client: of_client[record][name] for client, of_client in metrics.items()}
+            wrong = {client: value for client, value in values.items() if not _all_finite(value)}
+            if len(wrong) < len(values):
+                faults |= {
+                    client: f"{name} must be finite, as in other replies of the round, got {wrong[client]}"
+                    for client in wrong
+                }
+    return faults
+
+
+def _all_finite(value: float | Sequence[float]) -> bool:
+    numbers = value if isinstance(value, Sequence) else [value]
+    return all(isinstance(number, int) or math.isfinite(number) for number in numbers)
 
 
 def _is_amount(value: object) -> bool:

@@ -61,7 +61,8 @@ def simulate(
             their `context.state`, as in a real federation. A worker that has a message and uses no processor time for
             five minutes ends the run; clients that sleep longer need workers=1.
         on_error: "raise": a client's exception ends the run, with the client's own traceback; so does a reply that
-            the server cannot use, such as a model that is not finite, with one sentence (`fault_of`).
+            the server cannot use, such as a model that is not finite, with one sentence (`fault_of`, and `unlike_most`
+            where Flower's FedAvg averages, or a strategy made of it).
             "reply": it counts as a failure of that client, and the strategy goes on with the rest.
         state_folder: an empty or new folder in which clients' states are kept, one file per client that has
             one; None keeps them in memory.
@@ -72,7 +73,8 @@ def simulate(
     Raises:
         InputError: an argument of another kind or out of range, both state_folder and states, a state_folder that is
             not empty, a strategy that waits for more clients than there are, a reply that cannot be used, a round in
-            which no client has examples, messages from several threads at once, or a run in another thread.
+            which no client has examples, or where no more than half of the replies to average are alike, messages from
+            several threads at once, or a run in another thread.
         WorkerError: a worker died or hangs.
     """
     check_apps(server_app, client_app)

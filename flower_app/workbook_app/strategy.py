@@ -17,6 +17,7 @@ from fedlearn_helpers.simulation.replies import (
     NUM_EXAMPLES,
     fault_of,
     nobody_has_examples,
+    unlike_most,
 )
 from fedlearn_helpers.simulation.sampling import sample_size
 from workbook_app.clients import reason_of
@@ -100,15 +101,20 @@ class ReproducibleFedAvg(FedAvg):
 
     def _usable(self, server_round: int, phase: str, replies: Iterable[Message]) -> list[Message]:
         """Return the replies that can be averaged, in the order of the partition ids, and write down the others."""
-        usable, this_round = [], self.rounds[server_round]
-        replies = sorted(replies, key=lambda reply: self._partitions[reply.metadata.src_node_id])
-        for reply in replies:
-            fault = reason_of(reply) if reply.has_error() else fault_of(phase, self._request, reply.content)
-            if fault is None:
-                usable.append(reply)
-                continue
-            client = self._partitions[reply.metadata.src_node_id]
+        this_round = self.rounds[server_round]
+        by_client = {self._partitions[reply.metadata.src_node_id]: reply for reply in replies}
+        by_client = dict(sorted(by_client.items()))
+        replies = list(by_client.values())
+        found = {
+            client: reason_of(reply) if reply.has_error() else fault_of(phase, self._request, reply.content)
+            for client, reply in by_client.items()
+        }
+        faults = {client: fault for client, fault in found.items() if fault is not None}
+        others = {client: reply.content for client, reply in by_client.items() if client not in faults}
+        faults |= unlike_most(phase, server_round, others)
+        for client, fault in sorted(faults.items()):
             this_round["errors"].append(f"client {client} in round {server_round}, phase {phase!r}: {fault}")
+        usable = [reply for client, reply in by_client.items() if client not in faults]
         this_round["failures"][phase] = this_round["clients"][phase] - len(usable)
         if sentence := nobody_has_examples([_examples_of(reply) for reply in replies if not reply.has_error()]):
             raise InputError(sentence)

@@ -10,7 +10,8 @@ import torch
 from flwr.app import Array, ArrayRecord, ConfigRecord, Message, MetricRecord, RecordDict
 from flwr.clientapp import ClientApp
 from flwr.serverapp import ServerApp
-from flwr.serverapp.strategy import FedAvg, FedMedian
+from flwr.serverapp.exception import InconsistentMessageReplies
+from flwr.serverapp.strategy import FedAvg, FedMedian, Strategy, strategy_utils
 from noise import changing, distance, fail, noise_images, shards
 from torch import nn
 
@@ -22,7 +23,14 @@ from fedlearn_helpers.errors import InputError
 from fedlearn_helpers.experiments import federate
 from fedlearn_helpers.models import NORMALIZED_MODELS, new_mlp
 from fedlearn_helpers.simulation import keep_result, simulate
-from fedlearn_helpers.simulation.replies import MODEL_PREFIX, NEEDED_METRICS, NEEDED_RECORDS, FaultyReply, fault_of
+from fedlearn_helpers.simulation.replies import (
+    MODEL_PREFIX,
+    NEEDED_METRICS,
+    NEEDED_RECORDS,
+    FaultyReply,
+    fault_of,
+    unlike_most,
+)
 
 # What is a fault ---------------------------------------------------------------------------
 
@@ -174,11 +182,113 @@ def test_records_that_the_server_computes_with():
     assert "'change' must have the shapes" in fault_of("train", asked, reply(arrays(), change=arrays(shape=(1,))))
 
 
+# What differs from most replies of a round ---------------------------------------------------
+
+
+def with_metrics(record="metrics", **metrics):
+    return RecordDict({"arrays": arrays(), record: MetricRecord({"num-examples": 1, "loss": 0.5} | metrics)})
+
+
+def but(content, **records):
+    """Return a reply with further records, or others."""
+    return RecordDict({**content, **records})
+
+
+def others(answer, *, count=2):
+    """Return replies of so many clients, and that of the next one."""
+    return dict(enumerate([with_metrics() for _ in range(count)] + [answer]))
+
+
+UNLIKE = [
+    (but(with_metrics(), more=arrays()), "an additional ArrayRecord 'more'"),
+    (but(with_metrics(), more=MetricRecord({"n": 1})), "an additional MetricRecord 'more'"),
+    (RecordDict({"arrays": arrays()}), "no MetricRecord 'metrics'"),
+    (RecordDict({"metrics": with_metrics()["metrics"]}), "no ArrayRecord 'arrays'"),
+    (with_metrics("m"), "no MetricRecord 'metrics'"),
+    (but(with_metrics(), arrays=arrays(x=Array(np.zeros(1)))), "an additional 'x' in its ArrayRecord 'arrays'"),
+    (with_metrics(more=1), "an additional 'more' in its MetricRecord 'metrics'"),
+    (
+        RecordDict({"arrays": arrays(), "metrics": MetricRecord({"loss": 1.0})}),
+        "no 'num-examples' in its MetricRecord 'metrics'",
+    ),
+    (with_metrics(loss=[1.0, 2.0]), "a list of 2 and not a number as 'loss' in its MetricRecord 'metrics'"),
+]
+
+
+@pytest.mark.parametrize(("answer", "difference"), UNLIKE)
+def test_a_reply_that_differs_from_most(answer, difference):
+    assert unlike_most("train", 2, others(answer)) == {2: f"unlike most replies of the round, it has {difference}"}
+    assert unlike_most("query", 2, others(answer)) == {}
+    in_evaluation = {} if "Array" in difference else unlike_most("train", 2, others(answer))
+    assert unlike_most("evaluate", 2, others(answer)) == in_evaluation, "Flower does not look at arrays there"
+    assert unlike_most("train", 2, {0: answer}) == {}, "nothing to compare it with"
+    with pytest.raises(InputError) as caught:
+        unlike_most("train", 2, others(answer, count=1))
+    assert not isinstance(caught.value, FaultyReply), "nobody knows whose fault it is"
+    assert str(caught.value) == (
+        "more than half of the replies to 'train' in round 2 must have the same records and metrics, got those of "
+        f"client 0, and those of client 1 with {difference}"
+    )
+
+
+def average_as_flower_does(replies):
+    strategy_utils.validate_message_reply_consistency(replies, "num-examples", check_arrayrecord=True)
+    return strategy_utils.aggregate_metricrecords(replies, "num-examples")
+
+
+@pytest.mark.parametrize(("answer", "difference"), UNLIKE)
+def test_flower_alone_would_stop_there_and_name_nobody(answer, difference):
+    """Control: were it not so, there would be nothing to refuse."""
+    with pytest.raises((InconsistentMessageReplies, TypeError)) as caught:
+        average_as_flower_does(list(others(answer).values()))
+    assert "client 2" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        with_metrics(),
+        with_metrics(loss=3),  # a whole number is a number, too
+        but(with_metrics(), config=ConfigRecord({"seconds": 3.0})),  # Flower does not look at these
+    ],
+)
+def test_what_may_differ(answer):
+    assert unlike_most("train", 2, others(answer)) == {}
+    assert math.isfinite(average_as_flower_does(list(others(answer).values()))["loss"])
+
+
+def test_three_kinds_of_replies_are_named_and_a_long_list_of_clients_is_cut():
+    replies = dict(enumerate([*(with_metrics() for _ in range(7)), *(with_metrics(a=1) for _ in range(6))]))
+    replies |= {13: with_metrics(b=1)}
+    with pytest.raises(
+        InputError, match="those of clients 0, 1, 2, 3, 4 and 2 more, and .*'a' .* client 13 with .*'b'"
+    ):
+        unlike_most("train", 2, replies)
+    del replies[13]
+    assert set(unlike_most("train", 2, replies)) == set(range(7, 13)), "control: 7 of 13 are more than half"
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_a_metric_of_a_training_that_is_not_finite_where_others_are(value):
+    sentence = f"loss must be finite, as in other replies of the round, got {value}"
+    assert unlike_most("train", 2, others(with_metrics(loss=value))) == {2: sentence}
+    assert unlike_most("evaluate", 2, others(with_metrics(loss=value))) == {}
+    replies = {0: with_metrics(loss=value), 1: with_metrics(loss=value), 2: with_metrics()}
+    assert unlike_most("train", 2, replies) == {0: sentence, 1: sentence}, "most do not decide what is finite"
+    del replies[2]
+    assert unlike_most("train", 2, replies) == {}, "all the same: the average says so"
+    lists = {0: with_metrics(loss=[1.0, value]), 1: with_metrics(loss=[1.0, 2.0])}
+    assert list(unlike_most("train", 2, lists)) == [0]
+
+
 # In a federation ---------------------------------------------------------------------------
 
 
-def new_client_app(faulty):
-    """Client k adds k + 1 to the model and has as many examples; `faulty` may change its reply."""
+def new_client_app(faulty, faulty_evaluation):
+    """Client k adds k + 1 to the model and has as many examples; functions may change its replies.
+
+    It counts its trainings, and reports that number.
+    """
     app = ClientApp()
 
     @app.train()
@@ -186,26 +296,34 @@ def new_client_app(faulty):
         client = context.node_config["partition-id"]
         w = message.content["arrays"]["w"].numpy() + client + 1
         content = RecordDict({"arrays": ArrayRecord({"w": Array(w)})})
-        content["metrics"] = MetricRecord({"num-examples": client + 1})
+        turns = context.state.setdefault("turns", MetricRecord({"turns": 0}))
+        turns["turns"] += 1
+        content["metrics"] = MetricRecord({"num-examples": client + 1, "turns": turns["turns"]})
         faulty(client, message.content["config"]["server-round"], content)
         return Message(content, reply_to=message)
 
     @app.evaluate()
     def evaluate(message, context):
         content = RecordDict({"metrics": MetricRecord({"num-examples": 1, "accuracy": math.nan})})
+        faulty_evaluation(context.node_config["partition-id"], message.content["config"]["server-round"], content)
         return Message(content, reply_to=message)
 
     return app
 
 
-def run(faulty, *, strategy=FedAvg, rounds=2, clients=3, **options):
+def leave(client, server_round, content):
+    """Change nothing."""
+
+
+def run(faulty=leave, *, faulty_evaluation=leave, strategy=FedAvg, rounds=2, clients=3, **options):
     server_app = ServerApp()
 
     @server_app.main()
     def main(grid, context):
         keep_result(strategy().start(grid, ArrayRecord({"w": Array(np.zeros(2))}), num_rounds=rounds), context)
 
-    return simulate(server_app, new_client_app(faulty), num_clients=clients, seed=0, **({"workers": 1} | options))
+    client_app = new_client_app(faulty, faulty_evaluation)
+    return simulate(server_app, client_app, num_clients=clients, seed=0, **({"workers": 1} | options))
 
 
 def nan_from_client_1_in_round_2(client, server_round, content):
@@ -240,7 +358,7 @@ def test_flowers_median_goes_on_too():
 
 
 def test_accuracies_that_are_nan_are_no_fault_and_stay_visible():
-    history = run(lambda *_: None)
+    history = run()
     assert history.failures.empty and history.rounds["evaluate_accuracy"].isna().all()
 
 
@@ -273,6 +391,110 @@ def test_a_division_by_zero_of_the_apps_own_stays_what_it_is():
 
     with pytest.raises(ZeroDivisionError, match="mine"):
         run(divide)
+
+
+def in_round_2(*clients, **metrics):
+    """Return a change of these clients' metrics."""
+
+    def change(client, server_round, content):
+        if client in clients and server_round == 2:
+            content["metrics"].update(metrics)
+
+    return change
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_reply_unlike_the_others_is_as_good_as_none(workers):
+    history = run(in_round_2(1, more=1), on_error="reply", rounds=3, workers=workers)
+    (failure,) = history.failures.to_dict("records")
+    assert (failure["round"], failure["phase"], failure["client"], failure["bytes_up"]) == (2, "train", 1, 0)
+    assert failure["error"] == (
+        "FaultyReply: the reply of client 1 in round 2 cannot be used: unlike most replies of the round, it has an "
+        "additional 'more' in its MetricRecord 'metrics'"
+    )
+    one, two = (1 * 1 + 2 * 2 + 3 * 3) / 6, (1 * 1 + 3 * 3) / 4
+    assert history.arrays["w"].numpy().tolist() == pytest.approx([one + two + one] * 2)
+    turns = history.clients.query("phase == 'train' and round == 3")["turns"]
+    assert list(turns) == [3, 2, 3], "what client 1 has kept is what it was before, too"
+    with pytest.raises(FaultyReply, match="^the reply of client 1 in round 2 cannot be used: unlike most"):
+        run(in_round_2(1, more=1), workers=workers)
+
+
+@pytest.mark.parametrize("on_error", ["raise", "reply"])
+def test_a_tie_ends_the_run_and_names_both_groups(on_error):
+    sentence = "to 'train' in round 2 must have .* those of clients 0, 2, and those of clients 1, 3 with an additional"
+    with pytest.raises(InputError, match=sentence):
+        run(in_round_2(1, 3, more=1), clients=4, on_error=on_error)
+
+
+def test_an_evaluation_unlike_the_others_is_as_good_as_none():
+    history = run(faulty_evaluation=in_round_2(1, more=1), on_error="reply")
+    (failure,) = history.failures.to_dict("records")
+    assert (failure["round"], failure["phase"], failure["client"]) == (2, "evaluate", 1)
+    with pytest.raises(FaultyReply, match="^the reply of client 1 in round 2 cannot be used: unlike most"):
+        run(faulty_evaluation=in_round_2(1, more=1))
+
+
+def test_a_metric_that_is_nan_does_not_get_into_the_average_of_trainings():
+    history = run(in_round_2(1, turns=math.nan), on_error="reply")
+    assert list(history.rounds["train_turns"]) == [1, 2]
+    with pytest.raises(FaultyReply, match="client 1 in round 2 .* turns must be finite, as in other replies"):
+        run(in_round_2(1, turns=math.nan))
+    everywhere = run(in_round_2(0, 1, 2, turns=math.nan))
+    assert np.isnan(everywhere.rounds["train_turns"][2]), "it cannot be overlooked"
+
+
+def test_an_evaluation_that_is_nan_stays_visible():
+    """It may be what the server's model has earned there."""
+    history = run(faulty_evaluation=lambda client, server_round, content: in_round_2(0, 2, accuracy=0.5)(
+        client, 2, content
+    ))  # fmt: skip
+    assert history.failures.empty and history.rounds["evaluate_accuracy"].isna().all()
+    assert set(history.clients.query("phase == 'evaluate' and accuracy.isna()")["client"]) == {1}
+
+
+class OwnRule(Strategy):
+    """Averages nothing, and has nothing against replies of several kinds."""
+
+    def configure_train(self, server_round, arrays, config, grid):
+        content = RecordDict({"arrays": arrays, "config": ConfigRecord({"server-round": server_round})})
+        return [grid.create_message(content, "train", node, "") for node in grid.get_node_ids()]
+
+    def aggregate_train(self, server_round, replies):
+        return None, MetricRecord({"answers": sum(not reply.has_error() for reply in replies)})
+
+    def configure_evaluate(self, server_round, arrays, config, grid):
+        return []
+
+    def aggregate_evaluate(self, server_round, replies):
+        return None
+
+    def summary(self):
+        pass
+
+
+class AroundFedAvg(OwnRule):
+    """The same, with Flower's averaging inside."""
+
+    def __init__(self):
+        self.strategy = FedAvg()
+
+
+def test_only_those_who_average_need_replies_that_are_alike():
+    """Control: neither a strategy with a rule of its own nor a server without one."""
+    history = run(in_round_2(1, more=1), strategy=OwnRule)
+    assert list(history.rounds["train_answers"]) == [3, 3] and history.failures.empty
+    with pytest.raises(FaultyReply, match="^the reply of client 1 in round 2"):
+        run(in_round_2(1, more=1), strategy=AroundFedAvg)
+    server_app = ServerApp()
+
+    @server_app.main()
+    def main(grid, context):
+        asked = OwnRule().configure_train(2, ArrayRecord({"w": Array(np.zeros(2))}), ConfigRecord(), grid)
+        assert not any(reply.has_error() for reply in grid.send_and_receive(asked))
+
+    client_app = new_client_app(in_round_2(1, more=1), leave)
+    assert simulate(server_app, client_app, num_clients=2, seed=0, workers=1).failures.empty
 
 
 # The algorithms of the package ---------------------------------------------------------------

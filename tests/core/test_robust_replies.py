@@ -8,7 +8,7 @@ import math
 
 import pytest
 import torch
-from flwr.app import ArrayRecord
+from flwr.app import ArrayRecord, MetricRecord
 from flwr.serverapp import strategy
 from noise import changing, fail, federation, noise_images, weights_of
 
@@ -99,6 +99,28 @@ def nothing(content):
         del content[name]
 
 
+def second_arrays(content):
+    content["more"] = ArrayRecord({"more": torch.zeros(1)})
+
+
+def second_metrics(content):
+    content["more"] = MetricRecord({"more": 1.0})
+
+
+def added_metric(content):
+    content["metrics"]["more"] = 1.0
+
+
+def first_metric(change):
+    """Change the first metric that is not the number of examples."""
+
+    def change_it(content):
+        metrics = content["metrics"]
+        change(metrics, next(name for name in metrics if name != "num-examples"))
+
+    return change_it
+
+
 FAULTS = {
     "nan": put(math.nan),
     "infinity": put(math.inf),
@@ -110,6 +132,12 @@ FAULTS = {
     "empty arrays": empty_arrays,
     "no metrics": no_metrics,
     "nothing": nothing,
+    "second arrays": second_arrays,
+    "second metrics": second_metrics,
+    "added metric": added_metric,
+    "missing metric": first_metric(lambda metrics, name: metrics.pop(name)),
+    "list as metric": first_metric(lambda metrics, name: metrics.update({name: [1.0, 2.0]})),
+    "nan as metric": first_metric(lambda metrics, name: metrics.update({name: math.nan})),
 }
 
 

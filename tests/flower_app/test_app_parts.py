@@ -108,6 +108,10 @@ NAN = float("nan")
         (answer_of(1, examples=None), "num-examples must be a finite number >= 0, got none"),
         (answer_of(1, examples=0), "num-examples must be > 0 for a model that is to count, got 0"),
         ({"metrics": MetricRecord({"num-examples": 1})}, "'arrays' must be among its arrays, got []"),
+        (
+            answer_of(1) | {"more": MetricRecord()},
+            "unlike most replies of the round, it has an additional MetricRecord",
+        ),
     ],
 )
 def test_a_reply_that_cannot_be_used_is_left_out_and_written_down(faulty, sentence):
@@ -116,6 +120,11 @@ def test_a_reply_that_cannot_be_used_is_left_out_and_written_down(faulty, senten
     assert strategy.rounds[1]["failures"] == {"train": 1} and strategy.rounds[1]["clients"] == {"train": 3}
     (error,) = strategy.rounds[1]["errors"]
     assert error.startswith(f"client 1 in round 1, phase 'train': {sentence}")
+
+
+def test_replies_of_two_kinds_and_none_that_of_most_are_one_sentence():
+    with pytest.raises(InputError, match="^more than half of the replies to 'train' in round 1 .* client 0.* client 1"):
+        round_with(answer_of(1), answer_of(1) | {"more": MetricRecord()})
 
 
 def test_a_round_in_which_no_client_has_examples_is_one_sentence():
