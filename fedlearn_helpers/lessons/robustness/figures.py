@@ -1,0 +1,234 @@
+"""The figures of notebook 09, and its widget: numbers in a plane, of which some lie."""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+
+import ipywidgets
+import numpy as np
+from matplotlib.ticker import MaxNLocator
+
+from fedlearn_helpers.lessons.common.widgets import WIDE, explore, slider
+from fedlearn_helpers.lessons.robustness.trigger_widget import draw_trigger, stamped
+from fedlearn_helpers.plots import STYLES, Drawing, new_figure, percent
+
+__all__ = ["by_strength", "draw_trigger", "explore_plane", "lines", "pay", "plane", "stamped", "table", "who_counts"]
+
+_INK = "#1b1b1b"
+_FEDERATED = STYLES["federated"]["color"]
+_LOOKS = (  # of petroff10 where they tell apart on white, and others; the markers tell them apart in grey
+    {"color": _FEDERATED, "linestyle": "-", "marker": "o"},
+    {"color": "#e76300", "linestyle": "-.", "marker": "^"},
+    {"color": "#832db6", "linestyle": "--", "marker": "D"},
+    {"color": "#00767a", "linestyle": (0, (3, 1, 1, 1)), "marker": "X"},
+    {"color": "#a96b59", "linestyle": ":", "marker": "P"},
+    {"color": _INK, "linestyle": (0, (5, 2)), "marker": "v"},
+    {"color": "#8a6d00", "linestyle": (0, (1, 1)), "marker": "s"},
+    {"color": "#c0397e", "linestyle": (0, (4, 1, 1, 1)), "marker": "h"},
+)
+_DARK = 0.55  # cells of a table above this share of the scale have white numbers
+
+
+def _of(values: Sequence[float]) -> str:
+    return f"{np.mean(values):.0%}"
+
+
+def plane(
+    points: np.ndarray,
+    attackers: Collection[int],
+    results: Mapping[str, np.ndarray],
+) -> Drawing:
+    """Draw clients' updates of two numbers each, and what rules make of them.
+
+    Args:
+        points: (clients, 2).
+        attackers: positions of those that lie.
+        results: by rule, (2,).
+    """
+    figure, axis = new_figure(7.5, 4.4)
+    lie = np.isin(np.arange(len(points)), list(attackers))
+    axis.plot(*points[~lie].T, "o", color="#94a4a2", markersize=6, label="honest", linestyle="")
+    axis.plot(*points[lie].T, "x", color="#bd1f01", markersize=8, markeredgewidth=2, label="attackers", linestyle="")
+    for (name, place), look in zip(results.items(), _LOOKS, strict=False):
+        axis.plot(*place, label=name, markersize=11, markeredgecolor="white", **{**look, "linestyle": ""})
+    axis.set(xlabel="first number of the update", ylabel="second number")
+    figure.legend(loc="outside right upper", fontsize=10)
+    truth = points[~lie].mean(axis=0)
+    far = ", ".join(f"{name} {np.linalg.norm(place - truth):.2f}" for name, place in results.items())
+    return Drawing(
+        figure,
+        f"{len(points) - lie.sum()} honest clients and {lie.sum()} attackers as points. Distance of each rule's "
+        f"result to the honest mean: {far}.",
+    )
+
+
+def explore_plane(
+    make: Callable[[int, float], tuple[np.ndarray, Collection[int], Mapping[str, np.ndarray]]],
+    attackers: int,
+    most: int,
+) -> None:
+    """Choose how many lie, and how far away they are; see `plane`.
+
+    Args:
+        make: of the number of attackers and their distance, what `plane` draws.
+        attackers: their number at first.
+        most: of them.
+    """
+
+    def draw(attackers: int, distance: float) -> str:
+        return plane(*make(attackers, distance)).html()
+
+    controls = {
+        "attackers": slider("attackers", attackers, 0, most),
+        "distance": ipywidgets.FloatSlider(
+            value=6.0, min=0.0, max=20.0, step=0.5, description="their distance", continuous_update=False, style=WIDE
+        ),
+    }
+    explore(draw, controls, examples=[{"distance": 2.0}, {"distance": 20.0}, {"attackers": most}])
+
+
+def lines(
+    curves: Mapping[str, tuple[Sequence[float], Sequence[Sequence[float]]]],
+    *,
+    xlabel: str,
+    ylabel: str,
+    shares: bool = True,
+    log_x: bool = False,
+    log_y: bool = False,
+    mark: Mapping[str, float] | None = None,
+) -> Drawing:
+    """Draw curves: the mean over seeds, and a band over their range.
+
+    Args:
+        curves: by name, x values, and for each of them the values of all seeds.
+        xlabel, ylabel: with units.
+        shares: whether heights are shares in [0, 1].
+        log_x, log_y: whether an axis is logarithmic.
+        mark: by label, a place on the x axis.
+    """
+    figure, axis = new_figure(7.5, 4.2)
+    said = []
+    for (name, (x, values)), look in zip(curves.items(), _LOOKS, strict=False):
+        heights = np.array([np.mean(of) for of in values])
+        lowest, highest = np.array([min(of) for of in values]), np.array([max(of) for of in values])
+        axis.fill_between(x, lowest, highest, color=look["color"], alpha=0.12, linewidth=0)
+        axis.plot(x, heights, label=name, linewidth=2, markersize=7, **look)
+        said.append(f"{name}: " + ", ".join(f"{h:.0%}" if shares else f"{h:.3g}" for h in heights))
+    for label, place in (mark or {}).items():
+        axis.axvline(place, color=_INK, linestyle=":", linewidth=1.5, label=label)
+    axis.set(xlabel=xlabel, ylabel=ylabel)
+    if shares:
+        axis.yaxis.set_major_formatter(percent)
+        axis.set_ylim(bottom=0)
+    if log_x:
+        axis.set_xscale("log")
+        axis.set_xticks(x, [f"{value:g}" for value in x], minor=False)
+        axis.set_xticks([], minor=True)
+    else:
+        axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+    if log_y:
+        axis.set_yscale("log")
+    figure.legend(loc="outside upper center", ncols=4, fontsize=10)
+    places = ", ".join(f"{value:g}" for value in x)
+    return Drawing(figure, f"{ylabel} by {xlabel} ({places}), means. {'; '.join(said)}.")
+
+
+def table(
+    accuracy: Mapping[tuple[str, str], Sequence[float]],
+    success: Mapping[tuple[str, str], Sequence[float]],
+    *,
+    best: float,
+) -> Drawing:
+    """Draw the accuracy of every defence under every attack: the mean over seeds, and below it their range.
+
+    Args:
+        accuracy: by attack and defence, in [0, 1], one per seed.
+        success: for backdoors, the share of triggered images that are called the target.
+        best: accuracy at which the scale of grey ends.
+    """
+    attacks, defences = ([*dict.fromkeys(key[place] for key in accuracy)] for place in (0, 1))
+    means = np.array([[np.mean(accuracy[attack, defence]) for defence in defences] for attack in attacks])
+    figure, axis = new_figure(1.9 + 0.95 * len(defences), 1.0 + 0.62 * len(attacks))
+    axis.imshow(means, cmap="Blues", vmin=0, vmax=best, aspect="auto")
+    axis.grid(False)
+    axis.set_xticks(range(len(defences)), defences, fontsize=10)
+    axis.set_yticks(range(len(attacks)), attacks, fontsize=10)
+    axis.xaxis.tick_top()
+    axis.tick_params(length=0)
+    for row, attack in enumerate(attacks):
+        for column, defence in enumerate(defences):
+            of, key = accuracy[attack, defence], (attack, defence)
+            ink = "white" if means[row, column] > _DARK * best else _INK
+            lower = f"{100 * min(of):.0f} to {100 * max(of):.0f}"
+            if key in success:
+                lower = f"obeys {np.mean(success[key]):.0%}"
+            axis.text(column, row - 0.14, f"{100 * means[row, column]:.0f}", ha="center", va="center", color=ink)
+            axis.text(column, row + 0.24, lower, ha="center", va="center", fontsize=8, color=ink)
+    said = []
+    for attack in attacks:
+        cells = [
+            f"{defence} {_of(accuracy[attack, defence])}"
+            + (f" (obeys {_of(success[attack, defence])})" if (attack, defence) in success else "")
+            for defence in defences
+        ]
+        said.append(f"{attack}: {', '.join(cells)}")
+    return Drawing(figure, f"Test accuracy in percent by attack and defence, means over seeds. {'; '.join(said)}.")
+
+
+def who_counts(chosen: Sequence[float], accuracies: Mapping[str, Sequence[float]], rounds: int) -> Drawing:
+    """Draw each client's accuracy against the number of rounds in which its model counted.
+
+    Args:
+        chosen: by client, rounds in which it was chosen.
+        accuracies: by rule, every client's accuracy on examples of its own.
+        rounds: of the federation.
+    """
+    figure, axes = new_figure(8.0, 3.8, 1, len(accuracies), sharey=True, squeeze=False)
+    said = []
+    for axis, (name, values), look in zip(axes.flat, accuracies.items(), _LOOKS, strict=False):
+        shift = np.linspace(-0.2, 0.2, len(chosen))  # so that clients with equal numbers do not hide each other
+        axis.plot(np.array(chosen) + shift, values, markersize=7, alpha=0.8, **{**look, "linestyle": ""})
+        axis.set(xlabel=f"rounds in which Multi-Krum\nchose the client, of {rounds}", title=name)
+        axis.set_xlim(-0.5, rounds + 0.5)
+        axis.set_ylim(-0.03, 1.03)
+        seldom = [value for count, value in zip(chosen, values, strict=True) if count < rounds / 2]
+        often = [value for count, value in zip(chosen, values, strict=True) if count >= rounds / 2]
+        parts = [
+            f"{len(group)} clients that were {word}: {_of(group)}"
+            for word, group in (("chosen in fewer than half of the rounds", seldom), ("chosen more often", often))
+            if group
+        ]
+        said.append(f"{name}: {', '.join(parts)}")
+    axes[0, 0].set_ylabel("accuracy on its own classes")
+    axes[0, 0].yaxis.set_major_formatter(percent)
+    return Drawing(figure, f"Accuracy of each client by the rounds in which it counted. {'; '.join(said)}.")
+
+
+def pay(roles: Sequence[str], shares: Mapping[str, Sequence[float]]) -> Drawing:
+    """Draw what clients would get by several rules.
+
+    Args:
+        roles: who each client is.
+        shares: by rule, each client's share of the pay; may be negative.
+    """
+    figure, axis = new_figure(8.5, 3.8)
+    width = 0.8 / len(shares)
+    hatches = ("", "//", "..", "xx")
+    for number, (name, values) in enumerate(shares.items()):
+        places = np.arange(len(roles)) + (number - (len(shares) - 1) / 2) * width
+        color = _LOOKS[number]["color"]
+        axis.bar(places, values, width, label=name, color=color, hatch=hatches[number], edgecolor="white")
+    axis.axhline(0, color=_INK, linewidth=1)
+    axis.set_xticks(range(len(roles)), roles, fontsize=9)
+    axis.yaxis.set_major_formatter(percent)
+    axis.set_ylabel("share of the pay")
+    figure.legend(loc="outside upper center", ncols=3, fontsize=10)
+    said = [
+        f"{name}: " + ", ".join(f"{role} {value:.0%}" for role, value in zip(roles, values, strict=True))
+        for name, values in shares.items()
+    ]
+    flat = "; ".join(said).replace("\n", " ")
+    return Drawing(figure, f"Pay of each client by rule. {flat}.")
+
+
+def by_strength(curves: Mapping[str, tuple[Sequence[float], Sequence[Sequence[float]]]]) -> Drawing:
+    """Draw accuracy against the strength of an attack; see `lines`."""
+    return lines(curves, xlabel="strength s of one attacker", ylabel="test accuracy", log_x=True)
