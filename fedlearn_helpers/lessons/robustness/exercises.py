@@ -427,7 +427,8 @@ def _test_bound(run: Callable[..., np.ndarray]) -> None:
             f"Of the norms 1, 3, 1 and 100 the median is 2, the mean of the two in the middle. The result must be "
             f"(0.5, 1), and is {result.round(3).tolist()}."
         )
-    if not np.isfinite(still := run([[0.0, 0.0], [0.0, 0.0], [0.0, 5.0]])).all() or still.any():
+    still = run([[0.0, 0.0], [0.0, 0.0], [0.0, 5.0]])
+    if not np.allclose(still, 0):  # or next to it, where a norm has a least value
         raise NotYet(
             f"Most clients send zeros, so the median of the norms is 0, and the result must be zeros. It is "
             f"{still.tolist()}."
