@@ -77,7 +77,7 @@ TEXTS = {  # texts that a parameter may be
     "others": {"", "  ", ","},
 }
 # What the comment says of these has no number.
-RULE_OVER_TWO = ("clients_per_round", "min_clients", "slow_share", "buffer_size", "sampling_rate")
+RULE_OVER_TWO = ("clients_per_round", "min_clients", "slow_share", "buffer_size", "sampling_rate", "num_attackers")
 EVERY = [(name, parameter) for name, lesson in all_lessons().items() for parameter in lesson.model.model_fields]
 
 

@@ -159,9 +159,40 @@ def normalized_in_place(updates, examples):
 class TestRobustness(LessonTests):
     lesson = Lesson(
         notebook="09_robustness",
-        small={},
-        metrics=set(),
-        bad=[],
+        small={
+            "max_images": 220,
+            "num_rounds": 1,
+            "num_seeds": 1,
+        },
+        metrics={
+            "model_replacement_off",
+            "iid_no_attack_mean_test_accuracy_per_seed",
+            "iid_sign_flip_multi_krum_test_accuracy_per_seed",
+            "few_classes_inner_product_bulyan_test_accuracy_per_seed",
+            "iid_backdoor_mean_success_per_seed",
+            "flip_50_last_test_accuracy_per_seed",
+            "turned_round_100_x_the_examples_test_accuracy_per_seed",
+            "few_classes_flipped_labels_distance_caught_per_seed",
+            "ditto_sign_flip_own_accuracy_per_seed",
+            "iid_1_flips_in_groups_test_accuracy_per_seed",
+            "other_twin_left_out_per_seed",
+        },
+        bad=[
+            ({"num_clients": 10}, "num_clients must be >= 11, got 10"),
+            ({"num_attackers": 1}, "num_attackers must be >= 2, got 1"),
+            (
+                {"num_attackers": 3},
+                "num_attackers must be at most 2 for num_clients 11, since Bulyan needs 4 times as many clients plus 3, "
+                "got 3",
+            ),
+            ({"classes_per_client": 0}, "classes_per_client must be >= 1, got 0"),
+            ({"max_images": 99}, "max_images must be >= 100, got 99"),
+            (
+                {"max_images": 100, "num_clients": 15},
+                "max_images must be at least 10 times num_clients (15), got 100 training images",
+            ),
+            ({"learning_rate": 0.0}, "learning_rate must be > 0, got 0.0"),
+        ],
         wrong={
             "breakdown": [
                 (3, "must be three numbers"),

@@ -1,6 +1,8 @@
 """The figures of notebook 09, and its widget: numbers in a plane, of which some lie."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+import textwrap
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from typing import Any
 
 import ipywidgets
 import numpy as np
@@ -24,7 +26,21 @@ _LOOKS = (  # of petroff10 where they tell apart on white, and others; the marke
     {"color": "#8a6d00", "linestyle": (0, (1, 1)), "marker": "s"},
     {"color": "#c0397e", "linestyle": (0, (4, 1, 1, 1)), "marker": "h"},
 )
-_DARK = 0.55  # cells of a table above this share of the scale have white numbers
+_RULES = (  # each looks the same in every figure
+    "mean",
+    "norm clipping",
+    "median",
+    "geometric median",
+    "trimmed mean",
+    "Krum",
+    "Multi-Krum",
+    "Bulyan",
+)
+_OBEYED = 0.5  # a backdoor that is obeyed in more cases is shown bold
+
+
+def _looks(names: Iterable[str]) -> list[dict[str, Any]]:
+    return [_LOOKS[_RULES.index(name) if name in _RULES else number] for number, name in enumerate(names)]
 
 
 def _of(values: Sequence[float]) -> str:
@@ -47,7 +63,7 @@ def plane(
     lie = np.isin(np.arange(len(points)), list(attackers))
     axis.plot(*points[~lie].T, "o", color="#94a4a2", markersize=6, label="honest", linestyle="")
     axis.plot(*points[lie].T, "x", color="#bd1f01", markersize=8, markeredgewidth=2, label="attackers", linestyle="")
-    for (name, place), look in zip(results.items(), _LOOKS, strict=False):
+    for (name, place), look in zip(results.items(), _looks(results), strict=True):
         axis.plot(*place, label=name, markersize=11, markeredgecolor="white", **{**look, "linestyle": ""})
     axis.set(xlabel="first number of the update", ylabel="second number")
     figure.legend(loc="outside right upper", fontsize=10)
@@ -106,7 +122,7 @@ def lines(
     """
     figure, axis = new_figure(7.5, 4.2)
     said = []
-    for (name, (x, values)), look in zip(curves.items(), _LOOKS, strict=False):
+    for (name, (x, values)), look in zip(curves.items(), _looks(curves), strict=True):
         heights = np.array([np.mean(of) for of in values])
         lowest, highest = np.array([min(of) for of in values]), np.array([max(of) for of in values])
         axis.fill_between(x, lowest, highest, color=look["color"], alpha=0.12, linewidth=0)
@@ -139,29 +155,31 @@ def table(
 ) -> Drawing:
     """Draw the accuracy of every defence under every attack: the mean over seeds, and below it their range.
 
+    The darker a cell, the more is lost.
+
     Args:
         accuracy: by attack and defence, in [0, 1], one per seed.
         success: for backdoors, the share of triggered images that are called the target.
-        best: accuracy at which the scale of grey ends.
+        best: accuracy without any attack, where the colour begins.
     """
     attacks, defences = ([*dict.fromkeys(key[place] for key in accuracy)] for place in (0, 1))
     means = np.array([[np.mean(accuracy[attack, defence]) for defence in defences] for attack in attacks])
     figure, axis = new_figure(1.9 + 0.95 * len(defences), 1.0 + 0.62 * len(attacks))
-    axis.imshow(means, cmap="Blues", vmin=0, vmax=best, aspect="auto")
+    axis.imshow(best - means, cmap="Oranges", vmin=0, vmax=1.4 * best, aspect="auto")
     axis.grid(False)
-    axis.set_xticks(range(len(defences)), defences, fontsize=10)
+    axis.set_xticks(range(len(defences)), [textwrap.fill(name, 10) for name in defences], fontsize=10)
     axis.set_yticks(range(len(attacks)), attacks, fontsize=10)
     axis.xaxis.tick_top()
     axis.tick_params(length=0)
     for row, attack in enumerate(attacks):
         for column, defence in enumerate(defences):
             of, key = accuracy[attack, defence], (attack, defence)
-            ink = "white" if means[row, column] > _DARK * best else _INK
+            weight = "bold" if key in success and np.mean(success[key]) > _OBEYED else "normal"
             lower = f"{100 * min(of):.0f} to {100 * max(of):.0f}"
             if key in success:
                 lower = f"obeys {np.mean(success[key]):.0%}"
-            axis.text(column, row - 0.14, f"{100 * means[row, column]:.0f}", ha="center", va="center", color=ink)
-            axis.text(column, row + 0.24, lower, ha="center", va="center", fontsize=8, color=ink)
+            axis.text(column, row - 0.14, f"{100 * means[row, column]:.0f}", ha="center", va="center", color=_INK)
+            axis.text(column, row + 0.24, lower, ha="center", va="center", fontsize=8, color=_INK, fontweight=weight)
     said = []
     for attack in attacks:
         cells = [
@@ -183,7 +201,7 @@ def who_counts(chosen: Sequence[float], accuracies: Mapping[str, Sequence[float]
     """
     figure, axes = new_figure(8.0, 3.8, 1, len(accuracies), sharey=True, squeeze=False)
     said = []
-    for axis, (name, values), look in zip(axes.flat, accuracies.items(), _LOOKS, strict=False):
+    for axis, (name, values), look in zip(axes.flat, accuracies.items(), _looks(accuracies), strict=True):
         shift = np.linspace(-0.2, 0.2, len(chosen))  # so that clients with equal numbers do not hide each other
         axis.plot(np.array(chosen) + shift, values, markersize=7, alpha=0.8, **{**look, "linestyle": ""})
         axis.set(xlabel=f"rounds in which Multi-Krum\nchose the client, of {rounds}", title=name)
