@@ -500,7 +500,7 @@ trimmed = Exercise(
         "np.sort(updates, axis=0) sorts each column and returns a new array. Of its n rows, those from f to n - f stay.",
     ),
     solution_code="""
-        def trimmed_mean(updates, f):
+        def trimmed(updates, f):
             ordered = np.sort(updates, axis=0)
             return ordered[f : len(updates) - f].mean(axis=0)
     """,
