@@ -36,7 +36,7 @@ _RULES = (  # each looks the same in every figure
     "Multi-Krum",
     "Bulyan",
 )
-_OBEYED = 0.5  # a backdoor that is obeyed in more cases is shown bold
+_OBEYED = 0.25  # a backdoor that is obeyed in so many more cases than without one is shown bold
 
 
 def _looks(names: Iterable[str]) -> list[dict[str, Any]]:
@@ -62,9 +62,18 @@ def plane(
     figure, axis = new_figure(7.5, 4.4)
     lie = np.isin(np.arange(len(points)), list(attackers))
     axis.plot(*points[~lie].T, "o", color="#94a4a2", markersize=6, label="honest", linestyle="")
-    axis.plot(*points[lie].T, "x", color="#bd1f01", markersize=8, markeredgewidth=2, label="attackers", linestyle="")
     for (name, place), look in zip(results.items(), _looks(results), strict=True):
-        axis.plot(*place, label=name, markersize=11, markeredgecolor="white", **{**look, "linestyle": ""})
+        hollow = {"markerfacecolor": "none", "markeredgecolor": look["color"], "markeredgewidth": 2}
+        axis.plot(*place, label=name, markersize=11, **{**look, **hollow, "linestyle": ""})
+    axis.plot(
+        *points[lie].T,
+        "x",
+        color="#bd1f01",
+        markersize=8,
+        markeredgewidth=2,
+        label=f"attackers, {lie.sum()}",
+        linestyle="",
+    )
     axis.set(xlabel="first number of the update", ylabel="second number")
     figure.legend(loc="outside right upper", fontsize=10)
     truth = points[~lie].mean(axis=0)
@@ -110,6 +119,7 @@ def lines(
     log_x: bool = False,
     log_y: bool = False,
     mark: Mapping[str, float] | None = None,
+    levels: Mapping[str, float] | None = None,
 ) -> Drawing:
     """Draw curves: the mean over seeds, and a band over their range.
 
@@ -119,6 +129,7 @@ def lines(
         shares: whether heights are shares in [0, 1].
         log_x, log_y: whether an axis is logarithmic.
         mark: by label, a place on the x axis.
+        levels: by label, a height.
     """
     figure, axis = new_figure(7.5, 4.2)
     said = []
@@ -127,9 +138,15 @@ def lines(
         lowest, highest = np.array([min(of) for of in values]), np.array([max(of) for of in values])
         axis.fill_between(x, lowest, highest, color=look["color"], alpha=0.12, linewidth=0)
         axis.plot(x, heights, label=name, linewidth=2, markersize=7, **look)
-        said.append(f"{name}: " + ", ".join(f"{h:.0%}" if shares else f"{h:.3g}" for h in heights))
+        at = [
+            f"{h:.0%} at {place:g}" if shares else f"{h:.3g} at {place:g}" for h, place in zip(heights, x, strict=True)
+        ]
+        said.append(f"{name}: {', '.join(at)}")
     for label, place in (mark or {}).items():
         axis.axvline(place, color=_INK, linestyle=":", linewidth=1.5, label=label)
+    for (label, height), dashes in zip((levels or {}).items(), ((0, (6, 3)), (0, (1, 2))), strict=False):
+        axis.axhline(height, color=_INK, linestyle=dashes, linewidth=1.2, label=label)
+        said.append(f"{label}: {height:.0%}" if shares else f"{label}: {height:.3g}")
     axis.set(xlabel=xlabel, ylabel=ylabel)
     if shares:
         axis.yaxis.set_major_formatter(percent)
@@ -143,13 +160,13 @@ def lines(
     if log_y:
         axis.set_yscale("log")
     figure.legend(loc="outside upper center", ncols=4, fontsize=10)
-    places = ", ".join(f"{value:g}" for value in x)
-    return Drawing(figure, f"{ylabel} by {xlabel} ({places}), means. {'; '.join(said)}.")
+    return Drawing(figure, f"{ylabel} by {xlabel}, means. {'; '.join(said)}.")
 
 
 def table(
     accuracy: Mapping[tuple[str, str], Sequence[float]],
     success: Mapping[tuple[str, str], Sequence[float]],
+    usual: Mapping[tuple[str, str], Sequence[float]],
     *,
     best: float,
 ) -> Drawing:
@@ -160,10 +177,12 @@ def table(
     Args:
         accuracy: by attack and defence, in [0, 1], one per seed.
         success: for backdoors, the share of triggered images that are called the target.
+        usual: the same share without any attack, under some other name of an attack.
         best: accuracy without any attack, where the colour begins.
     """
     attacks, defences = ([*dict.fromkeys(key[place] for key in accuracy)] for place in (0, 1))
     means = np.array([[np.mean(accuracy[attack, defence]) for defence in defences] for attack in attacks])
+    without = {defence: float(np.mean(of)) for (_, defence), of in usual.items()}
     figure, axis = new_figure(1.9 + 0.95 * len(defences), 1.0 + 0.62 * len(attacks))
     axis.imshow(best - means, cmap="Oranges", vmin=0, vmax=1.4 * best, aspect="auto")
     axis.grid(False)
@@ -174,50 +193,53 @@ def table(
     for row, attack in enumerate(attacks):
         for column, defence in enumerate(defences):
             of, key = accuracy[attack, defence], (attack, defence)
-            weight = "bold" if key in success and np.mean(success[key]) > _OBEYED else "normal"
+            weight = "normal"
             lower = f"{100 * min(of):.0f} to {100 * max(of):.0f}"
             if key in success:
-                lower = f"obeys {np.mean(success[key]):.0%}"
+                obeyed, anyway = float(np.mean(success[key])), without[defence]
+                lower = f"obeys {100 * obeyed:.0f} ({100 * anyway:.0f})"
+                weight = "bold" if obeyed - anyway > _OBEYED else "normal"
             axis.text(column, row - 0.14, f"{100 * means[row, column]:.0f}", ha="center", va="center", color=_INK)
             axis.text(column, row + 0.24, lower, ha="center", va="center", fontsize=8, color=_INK, fontweight=weight)
     said = []
     for attack in attacks:
         cells = [
             f"{defence} {_of(accuracy[attack, defence])}"
-            + (f" (obeys {_of(success[attack, defence])})" if (attack, defence) in success else "")
+            + (
+                f" (obeys {_of(success[attack, defence])}, {without[defence]:.0%} without)"
+                if (attack, defence) in success
+                else ""
+            )
             for defence in defences
         ]
         said.append(f"{attack}: {', '.join(cells)}")
     return Drawing(figure, f"Test accuracy in percent by attack and defence, means over seeds. {'; '.join(said)}.")
 
 
-def who_counts(chosen: Sequence[float], accuracies: Mapping[str, Sequence[float]], rounds: int) -> Drawing:
-    """Draw each client's accuracy against the number of rounds in which its model counted.
+def who_counts(chosen: Sequence[float], changes: Mapping[str, Sequence[float]], rounds: int) -> Drawing:
+    """Draw each client's change of accuracy against the number of rounds in which its model counted.
 
     Args:
         chosen: by client, rounds in which it was chosen.
-        accuracies: by rule, every client's accuracy on examples of its own.
+        changes: by rule, every client's accuracy on its own classes, less that with the mean.
         rounds: of the federation.
     """
-    figure, axes = new_figure(8.0, 3.8, 1, len(accuracies), sharey=True, squeeze=False)
+    figure, axes = new_figure(8.0, 3.8, 1, len(changes), sharey=True, squeeze=False)
+    counts = np.asarray(chosen)
+    shift = np.linspace(-0.2, 0.2, len(counts))  # so that clients with equal numbers do not hide each other
     said = []
-    for axis, (name, values), look in zip(axes.flat, accuracies.items(), _looks(accuracies), strict=True):
-        shift = np.linspace(-0.2, 0.2, len(chosen))  # so that clients with equal numbers do not hide each other
-        axis.plot(np.array(chosen) + shift, values, markersize=7, alpha=0.8, **{**look, "linestyle": ""})
-        axis.set(xlabel=f"rounds in which Multi-Krum\nchose the client, of {rounds}", title=name)
+    for axis, (name, values), look in zip(axes.flat, changes.items(), _looks(changes), strict=True):
+        points = 100 * np.asarray(values)
+        axis.axhline(0, color=_INK, linewidth=1)
+        axis.plot(counts + shift, points, markersize=7, alpha=0.7, **{**look, "linestyle": ""})
+        axis.set(xlabel=f"rounds in which Multi-Krum\nchose the client, of {rounds}", title=f"{name} against the mean")
         axis.set_xlim(-0.5, rounds + 0.5)
-        axis.set_ylim(-0.03, 1.03)
-        seldom = [value for count, value in zip(chosen, values, strict=True) if count < rounds / 2]
-        often = [value for count, value in zip(chosen, values, strict=True) if count >= rounds / 2]
-        parts = [
-            f"{len(group)} clients that were {word}: {_of(group)}"
-            for word, group in (("chosen in fewer than half of the rounds", seldom), ("chosen more often", often))
-            if group
-        ]
-        said.append(f"{name}: {', '.join(parts)}")
-    axes[0, 0].set_ylabel("accuracy on its own classes")
-    axes[0, 0].yaxis.set_major_formatter(percent)
-    return Drawing(figure, f"Accuracy of each client by the rounds in which it counted. {'; '.join(said)}.")
+        axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+        for word, group in (("in every round", counts == rounds), ("in fewer rounds", counts < rounds)):
+            if group.any():
+                said.append(f"{name}, {group.sum()} clients chosen {word}: {points[group].mean():+.0f} points")
+    axes[0, 0].set_ylabel("change on its own classes, points")
+    return Drawing(figure, f"Change of each client's accuracy by the rounds in which it counted. {'; '.join(said)}.")
 
 
 def pay(roles: Sequence[str], shares: Mapping[str, Sequence[float]]) -> Drawing:
@@ -247,6 +269,8 @@ def pay(roles: Sequence[str], shares: Mapping[str, Sequence[float]]) -> Drawing:
     return Drawing(figure, f"Pay of each client by rule. {flat}.")
 
 
-def by_strength(curves: Mapping[str, tuple[Sequence[float], Sequence[Sequence[float]]]]) -> Drawing:
+def by_strength(
+    curves: Mapping[str, tuple[Sequence[float], Sequence[Sequence[float]]]], levels: Mapping[str, float]
+) -> Drawing:
     """Draw accuracy against the strength of an attack; see `lines`."""
-    return lines(curves, xlabel="strength s of one attacker", ylabel="test accuracy", log_x=True)
+    return lines(curves, xlabel="strength s of one attacker", ylabel="test accuracy", log_x=True, levels=levels)
