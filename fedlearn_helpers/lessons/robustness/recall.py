@@ -5,8 +5,8 @@ from fedlearn_helpers.lessons.common.recall import Option, Question, Recall
 recall = Recall(
     (
         Question(
-            "A client claims 100 times as many examples as it has, and sends an update with a normal norm. The server "
-            "clips norms, and weighs by examples. What comes out?",
+            "One of eleven clients claims 100 times as many examples as each of the others, and sends an update with a "
+            "normal norm. The server clips norms, and weighs by examples. What comes out?",
             (
                 Option(
                     "Not much: the update was not too long.",
@@ -80,21 +80,21 @@ recall = Recall(
             ),
         ),
         Question(
-            "Each client has two classes, nobody attacks, and the server takes the median in place of the mean. Who "
-            "pays?",
+            "Each client has two classes, nobody attacks, and the server takes Multi-Krum, told two attackers. Whose "
+            "models does it leave out?",
             (
                 Option(
-                    "Nobody: without attackers median and mean are alike.",
-                    "They are where clients are alike. Here most are far from each other.",
+                    "Nobody's: there is no attacker to leave out.",
+                    "It does not find out whether there is one. It leaves out as many as it is told, in every round.",
                 ),
                 Option(
-                    "Clients with classes that few others have.",
-                    "What only a minority wants is never in the middle. To the rule they look like attackers.",
+                    "Those that are unlike the others.",
+                    "It knows distances, and not what they come from. It may be the same clients round after round.",
                     right=True,
                 ),
                 Option(
-                    "Clients with few examples.",
-                    "They gain a vote: the median ignores how many examples a client has.",
+                    "Those with the lowest accuracy.",
+                    "It measures no accuracy. It looks at distances between models, and at nothing else.",
                 ),
             ),
         ),
@@ -137,15 +137,16 @@ recall = Recall(
             ),
         ),
         Question(
-            "Two clients hold the same data. Leaving one of them out changes nothing. What are they worth?",
+            "Two clients hold the same data and send the same model. Leaving one of them out changes nothing. What are "
+            "they worth?",
             (
                 Option(
                     "Nothing, both of them: leave-one-out says 0.",
                     "Left out together they may be missed a lot. Each is 0 only as long as the other is there.",
                 ),
                 Option(
-                    "By Shapley equally much, and more than 0 if their data help.",
-                    "In half of the orders a client joins before its twin, and then it adds what the data are worth.",
+                    "By Shapley's rule equally much; usually more than 0.",
+                    "In half of all orders a client joins before its twin, and then its data are new to the others.",
                     right=True,
                 ),
                 Option(
@@ -175,12 +176,12 @@ recall = Recall(
             of="08",
         ),
         Question(
-            "Without any attacker one client's update contains a NaN, from a learning rate that was too high. What "
+            "Without any attacker one client's update contains one NaN, from a learning rate that was too high. What "
             "does FedAvg's weighted mean make of it?",
             (
                 Option(
-                    "A model of NaN, for all clients and all rounds to come.",
-                    "A NaN in a sum is a NaN, whatever its weight. The next round begins with it.",
+                    "One NaN weight, and so a model whose outputs are NaN.",
+                    "A sum with a NaN in it is NaN, however little that client counts. The next round begins with it.",
                     right=True,
                 ),
                 Option(
