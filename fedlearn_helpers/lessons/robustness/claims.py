@@ -5,6 +5,7 @@ from collections.abc import Callable
 from fedlearn_helpers.lessons.common.claims import Claim, Metrics, Variant, difference
 
 _HALF = 0.5
+_QUARTER = 0.25
 
 
 def _accuracy(deal: str, attack: str, rule: str) -> str:
@@ -26,8 +27,10 @@ def _below_half(key: str) -> Callable[[Metrics], list[float]]:
     return margins
 
 
-def _more_than_half(key: str) -> Callable[[Metrics], list[float]]:
-    return lambda metrics: [value - _HALF for value in metrics[key]]
+def _more_often(with_it: str, without: str) -> Callable[[Metrics], list[float]]:
+    """By how much more than a quarter of all cases a backdoor is obeyed beyond what happens without one."""
+    more = difference(with_it, without)
+    return lambda metrics: [value - _QUARTER for value in more(metrics)]
 
 
 def _costs_less(name: str, other: str) -> Callable[[Metrics], list[float]]:
@@ -90,8 +93,8 @@ CLAIMS = (
     ),
     Claim(
         "backdoor-answer",
-        "With the mean the backdoor is obeyed in more than half of the cases.",
-        _more_than_half("iid_backdoor_mean_success_per_seed"),
+        "With the mean the backdoor is obeyed at least 25 points more often than without one.",
+        _more_often("iid_backdoor_mean_success_per_seed", "iid_no_attack_mean_success_per_seed"),
     ),
     Claim(
         "backdoor-answer",
@@ -125,6 +128,12 @@ CLAIMS = (
         unit="of the mean update",
     ),
     Claim(
+        "who-answer",
+        "Few classes, no attack: clients that Multi-Krum always chose gain more by it than the others.",
+        lambda metrics: metrics["chosen_always_minus_seldom_per_seed"],
+        unit="points",
+    ),
+    Claim(
         "detect-answer",
         "Attackers who turn their updates round are caught more often by distance where clients are alike.",
         _caught("turned_round", "distance"),
@@ -156,17 +165,12 @@ CLAIMS = (
         "So has the free rider.",
         difference("ordinary_shapley_per_seed", "free_rider_shapley_per_seed"),
     ),
-    Claim(
-        "worth-answer",
-        "Leaving out one twin costs less than its Shapley value.",
-        difference("twin_shapley_per_seed", "twin_left_out_per_seed"),
-    ),
 )
 
 VARIANTS = (
     Variant("other networks", {"seed": 50}),
     Variant("other networks again", {"seed": 90}),
-    Variant("twice the rounds", {"num_rounds": 10}),
-    Variant("half the rate", {"learning_rate": 0.05}),
-    Variant("twice the rate", {"learning_rate": 0.2}),
+    Variant("twice the rounds", {"num_rounds": 8}),
+    Variant("half the rate", {"learning_rate": 0.025}),
+    Variant("twice the rate", {"learning_rate": 0.1}),
 )
