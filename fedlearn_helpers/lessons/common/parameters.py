@@ -81,6 +81,14 @@ class LessonParameters(BaseModel):
         return check_parameters(cls, values)
 
 
+def check_images_for(num_clients: int, count: int, each: int) -> None:
+    """Raise an InputError if so many training images give some client fewer than `each`, were they dealt evenly."""
+    if count < each * num_clients:
+        raise InputError(
+            f"max_images must be at least {each} times num_clients ({num_clients}), got {count} training images"
+        )
+
+
 def check_parameters(model: type[BaseModel], values: Mapping[str, Any]) -> dict[str, Any]:
     """Check a notebook's parameters; return them as a dict, in the order of the model.
 

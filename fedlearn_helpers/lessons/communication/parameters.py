@@ -13,6 +13,7 @@ from fedlearn_helpers.lessons.common.parameters import (
     LessonParameters,
     Rate,
     Workers,
+    check_images_for,
 )
 
 _IMAGES_OF_A_CLIENT = 20  # section 8 has twice the clients, and deals them classes unevenly
@@ -49,11 +50,7 @@ class CommunicationParameters(LessonParameters):
 
 def check_images(count: int, num_clients: int) -> None:
     """Raise an InputError if there are too few training images for so many clients."""
-    if count < _IMAGES_OF_A_CLIENT * num_clients:
-        raise InputError(
-            f"max_images must be at least {_IMAGES_OF_A_CLIENT} times num_clients ({num_clients}), "
-            f"got {count} training images"
-        )
+    check_images_for(num_clients, count, _IMAGES_OF_A_CLIENT)
 
 
 check_parameters = CommunicationParameters.check

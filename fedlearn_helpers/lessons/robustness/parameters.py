@@ -12,6 +12,7 @@ from fedlearn_helpers.lessons.common.parameters import (
     LessonParameters,
     Rate,
     Workers,
+    check_images_for,
 )
 
 _IMAGES_OF_A_CLIENT = 10  # fewer leave some without an image to validate on
@@ -44,11 +45,7 @@ class RobustnessParameters(LessonParameters):
 
 def check_images(count: int, num_clients: int) -> None:
     """Raise an InputError if there are too few training images for so many clients."""
-    if count < _IMAGES_OF_A_CLIENT * num_clients:
-        raise InputError(
-            f"max_images must be at least {_IMAGES_OF_A_CLIENT} times num_clients ({num_clients}), "
-            f"got {count} training images"
-        )
+    check_images_for(num_clients, count, _IMAGES_OF_A_CLIENT)
 
 
 check_parameters = RobustnessParameters.check
