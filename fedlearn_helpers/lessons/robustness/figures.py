@@ -16,31 +16,23 @@ __all__ = ["by_strength", "draw_trigger", "explore_plane", "lines", "pay", "plan
 
 _INK = "#1b1b1b"
 _FEDERATED = STYLES["federated"]["color"]
-_LOOKS = (  # of petroff10 where they tell apart on white, and others; the markers tell them apart in grey
-    {"color": _FEDERATED, "linestyle": "-", "marker": "o"},
-    {"color": "#e76300", "linestyle": "-.", "marker": "^"},
-    {"color": "#832db6", "linestyle": "--", "marker": "D"},
-    {"color": "#00767a", "linestyle": (0, (3, 1, 1, 1)), "marker": "X"},
-    {"color": "#a96b59", "linestyle": ":", "marker": "P"},
-    {"color": _INK, "linestyle": (0, (5, 2)), "marker": "v"},
-    {"color": "#8a6d00", "linestyle": (0, (1, 1)), "marker": "s"},
-    {"color": "#c0397e", "linestyle": (0, (4, 1, 1, 1)), "marker": "h"},
-)
-_RULES = (  # each looks the same in every figure
-    "mean",
-    "norm clipping",
-    "median",
-    "geometric median",
-    "trimmed mean",
-    "Krum",
-    "Multi-Krum",
-    "Bulyan",
-)
+# A rule looks the same in every figure: colours of petroff10 where they tell apart on white, and markers for grey.
+_LOOKS: dict[str, dict[str, Any]] = {
+    "mean": {"color": _FEDERATED, "linestyle": "-", "marker": "o"},
+    "norm clipping": {"color": "#e76300", "linestyle": "-.", "marker": "^"},
+    "median": {"color": "#832db6", "linestyle": "--", "marker": "D"},
+    "geometric median": {"color": "#00767a", "linestyle": (0, (3, 1, 1, 1)), "marker": "X"},
+    "trimmed mean": {"color": "#a96b59", "linestyle": ":", "marker": "P"},
+    "Krum": {"color": _INK, "linestyle": (0, (5, 2)), "marker": "v"},
+    "Multi-Krum": {"color": "#8a6d00", "linestyle": (0, (1, 1)), "marker": "s"},
+    "Bulyan": {"color": "#c0397e", "linestyle": (0, (4, 1, 1, 1)), "marker": "h"},
+}
 _OBEYED = 0.25  # a backdoor that is obeyed in so many more cases than without one is shown bold
 
 
 def _looks(names: Iterable[str]) -> list[dict[str, Any]]:
-    return [_LOOKS[_RULES.index(name) if name in _RULES else number] for number, name in enumerate(names)]
+    """Return how curves look: rules as they always do, others by their place."""
+    return [_LOOKS.get(name, look) for name, look in zip(names, _LOOKS.values(), strict=False)]
 
 
 def _of(values: Sequence[float]) -> str:
@@ -252,10 +244,9 @@ def pay(roles: Sequence[str], shares: Mapping[str, Sequence[float]]) -> Drawing:
     figure, axis = new_figure(8.5, 3.8)
     width = 0.8 / len(shares)
     hatches = ("", "//", "..", "xx")
-    for number, (name, values) in enumerate(shares.items()):
+    for number, ((name, values), look) in enumerate(zip(shares.items(), _looks(shares), strict=True)):
         places = np.arange(len(roles)) + (number - (len(shares) - 1) / 2) * width
-        color = _LOOKS[number]["color"]
-        axis.bar(places, values, width, label=name, color=color, hatch=hatches[number], edgecolor="white")
+        axis.bar(places, values, width, label=name, color=look["color"], hatch=hatches[number], edgecolor="white")
     axis.axhline(0, color=_INK, linewidth=1)
     axis.set_xticks(range(len(roles)), roles, fontsize=9)
     axis.yaxis.set_major_formatter(percent)
