@@ -427,7 +427,9 @@ def output_of(tmp_path_factory):
     """A function: runs a program in a folder, and returns what it prints."""
     output = tmp_path_factory.mktemp("programs") / "output.txt"
     command = [sys.executable, "-c", FORKS]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=output.parent) as forks:
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=output.parent
+    ) as forks:
 
         def run(code, folder):
             forks.stdin.write(json.dumps([code, str(folder), str(output)]) + "\n")
