@@ -345,7 +345,7 @@ def fixed_point(
     *,
     steps,
     curvatures=(1.0, 1.0, 1.0),
-    rounds=250,
+    rounds=120,
     settings=None,
     examples=None,
     watch=None,
@@ -449,7 +449,7 @@ def corrected_behind_the_steps(local):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("momentum", "rounds", "biased"), [(0.5, 300, 2.2794), (0.9, 300, 2.5333)])
+@pytest.mark.parametrize(("momentum", "rounds", "biased"), [(0.5, 150, 2.2794), (0.9, 150, 2.5333)])
 def test_scaffold_with_momentum_and_unequal_steps_finds_the_optimum(momentum, rounds, biased):
     """The optimum of the uniform mean, whatever the number of steps; without the momentum's share it rests elsewhere.
 

@@ -231,20 +231,15 @@ def test_averaging_in_the_notebook_is_that_of_the_package():
 
 
 @pytest.mark.notebook
-def test_the_packages_client_gives_the_notebooks_numbers(tmp_path):
+def test_two_runs_and_the_packages_client_are_equal_bit_for_bit_and_another_seed_is_not(tmp_path):
+    """The second run goes on with the package's client, and then has another number of workers than the first."""
     notebook = nbformat.read(LESSON.path, as_version=4)
-    again = new_code_cell(SAME_FEDERATION)
-    notebook.cells.append(again)
-    nbformat.write(notebook, tmp_path / "longer.ipynb")
-    execute(LESSON, tmp_path, source=tmp_path / "longer.ipynb", **LESSON.small)
-
-
-@pytest.mark.notebook
-def test_two_runs_are_equal_bit_for_bit_and_another_seed_is_not(tmp_path):
+    notebook.cells.append(new_code_cell(SAME_FEDERATION))
+    nbformat.write(notebook, longer := tmp_path / "longer.ipynb")
     runs = []
-    for name, chosen in (("a", {"workers": 1}), ("b", {"workers": "auto"}), ("c", {"seed": 1})):
-        (folder := tmp_path / name).mkdir()
-        metrics = execute(LESSON, folder, **LESSON.small, **chosen)["metrics"]
+    for source, chosen in ((None, {"workers": 1}), (longer, {"workers": "auto"}), (None, {"seed": 1})):
+        (folder := tmp_path / f"run {len(runs)}").mkdir()
+        metrics = execute(LESSON, folder, source=source, **LESSON.small, **chosen)["metrics"]
         runs.append({name: value for name, value in metrics.items() if not name.endswith("seconds")})
     assert runs[0] == runs[1]
     assert runs[0]["test_accuracy_per_round"] != runs[2]["test_accuracy_per_round"]

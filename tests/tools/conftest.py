@@ -24,3 +24,10 @@ def workbook(tmp_path, monkeypatch):
     (tmp_path / "notebooks").mkdir()
     nbformat.write(quick_notebook(), tmp_path / "notebooks" / "00_start_here.ipynb")
     return tmp_path
+
+
+@pytest.fixture
+def workbook_without_exercises(workbook):
+    """Where nothing is graded: a run does not wait for PyTorch and Flower to be imported."""
+    nbformat.write(quick_notebook(exercises={}), workbook / "notebooks" / "00_start_here.ipynb")
+    return workbook

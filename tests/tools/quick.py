@@ -1,4 +1,4 @@
-"""A workbook's notebook that runs in a second: a seed, results, and the exercises of notebook 00."""
+"""A workbook's notebook that runs in a second: a seed, results, and, if wanted, the exercises of notebook 00."""
 
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
@@ -28,15 +28,15 @@ def code(name, source, *tags):
     return new_code_cell(source, id=name, metadata={"tags": list(tags)} if tags else {})
 
 
-def quick_notebook():
-    """Return a notebook with a seed, results, and the exercises of notebook 00."""
+def quick_notebook(exercises=EXERCISES):
+    """Return a notebook with a seed, results, and exercises of notebook 00. Importing them takes most of its time."""
     cells = [
         new_markdown_cell("# A quick notebook", id="title"),
         code("parameters", PARAMETERS, "parameters"),
-        code("imports", "from fedlearn_helpers.lessons.start_here import exercises"),
+        *([code("imports", "from fedlearn_helpers.lessons.start_here import exercises")] if exercises else []),
         code("helper", "def error_after(steps):\n    return abs(steps - 7)"),
     ]
-    for number, (name, (stub, arguments)) in enumerate(EXERCISES.items(), start=1):
+    for number, (name, (stub, arguments)) in enumerate(exercises.items(), start=1):
         cells += [
             new_markdown_cell(f"### Exercise {number}: {name}", id=f"{name}-text"),
             code(f"{name}-answer", stub, "exercise"),

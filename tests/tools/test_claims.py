@@ -24,7 +24,7 @@ VARIANTS = (Variant("rate 2", {"rate": 2.0, "seed": 7}), Variant("a low rate", {
 
 
 @pytest.fixture
-def claimed(workbook, monkeypatch):
+def claimed(workbook_without_exercises, monkeypatch):
     """A function: gives the quick notebook claims."""
 
     def give(claims, variants=VARIANTS):
@@ -32,7 +32,7 @@ def claimed(workbook, monkeypatch):
         module.CLAIMS, module.VARIANTS = claims, variants
         monkeypatch.setattr(trying.importlib.util, "find_spec", lambda name: module)
         monkeypatch.setitem(sys.modules, "fedlearn_helpers.lessons.start_here.claims", module)
-        return workbook
+        return workbook_without_exercises
 
     return give
 

@@ -60,7 +60,11 @@ SMALL = {
         "others": "",
         "num_seeds": 1,
         "num_clients": 5,
+        "num_newcomers": 1,
         "num_rounds": 1,
+        "local_epochs": 1,
+        "adaptation_epochs": 1,
+        "batch_size": 50,
         "max_images": 300,
     },
 }

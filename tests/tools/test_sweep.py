@@ -37,7 +37,8 @@ def processes_left():
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="sends the signal of Ctrl-C")
-def test_interrupted_and_resumed_it_gives_the_same_table_as_in_one_go(workbook):
+def test_interrupted_and_resumed_it_gives_the_same_table_as_in_one_go(workbook_without_exercises):
+    workbook = workbook_without_exercises
     whole = sweep(*PLAN, "--output", "whole")
     printed, complaints = whole.communicate(timeout=300)
     assert whole.returncode == 0, printed + complaints
@@ -64,7 +65,8 @@ def test_interrupted_and_resumed_it_gives_the_same_table_as_in_one_go(workbook):
     assert table["test_accuracy"].nunique() == 3 and table["curve"][2] == "[2, 4]"
 
 
-def test_a_failed_run_is_reported_and_the_others_go_on(workbook):
+def test_a_failed_run_is_reported_and_the_others_go_on(workbook_without_exercises):
+    workbook = workbook_without_exercises
     run = sweep("-p", "rate=7,2", "--seeds", "0", "--output", "out")
     printed, complaints = run.communicate(timeout=300)
     assert run.returncode == 1

@@ -5,7 +5,7 @@ others: an edition has such a file with these names alone.
 """
 
 import ast
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -52,6 +52,7 @@ class _Needed:
             package: the one that the file is in.
         """
         tree = ast.parse(source)
+        attributes = _attributes(tree)
         for node in ast.walk(tree):
             if isinstance(node, ast.Import):
                 for alias in node.names:
@@ -59,8 +60,7 @@ class _Needed:
             elif isinstance(node, ast.ImportFrom):
                 base = _absolute(node, package)
                 for alias in node.names:
-                    used = _attributes(tree, alias.asname or alias.name)
-                    self._add_name(base, alias.name, used)
+                    self._add_name(base, alias.name, attributes.get(alias.asname or alias.name))
 
     def _add_name(self, base: str, name: str, used: set[str] | None) -> None:
         """Add what `from base import name` needs; if the name is a package, of it only the names that are used.
@@ -133,15 +133,16 @@ def _collected(path: Path) -> dict[str, tuple[str, str]] | None:
     return collected
 
 
-def _attributes(tree: ast.Module, name: str) -> set[str] | None:
-    """Return the attributes that code uses of a name; None if it uses the name in any other way, or not at all."""
-    of_name = [node for node in ast.walk(tree) if isinstance(node, ast.Name) and node.id == name]
-    attributes = [
-        node.attr
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == name
-    ]
-    return set(attributes) if of_name and len(attributes) == len(of_name) else None
+def _attributes(tree: ast.Module) -> dict[str, set[str]]:
+    """Return by name the attributes that code uses of it, of the names that it uses in no other way."""
+    times: Counter[str] = Counter()
+    attributes: dict[str, list[str]] = defaultdict(list)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Name):
+            times[node.id] += 1
+        elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+            attributes[node.value.id].append(node.attr)
+    return {name: set(used) for name, used in attributes.items() if len(used) == times[name]}
 
 
 def _absolute(node: ast.ImportFrom, package: str) -> str:
