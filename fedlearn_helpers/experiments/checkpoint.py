@@ -90,8 +90,8 @@ class Checkpoint:
         for name, what in left_out.items():
             if self._left_out.get(name) != what:
                 raise InputError(
-                    f"{self._argument} must be None with a server that changes its attribute {name}, a {what.split()[0]}: "
-                    "only numbers, texts, arrays, tensors, and lists and dictionaries of such can be kept"
+                    f"{self._argument} must be None with a server that changes its attribute {name}, a "
+                    f"{what.split()[0]}: only numbers, texts, arrays, tensors, and lists and dictionaries of such can be kept"
                 )
         content = {
             "key": self._key,

@@ -1,5 +1,6 @@
 """The ClientApp: every client of a process shares one data set, one model and one thread."""
 
+import copy
 from functools import lru_cache
 from pathlib import Path
 
@@ -79,7 +80,9 @@ def _state(message: Message, context: Context, memory: Memory, server_round: int
 
 
 def _with_state(context: Context, state: RecordDict) -> Context:
-    return Context(context.run_id, context.node_id, context.node_config, state, context.run_config)
+    own = copy.copy(context)
+    own.state = state
+    return own
 
 
 def _client(context: Context) -> ClientApp:

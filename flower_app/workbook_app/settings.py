@@ -40,7 +40,7 @@ def _settings(value: str) -> str:
     try:
         numbers_by_name(value)
     except ValueError:
-        raise ValueError("must be numbers by name, each name once, such as 'alpha=0.5 learn-alpha=1', or empty") from None
+        raise ValueError("must be numbers by name, each once, such as 'alpha=0.5 learn-alpha=1', or empty") from None
     return value
 
 

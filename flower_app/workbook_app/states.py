@@ -4,6 +4,7 @@ Flower remembers it until the run ends. A run that goes on from a checkpoint is 
 keep their states in files, in a folder on their own machine.
 """
 
+import copy
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
@@ -97,11 +98,11 @@ class StateFile:
             InputError: there was one, and it is no longer there.
         """
         if earlier := [number for number in self._states if number < server_round]:
-            return max(earlier), self._states[max(earlier)]
+            return max(earlier), copy.deepcopy(self._states[max(earlier)])  # whoever trains changes it
         if self._states and self._first < server_round:
             raise InputError(
-                f"client-states-path must have the state before round {server_round}, and {self._path} has no older one "
-                f"than that of round {min(self._states)}"
+                f"client-states-path must have the state before round {server_round}, and {self._path} has no older "
+                f"one than that of round {min(self._states)}"
             )
         return 0, RecordDict()
 

@@ -71,7 +71,8 @@ class Reproducible(Strategy):
         nodes = self._connected(grid)
         messages = self._strategy.configure_train(server_round, arrays, config, self._all_clients())
         size = max(sample_size(self._fraction_train, len(nodes)), self._min_clients)
-        return self._addressed(server_round, "train", messages, nodes, self._sample("sample", server_round, nodes, size))
+        chosen = self._sample("sample", server_round, nodes, size)
+        return self._addressed(server_round, "train", messages, nodes, chosen)
 
     def configure_evaluate(
         self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid

@@ -111,7 +111,9 @@ def test_a_disk_that_is_full_is_one_sentence_and_leaves_the_round_before(noise, 
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr("os.replace", full)
-    with pytest.raises(InputError, match="^checkpoint must be a file that can be written, got '.*run': OSError: .*No sp"):
+    with pytest.raises(
+        InputError, match="^checkpoint must be a file that can be written, got '.*run': .*No space left"
+    ):
         run(noise, 2, checkpoint=file)
     assert file.read_bytes() == whole and list(tmp_path.iterdir()) == [file]
 

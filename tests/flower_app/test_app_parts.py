@@ -23,7 +23,7 @@ from fedlearn_helpers.simulation.grid import server_identity
 
 PYPROJECT = Path(__file__).parents[2] / "flower_app" / "pyproject.toml"
 RULE = f"must be one of {PATTERNS}, numbers > 0"
-SETTINGS_RULE = "must be numbers by name, each name once, such as 'alpha=0.5 learn-alpha=1', or empty"
+SETTINGS_RULE = "must be numbers by name, each once, such as 'alpha=0.5 learn-alpha=1', or empty"
 DEFAULTS = tomllib.loads(PYPROJECT.read_text())["tool"]["flwr"]["app"]["config"]
 
 # Whatever the node ids and the order of replies -------------------------------------------

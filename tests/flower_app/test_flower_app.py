@@ -17,7 +17,6 @@ from types import SimpleNamespace
 import numpy as np
 import psutil
 import pytest
-import torch
 from app_runs import DEFAULTS, FLOWER_APP, NUM_CLIENTS, forget_data, run
 from flwr.clientapp import ClientApp
 from workbook_app import task
@@ -45,8 +44,7 @@ needs_ray = pytest.mark.skipif(find_spec("ray") is None, reason="Ray is not inst
 
 
 def equal(arrays, others):
-    weights, other_weights = arrays.to_torch_state_dict(), others.to_torch_state_dict()
-    return list(weights) == list(other_weights) and all(torch.equal(weights[name], other_weights[name]) for name in weights)
+    return list(arrays) == list(others) and all((arrays[name].numpy() == others[name].numpy()).all() for name in arrays)
 
 
 @pytest.mark.parametrize("name", ALGORITHMS)
