@@ -91,8 +91,8 @@ class Checkpoint:
             if self._left_out.get(name) != what:
                 raise InputError(
                     f"{self._argument} must be None with a server that changes its attribute {name}, a "
-                    f"{what.split()[0]}: only numbers, texts, arrays, tensors, and lists and dictionaries of such can be "
-                    "kept"
+                    f"{what.split()[0]}: only numbers, texts, arrays, tensors, and lists and dictionaries of such can "
+                    "be kept"
                 )
         content = {
             "key": self._key,
