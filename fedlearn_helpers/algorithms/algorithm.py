@@ -100,6 +100,7 @@ class Algorithm:
         any_model: whether it can train a model with buffers, such as BatchNorm's running statistics.
         why_no_buffers: the end of the message where it cannot.
         plain_steps: whether it takes SGD's steps itself, without momentum and weight decay.
+        keeps_state: whether its clients keep something from round to round, without which the next is another one.
     """
 
     name: str
@@ -114,6 +115,7 @@ class Algorithm:
     any_model: bool = True
     why_no_buffers: str = "treats all its numbers as weights"
     plain_steps: bool = False
+    keeps_state: bool = False
 
     @property
     def is_personal(self) -> bool:

@@ -107,4 +107,5 @@ ALGORITHM = Algorithm(
     any_model=False,
     why_no_buffers=NO_BUFFERS,
     plain_steps=True,
+    keeps_state=True,
 )

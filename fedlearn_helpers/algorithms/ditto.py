@@ -65,4 +65,5 @@ ALGORITHM = Algorithm(
     settings={LAMBDA: Setting(0.1)},
     gradients=lambda epochs, settings: 2 * epochs,
     adapt=adapt,
+    keeps_state=True,
 )

@@ -26,4 +26,4 @@ def normalization_names(model: nn.Module) -> list[str]:
     return [name for name in model.state_dict() if name.rpartition(".")[0] in layers]
 
 
-ALGORITHM = Algorithm("fedbn", "FedBN", train_client, adapt=adapt, first=without(normalization_names))
+ALGORITHM = Algorithm("fedbn", "FedBN", train_client, adapt=adapt, first=without(normalization_names), keeps_state=True)

@@ -88,4 +88,5 @@ ALGORITHM = Algorithm(
     lambda local_config, settings, **options: FedDyn(**settings, **options),
     {"alpha": Setting(0.1, may_be_least=False)},
     any_model=False,
+    keeps_state=True,
 )

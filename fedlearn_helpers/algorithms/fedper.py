@@ -31,4 +31,4 @@ def train_client(local: LocalTraining) -> RecordDict:
     return local.reply()
 
 
-ALGORITHM = Algorithm("fedper", "FedPer", train_client, adapt=adapt, first=without(head_names))
+ALGORITHM = Algorithm("fedper", "FedPer", train_client, adapt=adapt, first=without(head_names), keeps_state=True)

@@ -40,4 +40,5 @@ ALGORITHM = Algorithm(
     gradients=lambda epochs, settings: epochs + int(settings[HEAD_EPOCHS]),
     adapt=adapt,
     first=without(head_names),
+    keeps_state=True,
 )

@@ -109,4 +109,5 @@ ALGORITHM = Algorithm(
     lambda local_config, settings, **options: Scaffold(**settings, **options),
     {"server_learning_rate": Setting(1.0, may_be_least=False)},
     any_model=False,
+    keeps_state=True,
 )

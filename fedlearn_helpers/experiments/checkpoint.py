@@ -1,6 +1,5 @@
 """A federation's last finished round in one file, from which a run that was stopped goes on."""
 
-import hashlib
 import os
 import random
 from collections.abc import Iterable, Mapping
@@ -14,12 +13,12 @@ from flwr.app import ArrayRecord, ConfigRecord, Message, MetricRecord
 from flwr.serverapp import Grid
 from flwr.serverapp.strategy import Strategy
 
-from fedlearn_helpers.errors import InputError
+from fedlearn_helpers.errors import InputError, one_line
 from fedlearn_helpers.experiments.run_key import refuse_others
 from fedlearn_helpers.experiments.value_key import is_function, value_key
 from fedlearn_helpers.files import try_writing, write_whole
 from fedlearn_helpers.simulation.arguments import check_kind
-from fedlearn_helpers.simulation.encoding import decode, encode
+from fedlearn_helpers.simulation.encoding import encode, seal, unseal
 from fedlearn_helpers.simulation.packing import PackedRecords, pack, unpack
 
 _HEAD = b"fedlearn checkpoint 2\n"  # the number changes with the format
@@ -38,6 +37,7 @@ class Checkpoint:
     Args:
         path: of the file; None keeps nothing.
         key: what decides the run. A file with another key is refused.
+        argument: what the path is called where it was given, for messages.
 
     Attributes:
         arrays: the server's, after the last finished round; None before the first.
@@ -49,12 +49,12 @@ class Checkpoint:
         InputError: a file of another run, one that cannot be read, or a place where none can be written.
     """
 
-    def __init__(self, path: Path | str | None, key: Mapping[str, Any]) -> None:
-        check_kind("checkpoint", path, (str, Path, type(None)), "a path or None")
-        self._path, self._key = None if path is None else Path(path), dict(key)
+    def __init__(self, path: Path | str | None, key: Mapping[str, Any], *, argument: str = "checkpoint") -> None:
+        check_kind(argument, path, (str, Path, type(None)), "a path or None")
+        self._path, self._key, self._argument = None if path is None else Path(path), dict(key), argument
         self.arrays: ArrayRecord | None = None
         self.states: dict[int, PackedRecords] = {}
-        self.measured: dict[int, dict[str, float]] = {}
+        self.measured: dict[int, dict[str, Any]] = {}
         self.finished = 0
         self._random: dict[str, Any] | None = None
         self._strategy: dict[str, Any] | None = None
@@ -62,11 +62,11 @@ class Checkpoint:
         if self._path is None:
             return
         if not os.path.exists(self._path):
-            _check_place(self._path)
+            _check_place(argument, self._path)
             return
         try:
-            saved = decode(_unsealed(self._path.read_bytes()))
-            refuse_others("checkpoint must be of the same run", self._path, saved["key"], self._key)
+            saved = unseal(_HEAD, self._path.read_bytes())
+            refuse_others(f"{argument} must be of the same run", self._path, saved["key"], self._key)
             self.finished, self.arrays, self.measured = saved["round"], saved["arrays"], saved["measured"]
             self.states = {client: pack(state) for client, state in saved["states"].items()}
             self._random, self._strategy = saved["random"], saved["strategy"]
@@ -74,14 +74,15 @@ class Checkpoint:
             raise
         except Exception:  # what half a file, or somebody else's, raises has many names
             raise InputError(
-                f"checkpoint must be a file of an earlier run, and {self._path} is damaged or of another version"
+                f"{argument} must be a file of an earlier run, and {self._path} is damaged or of another version"
             ) from None
 
     def keep(self, server_round: int, arrays: ArrayRecord, strategy: Strategy) -> None:
         """Keep a finished round; the file is replaced completely or not at all.
 
         Raises:
-            InputError: the strategy has changed something that is no number, text or array, nor made of such.
+            InputError: the strategy has changed something that is no number, text or array, nor made of such; or the
+                file cannot be written, and that of the round before is still there.
         """
         if self._path is None:
             return
@@ -89,8 +90,9 @@ class Checkpoint:
         for name, what in left_out.items():
             if self._left_out.get(name) != what:
                 raise InputError(
-                    f"checkpoint must be None with a server that changes its attribute {name}, a {what.split()[0]}: "
-                    "only numbers, texts, arrays, tensors, and lists and dictionaries of such can be kept"
+                    f"{self._argument} must be None with a server that changes its attribute {name}, a "
+                    f"{what.split()[0]}: only numbers, texts, arrays, tensors, and lists and dictionaries of such can "
+                    "be kept"
                 )
         content = {
             "key": self._key,
@@ -105,7 +107,12 @@ class Checkpoint:
                 "torch": torch.get_rng_state(),
             },
         }
-        write_whole(self._path, _sealed(encode(content)))
+        try:
+            write_whole(self._path, seal(_HEAD, content))
+        except OSError as problem:
+            raise InputError(
+                f"{self._argument} must be a file that can be written, got {str(self._path)!r}: {one_line(problem)}"
+            ) from None
 
     def restore(self, strategy: Strategy) -> None:
         """Let a new strategy go on as the one that was stopped, and draw the clients that it would have drawn."""
@@ -119,34 +126,14 @@ class Checkpoint:
             torch.set_rng_state(self._random["torch"])
 
 
-def _sealed(parts: list[bytes]) -> bytes:
-    """Return the file: what it is, a hash of its content, and the content."""
-    digest = hashlib.sha256()
-    for part in parts:
-        digest.update(part)
-    return b"".join([_HEAD, digest.hexdigest().encode(), b"\n", *parts])
-
-
-def _unsealed(file: bytes) -> bytes:
-    """Return the content of a file.
-
-    Raises:
-        ValueError: it is no such file, or not as it was written.
-    """
-    head, seal, content = file[: len(_HEAD)], file[len(_HEAD) : len(_HEAD) + 65], file[len(_HEAD) + 65 :]
-    if head != _HEAD or seal != hashlib.sha256(content).hexdigest().encode() + b"\n":
-        raise ValueError("this is no checkpoint, or a damaged one")
-    return content
-
-
-def _check_place(path: Path) -> None:
+def _check_place(argument: str, path: Path) -> None:
     """Check that a file can be written, before hours of training have gone into it."""
     try:
         with suppress(FileNotFoundError):
             path.lstat()  # whether its name is a possible one
         try_writing(path.parent)
     except (OSError, ValueError):
-        raise InputError(f"checkpoint must be a file that can be written, got {str(path)!r}") from None
+        raise InputError(f"{argument} must be a file that can be written, got {str(path)!r}") from None
 
 
 def _attributes_of(strategy: Strategy) -> tuple[dict[str, Any], dict[str, str]]:

@@ -45,7 +45,8 @@ def new_client_app(
         local_config: how clients train.
         seed: of the run.
         initial: the first model's weights, for what the server does not send; None means those of `model` as it is.
-        members: on whose validation examples a client's own model is measured, besides its own.
+        members: on whose validation examples a client's own model is measured, besides its own; without any, a
+            reply has numbers alone, which every Flower strategy averages.
         adapt: makes a client's own model of the received one; None measures the received one.
         mods: Flower's client mods, around the clients' training alone.
     """
@@ -73,14 +74,14 @@ def new_client_app(
         metrics = {"loss": own.loss, ACCURACY: own.accuracy, "num-examples": own.num_examples}
         if adapt is None:  # what the server has measured of its model holds for this client, too
             return Message(RecordDict({"metrics": MetricRecord(metrics)}), reply_to=message)
-        of_each: list[float] = []
+        all_metrics = MetricRecord(metrics)
+        test = evaluate(model, dataset.test_inputs, dataset.test_targets, task=task)
+        all_metrics[TEST_ACCURACY] = test.accuracy
         if members:
             elsewhere = evaluate(model, inputs, targets, of_members, task=task)
             true = targets[torch.as_tensor(of_members)].cpu()
             reached = judge(elsewhere.predictions, elsewhere.confidences, true, task).numpy()
-            of_each = [float(part.mean()) for part in np.split(reached, bounds)]
-        test = evaluate(model, dataset.test_inputs, dataset.test_targets, task=task).accuracy
-        all_metrics = MetricRecord({**metrics, TEST_ACCURACY: test, ELSEWHERE: of_each})
+            all_metrics[ELSEWHERE] = [float(part.mean()) for part in np.split(reached, bounds)]
         return Message(RecordDict({"metrics": all_metrics}), reply_to=message)
 
     return client_app

@@ -1,5 +1,6 @@
 """Records and plain values as bytes, for files. Nothing is pickled: to read a file runs no code of whoever wrote it."""
 
+import hashlib
 import io
 import json
 from collections import OrderedDict
@@ -48,6 +49,35 @@ def decode(data: bytes) -> Any:
         return _from_tree(tree, blobs)
     except Exception as error:  # what half a file, or somebody else's, raises has many names
         raise ValueError(f"these bytes are damaged or of something else: {error}") from error
+
+
+def seal(head: bytes, value: object) -> bytes:
+    """Return a file: what it is, a hash of its content, and the content, so that one damaged byte is noticed.
+
+    Args:
+        head: a line that says what the file is, and in which version of its format.
+        value: as `encode` takes it.
+
+    Raises:
+        TypeError: anything else.
+    """
+    parts, digest = encode(value), hashlib.sha256()
+    for part in parts:
+        digest.update(part)
+    return b"".join([head, digest.hexdigest().encode(), b"\n", *parts])
+
+
+def unseal(head: bytes, file: bytes) -> Any:
+    """Return the value in a file that `seal` made.
+
+    Raises:
+        ValueError: it is no such file, or not as it was written.
+    """
+    seal_end = len(head) + 65
+    content = file[seal_end:]
+    if file[:seal_end] != head + hashlib.sha256(content).hexdigest().encode() + b"\n":
+        raise ValueError("this is another file, or a damaged one")
+    return decode(content)
 
 
 def _to_tree(value: Any, blobs: list[bytes]) -> Any:

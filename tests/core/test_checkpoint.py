@@ -1,5 +1,6 @@
 """A checkpoint is taken for its own run alone, goes on with the same bits, and holds data and no code."""
 
+import errno
 import functools
 import json
 import pickle
@@ -101,10 +102,27 @@ def test_a_place_where_no_file_can_be_written_is_refused_before_training(noise, 
     assert (tmp_path / "new" / "folder" / "run").exists()
 
 
+def test_a_disk_that_is_full_is_one_sentence_and_leaves_the_round_before(noise, tmp_path, monkeypatch):
+    file = tmp_path / "run"
+    run(noise, 1, checkpoint=file)
+    whole = file.read_bytes()
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("os.replace", full)
+    with pytest.raises(
+        InputError, match="^checkpoint must be a file that can be written, got '.*run': .*No space left"
+    ):
+        run(noise, 2, checkpoint=file)
+    assert file.read_bytes() == whole and list(tmp_path.iterdir()) == [file]
+
+
 @pytest.mark.parametrize("name", ALGORITHMS)
 def test_the_file_of_every_algorithm_is_json_and_arrays(noise, tmp_path, name):
     file = tmp_path / "run"
     run(noise, 1, name, checkpoint=file)
+    assert bool(Checkpoint(file, {}).states) == ALGORITHMS[name].keeps_state
     _, _, line, rest = file.read_bytes().split(b"\n", 3)
     _, sizes = json.loads(line)
     assert sum(sizes) == len(rest)

@@ -1,6 +1,7 @@
 """The app's parts: who is sampled, in which order replies are averaged, which clients there are, and the run-config."""
 
 import random
+import re
 import tomllib
 from itertools import pairwise
 from pathlib import Path
@@ -12,14 +13,17 @@ from flwr.app import Array, ArrayRecord, ConfigRecord, Message, MetricRecord, Re
 from flwr.serverapp.strategy import FedAvg
 from workbook_app.clients import find_clients
 from workbook_app.settings import read_run_config
-from workbook_app.strategy import ReproducibleFedAvg
+from workbook_app.strategy import Reproducible
+from workbook_app.versions import other_torch, own_versions
 
+from fedlearn_helpers.algorithms import ALGORITHMS, LocalConfig, new_strategy
 from fedlearn_helpers.errors import InputError
 from fedlearn_helpers.partition.registry import PATTERNS
 from fedlearn_helpers.simulation.grid import server_identity
 
 PYPROJECT = Path(__file__).parents[2] / "flower_app" / "pyproject.toml"
 RULE = f"must be one of {PATTERNS}, numbers > 0"
+SETTINGS_RULE = "must be numbers by name, each once, such as 'alpha=0.5 learn-alpha=1', or empty"
 DEFAULTS = tomllib.loads(PYPROJECT.read_text())["tool"]["flwr"]["app"]["config"]
 
 # Whatever the node ids and the order of replies -------------------------------------------
@@ -54,9 +58,14 @@ def train(strategy, clients, *, shuffled_with=None, rounds=3):
     return asked, arrays["weights"].numpy()
 
 
+def reproducible(partitions, **options):
+    inside = new_strategy("fedavg", LocalConfig(), min_train_nodes=1, min_evaluate_nodes=1, min_available_nodes=1)
+    return Reproducible(inside, partitions, seed=0, **options)
+
+
 def train_reproducibly(node_ids, **options):
     clients = {node_id: client for client, node_id in enumerate(node_ids)}
-    strategy = ReproducibleFedAvg(clients, seed=0, fraction_train=0.5, min_clients=2)
+    strategy = reproducible(clients, fraction_train=0.5, min_clients=2)
     return train(strategy, clients, **options)
 
 
@@ -71,12 +80,7 @@ def test_neither_node_ids_nor_the_order_of_replies_change_a_bit():
 
 def round_with(*contents, fraction_train=1.0):
     """Let clients 0, 1, … answer in a round, and return the strategy, the model and the metrics."""
-    strategy = ReproducibleFedAvg(
-        {10 + client: client for client in range(len(contents))},
-        seed=0,
-        fraction_train=fraction_train,
-        min_clients=1,
-    )
+    strategy = reproducible({10 + client: client for client in range(len(contents))}, fraction_train=fraction_train)
     grid = SimpleNamespace(get_node_ids=lambda: range(10, 10 + len(contents)))
     with server_identity():
         messages = strategy.configure_train(1, ArrayRecord({"w": Array(np.zeros(2))}), ConfigRecord(), grid)
@@ -144,7 +148,7 @@ def test_with_flowers_own_fedavg_the_order_of_replies_does():
 
 
 def test_a_node_that_joined_later_stays_out():
-    strategy = ReproducibleFedAvg({10: 0, 11: 1}, seed=0, fraction_train=1.0, min_clients=1)
+    strategy = reproducible({10: 0, 11: 1})
     grid = SimpleNamespace(get_node_ids=lambda: [12, 11, 10])
     with server_identity():
         arrays = ArrayRecord({"weights": Array(np.zeros(1))})
@@ -152,15 +156,36 @@ def test_a_node_that_joined_later_stays_out():
     assert [message.metadata.dst_node_id for message in messages] == [10, 11]
 
 
-def partitions_found(*answers, patience=0.0):
+def test_a_round_waits_for_clients_and_says_when_it_has_waited_enough():
+    strategy = reproducible({10: 0, 11: 1, 12: 2}, min_clients=2, patience=0.05)
+    arrays = ArrayRecord({"weights": Array(np.zeros(1))})
+    coming = iter([[10], [10], [12, 10]])
+    with server_identity():
+        late = SimpleNamespace(get_node_ids=lambda: next(coming))
+        strategy._patience = 10.0
+        messages = strategy.configure_train(1, arrays, ConfigRecord(), late)
+        assert [message.metadata.dst_node_id for message in messages] == [10, 12]
+        strategy._patience = 0.05
+        with pytest.raises(InputError) as caught:
+            strategy.configure_train(2, arrays, ConfigRecord(), SimpleNamespace(get_node_ids=lambda: [11]))
+    assert str(caught.value) == (
+        "min-clients must be <= the number of clients that are connected, got 2 with 1 clients after 0 seconds"
+    )
+
+
+def clients_found(*answers, patience=0.0, versions=None):
     """Let a node give each of these answers: partition-id and num-partitions."""
 
     def send_and_receive(messages, timeout):
-        return [Message(RecordDict({"partition": answer(message)}), reply_to=message) for message in messages]
+        return [Message(RecordDict(answer(message)), reply_to=message) for message in messages]
 
     def answer(message):
         partition_id, num_partitions = answers[message.metadata.dst_node_id - 10]
-        return ConfigRecord({"partition-id": partition_id, "num-partitions": num_partitions})
+        theirs = own_versions() | (versions or {}).get(partition_id, {})
+        return {
+            "partition": ConfigRecord({"partition-id": partition_id, "num-partitions": num_partitions}),
+            "versions": ConfigRecord({name: version for name, version in theirs.items() if version}),
+        }
 
     grid = SimpleNamespace(get_node_ids=lambda: range(10, 10 + len(answers)), send_and_receive=send_and_receive)
     with server_identity():
@@ -168,7 +193,32 @@ def partitions_found(*answers, patience=0.0):
 
 
 def test_clients_say_who_they_are():
-    assert partitions_found((1, 3), (0, 3), (2, 3)) == {10: 1, 11: 0, 12: 2}
+    found = clients_found((1, 3), (0, 3), (2, 3))
+    assert {node: client.partition for node, client in found.items()} == {10: 1, 11: 0, 12: 2}
+
+
+@pytest.mark.parametrize(
+    ("theirs", "found"),
+    [
+        ({"flwr": "1.30.0"}, "flwr {flwr}, got flwr 1.30.0"),
+        ({"fedlearn_helpers": "0.0.9"}, "fedlearn_helpers {fedlearn_helpers}, got fedlearn_helpers 0.0.9"),
+        (
+            {"flwr": "1.30.0", "fedlearn_helpers": None},
+            "flwr {flwr} and fedlearn_helpers {fedlearn_helpers}, "
+            "got flwr 1.30.0 and fedlearn_helpers of no known version",
+        ),
+    ],
+)
+def test_a_client_with_another_version_is_refused_by_name(theirs, found):
+    with pytest.raises(InputError) as caught:
+        clients_found((0, 2), (1, 2), versions={1: theirs})
+    assert str(caught.value) == "client 1 must have the server's versions, " + found.format(**own_versions())
+
+
+def test_another_torch_is_named_and_not_refused():
+    found = clients_found((0, 2), (1, 2), versions={1: {"torch": "2.0"}})
+    sentences = [other_torch(client.partition, client.versions) for client in found.values()]
+    assert sentences == [None, f"client 1 computes with torch 2.0, the server with torch {own_versions()['torch']}"]
 
 
 @pytest.mark.parametrize(
@@ -183,7 +233,7 @@ def test_clients_say_who_they_are():
 )
 def test_clients_that_do_not_fit_together_are_an_error(answers, sentence):
     with pytest.raises(InputError) as caught:
-        partitions_found(*answers)
+        clients_found(*answers)
     assert str(caught.value) == sentence
 
 
@@ -193,7 +243,25 @@ def test_clients_that_do_not_fit_together_are_an_error(answers, sentence):
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        ({"strategy": "fedsgd"}, "strategy must be 'fedavg', got 'fedsgd'"),
+        ({"algorithm": "fedsgd"}, f"algorithm must be {', '.join(map(repr, ALGORITHMS))}, got 'fedsgd'"),
+        ({"settings": "mu"}, f"settings {SETTINGS_RULE}, got 'mu'"),
+        ({"settings": "mu=x"}, f"settings {SETTINGS_RULE}, got 'mu=x'"),
+        ({"settings": "mu=1 mu=2"}, f"settings {SETTINGS_RULE}, got 'mu=1 mu=2'"),
+        ({"settings": "=1"}, f"settings {SETTINGS_RULE}, got '=1'"),
+        ({"settings": "mu=1"}, "settings must be the algorithm's own: fedavg has no settings, got 'mu'"),
+        (
+            {"algorithm": "scaffold", "settings": "server_learning_rate=0"},
+            "settings must be the algorithm's own: server_learning_rate of scaffold must be > 0, got 0",
+        ),
+        ({"momentum": 1.0}, "momentum must be < 1, got 1.0"),
+        ({"fraction-evaluate": -0.1}, "fraction-evaluate must be >= 0, got -0.1"),
+        ({"checkpoint-path": "run"}, "checkpoint-path must be the absolute path of a file, or empty, got 'run'"),
+        ({"client-states-path": "x"}, "client-states-path must be the absolute path of a folder, or empty, got 'x'"),
+        (
+            {"algorithm": "scaffold", "checkpoint-path": "/x/run"},
+            "client-states-path must be a folder where there is a checkpoint-path, since clients of SCAFFOLD keep a "
+            "state from round to round, got ''",
+        ),
         ({"partition": "xyz"}, f"partition {RULE}, got 'xyz'"),
         ({"partition": "dirichlet"}, f"partition {RULE}, got 'dirichlet'"),
         ({"learning-rate": -1}, "learning-rate must be > 0, got -1"),
@@ -216,3 +284,8 @@ def test_a_bad_run_config_is_one_sentence(change, sentence):
 def test_a_missing_value_is_named():
     with pytest.raises(InputError, match="^learning-rate must be set, got nothing$"):
         read_run_config({key: value for key, value in DEFAULTS.items() if key != "learning-rate"})
+
+
+def test_the_list_of_algorithms_that_need_files_for_states_is_the_right_one():
+    sentence = PYPROJECT.read_text().split("client-states-path =")[1].replace("#", "").split("needed")[1]
+    assert set(re.findall(r'"(\w+)"', sentence)) == {name for name, one in ALGORITHMS.items() if one.keeps_state}

@@ -1,4 +1,4 @@
-"""The federation of notebook 02 as a Flower app: the same in this process, with `flwr run` on Ray, and on a cluster.
+"""The Flower app: the same as `federate`, and the same in this process, with `flwr run` on Ray, and on a cluster.
 
 What must be equal, for equal seeds: accuracies exactly, losses to `LOSS_TOLERANCE`. The bits of a float32 sum depend on
 the processor and on the number of threads, and the server's own evaluation may use all cores; on one machine,
@@ -10,38 +10,29 @@ import json
 import shutil
 import tempfile
 import threading
-import tomllib
-from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import psutil
 import pytest
-import torch
-from flwr.app import ArrayRecord
+from app_runs import DEFAULTS, FLOWER_APP, NUM_CLIENTS, forget_data, run
 from flwr.clientapp import ClientApp
-from flwr.serverapp import ServerApp
-from flwr.serverapp.strategy import FedAvg
-from workbook_app import client_app as client_module
 from workbook_app import task
 from workbook_app.client_app import app as client_app
-from workbook_app.server_app import app as server_app
+from workbook_app.settings import read_run_config
 
 from fedlearn_helpers import partition
-from fedlearn_helpers.data import ImageDataset, load_dataset
+from fedlearn_helpers.algorithms import ALGORITHMS, LocalConfig
+from fedlearn_helpers.algorithms.scaffold import Scaffold
 from fedlearn_helpers.errors import InputError
-from fedlearn_helpers.experiments.basic_client import make_client_app
-from fedlearn_helpers.models import new_cnn
-from fedlearn_helpers.simulation import keep_result, simulate
+from fedlearn_helpers.experiments import federate
 from workbook_tools.execution.processes import OwnProcesses
 from workbook_tools.flower import run_app
 from workbook_tools.flower.ray_node import start_ray_node
 
-FLOWER_APP = Path(__file__).parents[2] / "flower_app"
-NUM_CLIENTS = 4
 LOSS_TOLERANCE = 1e-6  # relative
-DEFAULTS = tomllib.loads((FLOWER_APP / "pyproject.toml").read_text())["tool"]["flwr"]["app"]["config"]
 
 # Half of the clients train in a round, so that sampling must agree, too.
 CHANGES = {"num-server-rounds": 2, "batch-size": 100, "fraction-train": 0.5, "min-clients": 2}
@@ -49,62 +40,87 @@ CHANGES = {"num-server-rounds": 2, "batch-size": 100, "fraction-train": 0.5, "mi
 needs_ray = pytest.mark.skipif(find_spec("ray") is None, reason="Ray is not installed: pip install 'flwr[simulation]'")
 
 
-def run(run_config=None, *, clients=client_app, workers=1, **options):
-    run_config = DEFAULTS | (run_config or {})
-    options = {"num_clients": NUM_CLIENTS, "seed": run_config["seed"]} | options
-    return simulate(server_app, clients, run_config=run_config, workers=workers, **options)
-
-
-def forget_data():
-    task.load_images.cache_clear()
-    client_module._new_client.cache_clear()
-
-
-@pytest.fixture
-def noise(monkeypatch):
-    """Replace the data set by 80 + 40 images of noise; return how often it has been loaded."""
-    generator = torch.Generator().manual_seed(0)
-    images = torch.randint(256, (120, 1, 16, 16), generator=generator, dtype=torch.uint8)
-    labels = torch.randint(3, (120,), generator=generator)
-    loaded = []
-
-    def load(name):
-        loaded.append(name)
-        return ImageDataset(name, images[:80], labels[:80], images[80:], labels[80:], ("a", "b", "c"), "Noise.")
-
-    monkeypatch.setattr(task, "load_dataset", load)
-    forget_data()
-    yield loaded
-    forget_data()
-
-
 # In this process --------------------------------------------------------------------------
 
 
-def exchanges(history):
-    """All training and evaluation, without the times."""
-    return [replace(entry, seconds=0.0) for entry in history.exchanges if entry.phase != "query"]
+def equal(arrays, others):
+    return list(arrays) == list(others) and all((arrays[name].numpy() == others[name].numpy()).all() for name in arrays)
 
 
-def test_it_is_the_federation_of_notebook_02():
-    """Against its parts, put together as in the notebook."""
-    data = load_dataset("fashion")
-    shares = partition.iid(len(data.train_labels), NUM_CLIENTS, seed=3)
-    shards = partition.split_train_validation(shares, validation_fraction=0.2, seed=3)
-    model = new_cnn(data.image_shape, data.num_classes, seed=3)
-    notebooks_client = make_client_app(data, shards, model, local_epochs=1, batch_size=100, learning_rate=0.003, seed=3)
-    initial = ArrayRecord(model.state_dict())
-    notebooks_server = ServerApp()
+@pytest.mark.parametrize("name", ALGORITHMS)
+def test_it_is_the_federation_of_the_notebooks(noise, name):
+    """All weights bit for bit, and all accuracies: on the test images, and of each client's own model."""
+    changes = {"algorithm": name, "num-server-rounds": 2, "batch-size": 12, "partition": "dirichlet:1.0"}
+    history = run(changes, num_clients=3)
+    config = read_run_config(DEFAULTS | changes)
+    expected = federate(
+        name,
+        task.load_images("fashion"),
+        task.new_shards(config, 3),
+        num_rounds=2,
+        local_config=LocalConfig(batch_size=12),
+        seed=0,
+        workers=1,
+        label=None,
+    )
+    assert equal(history.arrays, expected.model)
+    assert tuple(metrics["accuracy"] for metrics in history.server_metrics.values()) == expected.test_accuracy
+    last = history.clients.query("phase == 'evaluate' and round == 2")
+    assert last["accuracy"].tolist() == expected.members.own.tolist()
+    if ALGORITHMS[name].is_personal:
+        assert last["test-accuracy"].tolist() == expected.members.test.tolist()
 
-    @notebooks_server.main()
-    def main(grid, context):
-        keep_result(FedAvg().start(grid=grid, initial_arrays=initial, num_rounds=2), context)
 
-    expected = simulate(notebooks_server, notebooks_client, num_clients=NUM_CLIENTS, seed=3)
-    history = run({"num-server-rounds": 2, "batch-size": 100, "seed": 3}, workers="auto")
-    assert exchanges(history) == exchanges(expected)
-    for name, tensor in history.arrays.to_torch_state_dict().items():
-        assert torch.equal(tensor, expected.arrays.to_torch_state_dict()[name])
+def test_settings_and_momentum_change_the_result_as_they_do_in_the_notebooks(noise):
+    changes = {"algorithm": "fedprox", "num-server-rounds": 1, "batch-size": 5, "local-epochs": 2}
+    config = read_run_config(DEFAULTS | changes)
+    expected = federate(
+        "fedprox",
+        task.load_images("fashion"),
+        task.new_shards(config, NUM_CLIENTS),
+        num_rounds=1,
+        local_config=LocalConfig(2, 5, 0.05, 0.5),
+        settings={"mu": 2.0},
+        seed=0,
+        label=None,
+    )
+    assert equal(run(changes | {"settings": "mu=2", "momentum": 0.5}).arrays, expected.model)
+    assert not equal(run(changes | {"settings": "mu=2"}).arrays, expected.model)
+    assert not equal(run(changes | {"momentum": 0.5}).arrays, expected.model)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5])
+def test_who_measures_does_not_change_who_trains_nor_the_model(noise, tmp_path, share):
+    path = tmp_path / "results.json"
+    history = run(CHANGES | {"fraction-evaluate": share, "results-path": str(path)})
+    everyone = run(CHANGES)
+    assert sampled(history) == sampled(everyone) and equal(history.arrays, everyone.arrays)
+    asked = [entry["clients"] for entry in json.loads(path.read_text())["rounds"][1:]]
+    assert asked == [{"train": 2, "evaluate": share * NUM_CLIENTS}] * 2
+
+
+def test_the_final_model_is_a_file_of_arrays(noise, tmp_path):
+    path = tmp_path / "new" / "model.npz"
+    history = run(CHANGES | {"model-path": str(path)})
+    with np.load(path, allow_pickle=False) as file:
+        assert list(file) == list(history.arrays)
+        assert all((file[name] == array.numpy()).all() for name, array in history.arrays.items())
+
+
+def test_what_all_clients_are_counts_when_half_of_them_train(noise):
+    """SCAFFOLD's server divides by the number of all clients; `federate` draws others, and divides alike."""
+    changes = {"algorithm": "scaffold", "num-server-rounds": 3, "batch-size": 12, "fraction-train": 0.5}
+    numbers = []
+
+    class Counting(Scaffold):
+        def combine(self, answers):
+            numbers.append((len(answers), self.num_clients))
+            return super().combine(answers)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("fedlearn_helpers.algorithms.scaffold.Scaffold", Counting)
+        run(changes)
+    assert numbers == [(2, NUM_CLIENTS)] * 3
 
 
 def test_the_partition_is_that_of_the_run_config(noise):
@@ -130,6 +146,7 @@ def test_the_results_file_says_what_the_history_says(noise, tmp_path):
         assert entry["clients"] == {"train": 2, "evaluate": NUM_CLIENTS}
         assert entry["failures"] == {"train": 0, "evaluate": 0}
         assert entry["errors"] == []
+        assert entry["trained"] == sampled(history)[entry["round"] - 1]
         for phase in ("train", "evaluate", "server"):
             assert entry[phase] == history.aggregated[phase][entry["round"]]
     assert [file.name for file in path.parent.iterdir()] == ["results.json"]
@@ -169,7 +186,7 @@ def sampled(history):
 
 
 def test_the_seed_decides_who_trains(noise):
-    many_rounds = {"num-server-rounds": 10, "fraction-train": 0.5}
+    many_rounds = {"num-server-rounds": 10, "fraction-train": 0.5, "fraction-evaluate": 0.0}
     clients = sampled(run(many_rounds))
     assert [len(per_round) for per_round in clients] == [2] * 10
     assert len({tuple(per_round) for per_round in clients}) > 1
@@ -405,10 +422,10 @@ def train(message, context):
 
 @needs_ray
 def test_a_bad_run_config_is_an_error_although_flwr_run_exits_with_0(cluster):
-    changes = {"strategy": "fedsgd", "learning-rate": -1}
+    changes = {"algorithm": "fedsgd", "learning-rate": -1}
     with pytest.raises(RuntimeError) as caught:
         run_app(FLOWER_APP, run_config=changes, num_supernodes=2, ray_address=cluster.address)
     assert str(caught.value).splitlines()[0] == (
         "the run is finished:failed: Simulation failed with exception: "
-        "learning-rate must be > 0, got -1; strategy must be 'fedavg', got 'fedsgd'"
+        f"algorithm must be {', '.join(map(repr, ALGORITHMS))}, got 'fedsgd'; learning-rate must be > 0, got -1"
     )
