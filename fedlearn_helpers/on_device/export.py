@@ -71,7 +71,8 @@ def export_onnx(
         The path.
 
     Raises:
-        InputError: a package is missing, or the model does not map such images to as many scores.
+        InputError: a package is missing, the model does not map such images to as many scores, or the file would be for
+            one number of images only.
     """
     _need("onnx"), _need("onnxscript")
     path = Path(path)
@@ -93,6 +94,8 @@ def export_onnx(
     assert program is not None  # it is None for the older exporter alone
     file: Any = program.model_proto
     graph = file.graph
+    if not graph.input[0].type.tensor_type.shape.dim[0].dim_param:
+        raise InputError("model must not compute with the number of images, such as by len(): it would become fixed")
     for part in (graph, *graph.node, *graph.value_info, *graph.input, *graph.output, *graph.initializer):
         del part.metadata_props[:]
     file.metadata_props.add(key=_CLASSES, value=json.dumps(list(class_names)))

@@ -189,6 +189,7 @@ def roll_out(
         InputError: an argument out of range, a rollout under way, or a first stage with so few devices that no result
             could raise an alarm.
     """
+    check_seed(seed)
     shares = _check_stages(stages)
     check_number("level", level, "> 0 and < 1", lambda value: 0 < value < 1)
     if any(device.former is not None for device in fleet.devices):
@@ -202,7 +203,7 @@ def roll_out(
             f"{sizes[0]} of {total}"
         )
     devices = list(fleet.devices)
-    order = np.random.default_rng(check_seed(seed)).permutation(total).tolist()
+    order = np.random.default_rng(seed).permutation(total).tolist()
     reports: list[Stage] = []
     ran: list[int] = []
     worse = better = losses = gains = done = 0
