@@ -251,6 +251,6 @@ def measure_messages(num_clients: int, *, share: float, state: State, num_rounds
         strategy.start(grid=grid, initial_arrays=arrays, num_rounds=num_rounds)
 
     start = time.perf_counter()
-    history = simulate(server_app, client_app, num_clients=num_clients, seed=seed, label=None)
+    history = simulate(server_app, client_app, num_clients=num_clients, seed=seed, workers=1, label=None)
     seconds = time.perf_counter() - start
     return Measured(len(history.exchanges) // num_rounds, len(history.exchanges), seconds)

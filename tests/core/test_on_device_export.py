@@ -61,6 +61,7 @@ def test_the_file_gives_the_scores_of_the_model(trained, file, images):
     assert found.same_class == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [*MODELS, *(f"normalized {name}" for name in NORMALIZED_MODELS)])
 @pytest.mark.parametrize("shape", [(1, 28, 28), (3, 32, 32)])
 def test_every_model_of_the_workbook_can_be_exported(kind, shape, tmp_path):
