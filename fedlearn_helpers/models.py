@@ -88,7 +88,7 @@ class _BatchNorm(nn.BatchNorm1d):
     """BatchNorm that can train on a batch of one, such as the last of an epoch: by its running statistics."""
 
     def forward(self, features: Tensor) -> Tensor:
-        if len(features) > 1 or not self.training:
+        if not self.training or len(features) > 1:
             return super().forward(features)
         return F.batch_norm(features, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps)
 

@@ -23,7 +23,7 @@ _ALONE = (
     "tomli",
     "tomli-w",
 )
-_EXTRAS = ("privacy",)  # each for the folder of the package of the same name
+_EXTRAS = {"privacy": "privacy", "on_device": "device"}  # by the folder of the package that needs it
 _NOT_USED = {"uv"}  # Flower's runtime installs apps with it; a notebook has no app to install
 
 
@@ -40,8 +40,8 @@ def with_dependencies(folders: Collection[str] = ()) -> dict[str, str]:
     """
     own = requires("fedlearn-helpers")
     wanted = _by_name(_core(requires("flwr"))) | _by_name(_core(own))
-    for extra in _EXTRAS:
-        if extra in folders:
+    for folder, extra in _EXTRAS.items():
+        if folder in folders:
             wanted |= _by_name(_of_extra(own, extra))
     return {name: wanted[name] for name in sorted(wanted) if name not in alone() and name not in _NOT_USED}
 
