@@ -16,7 +16,7 @@ LAYERS = (
     ("training",),
     ("data", "partition", "simulation"),
     ("algorithms",),
-    ("experiments", "availability", "communication", "privacy", "robustness"),
+    ("experiments", "availability", "communication", "deployment", "privacy", "robustness"),
     ("lessons.common",),
     ("lessons",),  # a lesson is a unit of its own: "lessons.personalization"
 )

@@ -30,11 +30,11 @@ from workbook_app.server_app import app as server_app
 
 from fedlearn_helpers import partition
 from fedlearn_helpers.data import ImageDataset, load_dataset
+from fedlearn_helpers.deployment.processes import OwnProcesses
 from fedlearn_helpers.errors import InputError
 from fedlearn_helpers.experiments.basic_client import make_client_app
 from fedlearn_helpers.models import new_cnn
 from fedlearn_helpers.simulation import keep_result, simulate
-from workbook_tools.execution.processes import OwnProcesses
 from workbook_tools.flower import run_app
 from workbook_tools.flower.ray_node import start_ray_node
 

@@ -9,7 +9,7 @@ import time
 import psutil
 import pytest
 
-from workbook_tools.execution.processes import OwnProcesses, free_port, last_lines
+from fedlearn_helpers.deployment.processes import OwnProcesses, free_port, last_lines
 
 DAEMON = "setsid sleep 1000 & exit 0"
 CHILD_WITHOUT_ENVIRONMENT = "env -i sleep 1000 & wait"
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="these tests wri
 
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch):
-    monkeypatch.setattr("workbook_tools.execution.processes._GRACE", 0.5)
+    monkeypatch.setattr("fedlearn_helpers.deployment.processes._GRACE", 0.5)
 
 
 def sleepers(since):
@@ -79,7 +79,7 @@ def test_others_are_left_alone(tmp_path):
 def test_they_end_when_this_process_is_killed(tmp_path):
     program = f"""
 import pathlib, time
-from workbook_tools.execution.processes import OwnProcesses
+from fedlearn_helpers.deployment.processes import OwnProcesses
 OwnProcesses().start(["sleep", "1000"], log=pathlib.Path({str(tmp_path / "log")!r}))
 time.sleep(1000)
 """

@@ -83,8 +83,15 @@ class OwnProcesses:
             if process.poll() is None:
                 process.terminate()
         deadline = time.monotonic() + self._grace
-        while (alive := self._alive()) and time.monotonic() < deadline:
+        while self._alive() and time.monotonic() < deadline:
             time.sleep(0.1)
+        self.kill()
+
+    def kill(self) -> None:
+        """End all at once, as a power cut would, and wait until none is left; nothing can be started afterwards."""
+        with self._lock:
+            self._stopped = True
+        alive = self._alive()
         deadline = time.monotonic() + _GRACE
         while alive and time.monotonic() < deadline:
             for process in alive:
@@ -139,5 +146,10 @@ def free_port() -> int:
 
 def last_lines(log: Path, count: int = 15) -> str:
     """Return the name of a log, and its last lines that are not empty, without colours."""
-    lines = _ANSI_COLOR.sub("", log.read_text(errors="replace")).splitlines()
+    lines = without_colours(log.read_text(errors="replace")).splitlines()
     return "\n".join([f"The last lines of {log.name}:", *[line for line in lines if line.strip()][-count:]])
+
+
+def without_colours(text: str) -> str:
+    """Return a text without the codes by which terminals show colours."""
+    return _ANSI_COLOR.sub("", text)
