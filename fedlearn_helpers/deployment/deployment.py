@@ -49,7 +49,8 @@ _LOOKS_FOR_WORK = {"FLWR_SUPEREXEC_TASK_POLL_INTERVAL": "0.1"}
 _ONE_THREAD = {"OMP_NUM_THREADS": "1"}  # nodes share the cores
 
 
-_P, _T = ParamSpec("_P"), TypeVar("_T")
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
 _Kind = TypeVar("_Kind", bound=Program)
 
 
@@ -194,7 +195,7 @@ class Deployment:
             key: its private key. "own" is the one of the credentials, whose public key the SuperLink is told here;
                 of another one the SuperLink is told nothing. None is no key.
             root: certificate of the authority that it trusts; by default that of the credentials.
-            plain: whether it talks in plain text; always so without credentials.
+            plain: whether it talks in plain text, and thus without a key; always so without credentials.
             retries: how often it tries to connect, >= 1; None is for ever.
 
         Raises:
@@ -213,15 +214,14 @@ class Deployment:
             command += ["--insecure"]
         else:
             command += ["--root-certificates", str(root or self._credentials.ca)]
-        if (path := self._register(partition_id) if key == "own" else key) is not None:
-            command += ["--auth-supernode-private-key", str(path)]
+            if (path := self._register(partition_id) if key == "own" else key) is not None:
+                command += ["--auth-supernode-private-key", str(path)]
         return self._start(Node, f"node-{partition_id}", command, _LOOKS_FOR_WORK | _ONE_THREAD)
 
-    def _register(self, partition_id: int) -> Path | None:
+    def _register(self, partition_id: int) -> Path:
         """Tell the SuperLink the public key of a node, once, and return its private key."""
-        if self._credentials is None:
-            return None
-        if partition_id >= len(keys := self._credentials.nodes):
+        keys = () if self._credentials is None else self._credentials.nodes
+        if partition_id >= len(keys):
             raise InputError(f"partition_id must have a key, and there are {len(keys)}, got {partition_id}")
         key = keys[partition_id]
         check_node_key(key)

@@ -10,6 +10,7 @@ from fedlearn_helpers.deployment.commands import failure
 from fedlearn_helpers.deployment.processes import OwnProcesses, last_lines, without_colours
 
 _GRACE = 5.0  # seconds
+_EXIT_CODE = re.compile(r"Exit Code: (\d+)")
 # What a SuperNode writes when it is turned away, the plainest last. Its very last line is a friendly farewell.
 _REASONS = (r"\[code: \d+\]", r"CERTIFICATE_VERIFY_FAILED", r"could not establish a connection")
 
@@ -19,7 +20,8 @@ class Refusal:
     """How a node ended that the server does not want, or that does not want the server.
 
     Attributes:
-        exit_code: of the SuperNode.
+        exit_code: Flower's number for the reason, 305 for a connection that could not be made; the process itself
+            ends with 1.
         reason: the line of its log that says why.
     """
 
@@ -80,9 +82,9 @@ class Node(Program):
             code = self._process.wait(timeout)
         except subprocess.TimeoutExpired:
             raise failure(f"{self.name} has not been refused within {timeout:g} seconds", self.log) from None
-        lines = without_colours(self.log.read_text(errors="replace")).splitlines()
+        text = without_colours(self.log.read_text(errors="replace"))
+        number = _EXIT_CODE.search(text)
         for reason in _REASONS:
-            for line in lines:
-                if re.search(reason, line):
-                    return Refusal(code, line.strip())
+            if number and (line := re.search(rf"^.*{reason}.*$", text, re.MULTILINE)):
+                return Refusal(int(number[1]), line[0].strip())
         raise failure(f"{self.name} ended with {code} and gave no reason", self.log)
