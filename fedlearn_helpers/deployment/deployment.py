@@ -320,9 +320,10 @@ class Deployment:
             time.sleep(0.1)
         while not (run := self._listed(run_id)).is_over:  # the stream may have been cut off
             if time.monotonic() > deadline:
-                with contextlib.suppress(RuntimeError):
+                stream.terminate()
+                with contextlib.suppress(RuntimeError):  # it may have ended just now
                     self.stop_run(run_id)
-                raise failure(f"the run did not end within {timeout:g} seconds, and was stopped", log)
+                raise failure(f"the run did not end within {timeout:g} seconds", log)
             time.sleep(0.5)
         results = results_in(self._results[run_id])
         ended = RunStatus(run_id, run.status, run.details, results, failures_in(results), log)
