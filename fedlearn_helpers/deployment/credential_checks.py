@@ -35,8 +35,9 @@ def check_credentials(credentials: Credentials, *, hosts: Sequence[str] = ("127.
         _check_time(path, found)
     _check_signature(credentials, ca, certificate)
     _check_private(credentials.key)
+    content = _read(credentials.key)
     try:
-        key = load_pem_private_key(_read(credentials.key), password=None)
+        key = load_pem_private_key(content, password=None)
     except (ValueError, TypeError, UnsupportedAlgorithm):
         raise InputError(f"the server's key must be a private key in PEM, got {str(credentials.key)!r}") from None
     if key.public_key() != certificate.public_key():
@@ -56,16 +57,18 @@ def check_node_key(path: Path) -> None:
         InputError: a file is missing, is no such key, is open to others, or the two are no pair.
     """
     _check_private(path)
+    content = _read(path)
     try:
-        private = load_ssh_private_key(_read(path), password=None)
+        private = load_ssh_private_key(content, password=None)
         fits = isinstance(private, ec.EllipticCurvePrivateKey)
     except (ValueError, TypeError, UnsupportedAlgorithm):
         fits = False
     if not fits:
         raise InputError(f"a node's key must be an elliptic curve's private key in OpenSSH's form, got {str(path)!r}")
     beside = public_key_of(path)
+    content = _read(beside)
     try:
-        public = load_ssh_public_key(_read(beside))
+        public = load_ssh_public_key(content)
     except (ValueError, UnsupportedAlgorithm):
         raise InputError(f"a node's public key must be in OpenSSH's form, got {str(beside)!r}") from None
     if private.public_key() != public:
@@ -80,8 +83,9 @@ def _read(path: Path) -> bytes:
 
 
 def _certificate(path: Path) -> x509.Certificate:
+    content = _read(path)
     try:
-        return x509.load_pem_x509_certificate(_read(path))
+        return x509.load_pem_x509_certificate(content)
     except ValueError:
         raise InputError(f"a certificate must be in PEM, got {str(path)!r}") from None
 
