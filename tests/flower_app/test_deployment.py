@@ -63,7 +63,7 @@ def federation(tmp_path_factory, keys):
         federation.partners = [federation.start_node(number, num_partitions=2) for number in range(2)]
         federation.wait_for_nodes(2)
         federation.nodes_before = federation.nodes()
-        federation.lost_run = federation.start_run(SMALL_APP, {"seconds": 600.0})
+        federation.lost_run = federation.start_run(SMALL_APP, {"seconds": 5.0})
         wait_for(lambda: all("Receiving: train" in node.log.read_text() for node in federation.partners))
         federation.kill_link()
         federation.start_link()
