@@ -9,6 +9,7 @@ import stat
 import subprocess
 import sysconfig
 import time
+from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -36,13 +37,12 @@ pytestmark = pytest.mark.skipif(why_not() is not None, reason=str(why_not()))
 # Flower's options -------------------------------------------------------------------------
 
 
-def options_in_help(*words, known={}):
+@cache
+def options_in_help(*words):
     """The options that a program of Flower has."""
-    if words not in known:
-        environment = os.environ | {"NO_COLOR": "1", "COLUMNS": "200", "FLWR_DISABLE_UPDATE_CHECK": "1"}
-        shown = subprocess.run([f"{SCRIPTS}/{words[0]}", *words[1:], "--help"], capture_output=True, env=environment)
-        known[words] = set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", shown.stdout.decode()))
-    return known[words]
+    environment = os.environ | {"NO_COLOR": "1", "COLUMNS": "200", "FLWR_DISABLE_UPDATE_CHECK": "1"}
+    shown = subprocess.run([f"{SCRIPTS}/{words[0]}", *words[1:], "--help"], capture_output=True, env=environment)
+    return set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", shown.stdout.decode()))
 
 
 def unknown_options(command):
@@ -105,11 +105,12 @@ def test_there_is_a_compose_file_for_each_role():
 def test_compose_files_follow_the_official_schema(path):
     schema = json.loads((Path(__file__).with_name("compose_spec") / "compose_spec.json").read_text())
     content = yaml.safe_load(path.read_text())
-    jsonschema.validate(content, schema)
+    official = jsonschema.Draft201909Validator(schema)
+    official.validate(content)
     (service,) = content["services"].values()
     service["comand"] = []
     with pytest.raises(jsonschema.ValidationError):
-        jsonschema.validate(content, schema)
+        official.validate(content)
 
 
 @pytest.mark.parametrize("path", COMPOSE_FILES, ids=lambda path: path.name)
@@ -152,15 +153,14 @@ def commands_in(text):
 
 def test_every_machine_gets_its_own_files_alone(tmp_path):
     several_machines.write_machines(tmp_path / "made", server="fed.example", num_nodes=2)
-    files = {
-        path.name: {file.name for file in path.iterdir()} for path in (tmp_path / "made").iterdir() if path.is_dir()
-    }
+    machines = [path for path in (tmp_path / "made").iterdir() if path.is_dir()]
+    files = {path.name: {file.name for file in path.iterdir()} for path in machines}
     assert files == {
         "server": {"ca.crt", "server.pem", "server.key", "node0.pub", "node1.pub"},
         "node0": {"ca.crt", "node0"},
         "node1": {"ca.crt", "node1"},
     }
-    for folder in (tmp_path / "made", *[path for path in (tmp_path / "made").iterdir() if path.is_dir()]):
+    for folder in (tmp_path / "made", *machines):
         assert stat.S_IMODE(folder.stat().st_mode) == 0o700
         private = [file for file in folder.iterdir() if file.is_file() and file.name != "README.txt"]
         assert all(stat.S_IMODE(file.stat().st_mode) == 0o600 for file in private)
@@ -200,7 +200,7 @@ def test_instructions_bring_a_federation_up(tmp_path, monkeypatch):
 
         type_in([*environment, *link], "link")
         again_until([*environment, *setup], "setup", lambda said: True)
-        # With port 0 of its own, so that other nodes may run on this machine.
+        # With a port of its own: other nodes may run on this machine.
         type_in([*node[:-1], f"{node[-1]} --port {free_port()}"], "node")
         again_until([*environment, last[0]], "list", lambda said: "online" in said)
         assert "flwr run flower_app federation --stream" in last[1]
