@@ -95,10 +95,10 @@ class Deployment:
         if port is not None:
             check_whole_number("port", port, 1)
             _check_free(port)
-        self.folder = _new_folder(folder)
-        self.port = free_port() if port is None else port
         self._credentials, self._database = credentials, database
         self._check_credentials()
+        self.folder = _new_folder(folder)
+        self.port = free_port() if port is None else port
         self._programs: list[Program] = []
         self._link: Program | None = None
         self._registered: set[Path] = set()

@@ -255,7 +255,7 @@ def test_a_superlink_that_does_not_answer_in_time_is_ended(tmp_path, monkeypatch
     with Deployment(tmp_path) as federation:
         with pytest.raises(RuntimeError, match="^the SuperLink did not start\n"):
             federation.start_link(timeout=0.05)
-        assert marked("slow link").keys() == {os.getpid()} or marked("slow link") == {}
+        assert marked("slow link") == {}
 
 
 def test_nothing_is_started_with_credentials_that_cannot_work(tmp_path, keys):
@@ -319,7 +319,7 @@ def test_a_deployment_that_nobody_holds_any_more_ends(tmp_path, monkeypatch):
     assert any("superlink" in command for command in marked("nobody").values())
     del federation
     gc.collect()
-    assert marked("nobody").keys() <= {os.getpid()} and is_free(port)
+    assert marked("nobody") == {} and is_free(port)
 
 
 PROGRAM = """
@@ -337,7 +337,7 @@ federation.wait(run_id, timeout=600)
 """
 
 
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL], ids=lambda how: how.name)
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL], ids=lambda how: how.name)
 def test_nothing_is_left_of_a_deployment_whose_process_is_interrupted_or_killed(tmp_path, how):
     environment = os.environ | {MARK: how.name}
     command = [sys.executable, "-c", PROGRAM, str(tmp_path / "new"), str(SMALL_APP)]
