@@ -32,7 +32,7 @@ from fedlearn_helpers.deployment.possible import why_not
 from fedlearn_helpers.deployment.processes import OwnProcesses, free_port
 from fedlearn_helpers.deployment.programs import Node, Program
 from fedlearn_helpers.errors import InputError, check_number, check_whole_number
-from fedlearn_helpers.simulation.processes import uninterrupted
+from fedlearn_helpers.interrupts import uninterrupted
 
 RunConfig = Mapping[str, str | int | float | bool]
 

@@ -10,7 +10,7 @@ PACKAGE = "fedlearn_helpers"
 # From the bottom up. A unit is a module or a folder of the package; units of one layer know nothing of each other.
 LAYERS = (
     ("", "errors"),
-    ("device", "files", "seeds", "metrics", "pooling", "progress", "plots"),
+    ("device", "files", "interrupts", "seeds", "metrics", "pooling", "progress", "plots"),
     ("tasks", "models"),
     ("captured",),
     ("training",),
