@@ -7,6 +7,7 @@ from workbook_tools.commands.claims import claims
 from workbook_tools.commands.colab import colab
 from workbook_tools.commands.compare import CompareCommand, compare
 from workbook_tools.commands.data import data
+from workbook_tools.commands.deploy import deploy
 from workbook_tools.commands.doctor import doctor
 from workbook_tools.commands.flower import flower
 from workbook_tools.commands.grade import grade
@@ -22,5 +23,5 @@ def _main() -> None:
     """Run the notebooks of the Federated Learning Workbook, compare, teach and grade with them."""
 
 
-for _command in (run, sweep, compare, claims, flower, student, grade, bare, colab, data, doctor):
+for _command in (run, sweep, compare, claims, flower, deploy, student, grade, bare, colab, data, doctor):
     app.command(cls=CompareCommand if _command is compare else None)(_command)

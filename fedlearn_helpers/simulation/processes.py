@@ -5,9 +5,7 @@ import ctypes
 import os
 import re
 import signal
-import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 _OPENMP = re.compile(r"lib(gomp|omp|iomp)\d*\b[^/]*$")  # GCC's, LLVM's, Intel's
@@ -34,23 +32,6 @@ def processor_time(pid: int) -> float:
     except OSError:
         return time.monotonic()
     return sum(map(int, times)) + sum(processor_time(int(child)) for child in children)
-
-
-@contextlib.contextmanager
-def uninterrupted() -> Iterator[None]:
-    """Put off an interrupt to the end of the block. Python interrupts the main thread alone."""
-    before = signal.getsignal(signal.SIGINT)
-    if before is None or threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    put_off: list[object] = []
-    signal.signal(signal.SIGINT, lambda *details: put_off.append(details))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
-        if put_off:
-            signal.raise_signal(signal.SIGINT)
 
 
 def end_with(parent: int) -> None:

@@ -24,10 +24,11 @@ from flwr.clientapp import ClientApp
 
 from fedlearn_helpers.device import cores
 from fedlearn_helpers.errors import InputError
+from fedlearn_helpers.interrupts import uninterrupted
 from fedlearn_helpers.simulation.channel import Channel
 from fedlearn_helpers.simulation.client_task import ClientResult, ClientTask, do_client_task
 from fedlearn_helpers.simulation.output import captured
-from fedlearn_helpers.simulation.processes import end_with, pause_openmp, processor_time, uninterrupted
+from fedlearn_helpers.simulation.processes import end_with, pause_openmp, processor_time
 
 Workers = int | Literal["auto"]
 _SECONDS_BETWEEN_LOOKS = 5.0

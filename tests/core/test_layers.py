@@ -10,13 +10,13 @@ PACKAGE = "fedlearn_helpers"
 # From the bottom up. A unit is a module or a folder of the package; units of one layer know nothing of each other.
 LAYERS = (
     ("", "errors"),
-    ("device", "files", "seeds", "metrics", "pooling", "progress", "plots"),
+    ("device", "files", "interrupts", "seeds", "metrics", "pooling", "progress", "plots"),
     ("tasks", "models"),
     ("captured",),
     ("training",),
     ("data", "partition", "simulation"),
     ("algorithms",),
-    ("experiments", "availability", "communication", "privacy", "robustness", "on_device"),
+    ("experiments", "availability", "communication", "deployment", "on_device", "privacy", "robustness"),
     ("lessons.common",),
     ("lessons",),  # a lesson is a unit of its own: "lessons.personalization"
 )

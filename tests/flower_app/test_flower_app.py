@@ -26,11 +26,11 @@ from workbook_app.settings import read_run_config
 from fedlearn_helpers import partition
 from fedlearn_helpers.algorithms import ALGORITHMS, LocalConfig
 from fedlearn_helpers.algorithms.scaffold import Scaffold
+from fedlearn_helpers.deployment import run_on_ray
+from fedlearn_helpers.deployment.processes import OwnProcesses
+from fedlearn_helpers.deployment.ray_node import start_ray_node
 from fedlearn_helpers.errors import InputError
 from fedlearn_helpers.experiments import federate
-from workbook_tools.execution.processes import OwnProcesses
-from workbook_tools.flower import run_app
-from workbook_tools.flower.ray_node import start_ray_node
 
 LOSS_TOLERANCE = 1e-6  # relative
 
@@ -276,7 +276,7 @@ def test_a_run_that_ends_early_says_why_in_the_file(noise, tmp_path):
 def test_the_runner_checks_its_arguments(options, sentence):
     options = {"app": FLOWER_APP, "run_config": {}, "num_supernodes": 2} | options
     with pytest.raises(InputError) as caught:
-        run_app(options.pop("app"), **options)
+        run_on_ray(options.pop("app"), **options)
     assert str(caught.value) == sentence
 
 
@@ -337,7 +337,7 @@ def nothing_left():
 
 @needs_ray
 def test_flwr_run_gives_what_this_process_gives(in_process, nothing_left):
-    results = run_app(FLOWER_APP, run_config=CHANGES, num_supernodes=NUM_CLIENTS)
+    results = run_on_ray(FLOWER_APP, run_config=CHANGES, num_supernodes=NUM_CLIENTS)
     assert [entry["failures"] for entry in results["rounds"][1:]] == [{"train": 0, "evaluate": 0}] * 2
     assert same_metrics(results["rounds"], in_process[0])
     assert not same_metrics(results["rounds"], in_process[1])
@@ -379,7 +379,7 @@ class NodesAtWork(threading.Thread):
 @needs_ray
 def test_a_cluster_of_two_nodes_gives_the_same(cluster, in_process):
     with NodesAtWork(cluster.folder) as watch:
-        results = run_app(FLOWER_APP, run_config=CHANGES, num_supernodes=NUM_CLIENTS, ray_address=cluster.address)
+        results = run_on_ray(FLOWER_APP, run_config=CHANGES, num_supernodes=NUM_CLIENTS, ray_address=cluster.address)
     assert len(watch.nodes) == 2
     assert watch.at_work == watch.nodes
     assert same_metrics(results["rounds"], in_process[0])
@@ -394,7 +394,7 @@ def test_a_client_that_fails_is_an_error_although_flower_calls_the_run_completed
     pyproject.write_text(pyproject.read_text().replace("workbook_app.client_app:app", "workbook_app.failing:app"))
     changes = {"num-server-rounds": 1, "batch-size": 500}
     with pytest.raises(RuntimeError) as caught:
-        run_app(app, run_config=changes, num_supernodes=2, ray_address=cluster.address)
+        run_on_ray(app, run_config=changes, num_supernodes=2, ray_address=cluster.address)
     first_line, second_line, *log = str(caught.value).splitlines()
     assert first_line.startswith("messages to clients that failed: 1; client 1 in round 1, phase 'train': ")
     assert "disk full" in first_line
@@ -424,7 +424,7 @@ def train(message, context):
 def test_a_bad_run_config_is_an_error_although_flwr_run_exits_with_0(cluster):
     changes = {"algorithm": "fedsgd", "learning-rate": -1}
     with pytest.raises(RuntimeError) as caught:
-        run_app(FLOWER_APP, run_config=changes, num_supernodes=2, ray_address=cluster.address)
+        run_on_ray(FLOWER_APP, run_config=changes, num_supernodes=2, ray_address=cluster.address)
     assert str(caught.value).splitlines()[0] == (
         "the run is finished:failed: Simulation failed with exception: "
         f"algorithm must be {', '.join(map(repr, ALGORITHMS))}, got 'fedsgd'; learning-rate must be > 0, got -1"

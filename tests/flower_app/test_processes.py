@@ -5,11 +5,12 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import psutil
 import pytest
 
-from workbook_tools.execution.processes import OwnProcesses, free_port, last_lines
+from fedlearn_helpers.deployment.processes import OwnProcesses, free_port, last_lines
 
 DAEMON = "setsid sleep 1000 & exit 0"
 CHILD_WITHOUT_ENVIRONMENT = "env -i sleep 1000 & wait"
@@ -20,7 +21,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="these tests wri
 
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch):
-    monkeypatch.setattr("workbook_tools.execution.processes._GRACE", 0.5)
+    monkeypatch.setattr("fedlearn_helpers.deployment.processes._GRACE", 0.5)
 
 
 def sleepers(since):
@@ -79,7 +80,7 @@ def test_others_are_left_alone(tmp_path):
 def test_they_end_when_this_process_is_killed(tmp_path):
     program = f"""
 import pathlib, time
-from workbook_tools.execution.processes import OwnProcesses
+from fedlearn_helpers.deployment.processes import OwnProcesses
 OwnProcesses().start(["sleep", "1000"], log=pathlib.Path({str(tmp_path / "log")!r}))
 time.sleep(1000)
 """
@@ -101,3 +102,35 @@ def test_a_log_is_shown_without_colours_and_from_its_end(tmp_path):
 
 def test_a_free_port_can_be_listened_on():
     assert 1024 <= free_port() <= 65535
+
+
+def test_they_outlive_the_thread_that_started_them(tmp_path):
+    with OwnProcesses() as processes, ThreadPoolExecutor(1) as pool:
+        process = pool.submit(processes.start, ["sleep", "1000"], log=tmp_path / "log").result()
+        pool.shutdown()
+        time.sleep(0.5)
+        assert process.poll() is None
+
+
+def test_nobody_watches_when_nothing_is_left_to_watch(tmp_path):
+    def watchers():
+        children = [process.cmdline() for process in psutil.Process().children()]
+        return [command for command in children if "looks_without_finding" in " ".join(command)]
+
+    with OwnProcesses() as first, OwnProcesses() as second:
+        first.start(["sleep", "1000"], log=tmp_path / "log")
+        second.start(["sleep", "1000"], log=tmp_path / "log")
+        assert len(watchers()) == 1
+        first.stop()
+        assert len(watchers()) == 1
+    assert watchers() == []
+
+
+def test_killed_ones_are_not_asked_first(tmp_path):
+    with OwnProcesses() as processes:
+        asked = tmp_path / "asked"
+        script = f"trap 'touch {asked}; exit 0' TERM; touch {tmp_path / 'ready'}; while true; do sleep 0.1; done"
+        process = processes.start(["bash", "-c", script], log=tmp_path / "log")
+        wait_for((tmp_path / "ready").exists)
+        processes.kill()
+    assert process.returncode == -signal.SIGKILL and not asked.exists()

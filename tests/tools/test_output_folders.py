@@ -23,6 +23,7 @@ COMMANDS = {
     "colab": ["00"],
     "bare": ["00"],
     "flower": [],
+    "deploy": [],
 }
 
 
@@ -38,6 +39,7 @@ def nothing_runs(workbook, monkeypatch):
     monkeypatch.setattr(grading, "grade_all", fail)
     monkeypatch.setattr("fedlearn_helpers.experiments.compare", fail)
     monkeypatch.setattr(flower, "run_app", fail)
+    monkeypatch.setattr(flower, "deploy_app", fail)
     return workbook
 
 
@@ -48,7 +50,7 @@ def test_it_is_one_sentence_and_nothing_is_made(nothing_runs, monkeypatch, comma
     before = sorted(path.name for path in nothing_runs.iterdir())
     if place.startswith("full"):
         monkeypatch.setattr("os.replace", full)
-    output = place if command != "flower" else f"{place}/results.json"
+    output = place if command not in ("flower", "deploy") else f"{place}/results.json"
     result = CliRunner().invoke(app, [command, *COMMANDS[command], "--output", output])
     assert result.exit_code == 1, result.output
     last = result.output.splitlines()[-1]

@@ -46,11 +46,11 @@ def flower(
         sys.exit(f"{type(error).__name__}: {error}")
     write_json(output, without_nan(results))
     for entry in results["rounds"]:
-        print(f"round {entry['round']}: {_metrics(entry)}")
+        print(f"round {entry['round']}: {metrics_of(entry)}")
     print(f"Written to {output}.")
 
 
-def _metrics(entry: dict[str, Any]) -> str:
+def metrics_of(entry: dict[str, Any]) -> str:
     """Return the metrics of one round on one line, such as "train loss 0.512, server accuracy 0.830"."""
     return ", ".join(
         f"{phase} {name} {value:.3f}"

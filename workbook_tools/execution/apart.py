@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
 
+from fedlearn_helpers.deployment.processes import OwnProcesses
 from workbook_tools.execution.kernels import folder_for_sockets
 from workbook_tools.execution.notebooks import unfinished_of
-from workbook_tools.execution.processes import OwnProcesses
 
 
 class Apart:

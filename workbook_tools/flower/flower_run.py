@@ -5,19 +5,19 @@ for ever; a status that is asked for, because `flwr run` also succeeds when the 
 the clients' failures, because a run whose clients all fail counts as completed.
 """
 
-import http.client
 import importlib.util
 import json
 import os
-import subprocess
 import tempfile
 import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from fedlearn_helpers.deployment.commands import Commands, failure, toml
+from fedlearn_helpers.deployment.ports import is_healthy
+from fedlearn_helpers.deployment.processes import OwnProcesses, free_port
 from fedlearn_helpers.errors import InputError
-from workbook_tools.execution.processes import OwnProcesses, free_port, last_lines
 from workbook_tools.flower.ray_node import start_ray_node
 
 RunConfig = Mapping[str, str | int | float | bool]
@@ -74,16 +74,17 @@ def run_app(
         OwnProcesses() as processes,
     ):
         folder = Path(name)
-        commands = _Commands(processes, folder, deadline)
+        commands = Commands(processes, folder)
+        commands.env["RAY_USAGE_STATS_ENABLED"] = "0"
         commands.env["RAY_ADDRESS"] = ray_address or start_ray_node(processes, folder, env=commands.env)
-        _start_superlink(commands)
+        _start_superlink(commands, deadline)
         results = folder / "results.json"
         federation = {
             "num-supernodes": num_supernodes,
             "client-resources-num-cpus": client_cpus,
             "init-args-log-to-driver": False,
         }
-        log = _run(commands, app, {**run_config, "results-path": str(results)}, federation)
+        log = _run(commands, app, {**run_config, "results-path": str(results)}, federation, deadline)
         return _read_results(results, log)
 
 
@@ -101,109 +102,53 @@ def _check(app: Path, run_config: RunConfig, num_supernodes: int, client_cpus: i
         raise InputError(f"timeout must be > 0, got {timeout!r}")
 
 
-class _Commands:
-    """Runs commands in one folder and environment: private, offline, and without colours, which spoil JSON."""
-
-    def __init__(self, processes: OwnProcesses, folder: Path, deadline: float) -> None:
-        self._processes, self.folder, self._deadline = processes, folder, deadline
-        self.env = {name: value for name, value in os.environ.items() if name not in ("FORCE_COLOR", "CLICOLOR_FORCE")}
-        self.env |= {
-            "FLWR_HOME": str(folder),
-            "FLWR_DISABLE_RUNTIME_DEPENDENCY_INSTALLATION": "1",  # or Flower makes a virtual environment per run
-            "FLWR_DISABLE_UPDATE_CHECK": "1",
-            "FLWR_TELEMETRY_ENABLED": "0",
-            "RAY_USAGE_STATS_ENABLED": "0",
-            "NO_COLOR": "1",
-            "no_proxy": ",".join(filter(None, [self.env.get("no_proxy") or self.env.get("NO_PROXY"), "127.0.0.1"])),
-        }
-
-    def start(self, *command: str) -> tuple[subprocess.Popen, Path]:
-        """Start a command; return it and its log."""
-        log = self.folder / f"{'_'.join(command[:2])}.log"
-        return self._processes.start(command, log=log, env=self.env), log
-
-    def finish(self, *command: str) -> Path:
-        """Run a command to its end and return its log."""
-        process, log = self.start(*command)
-        try:
-            code = process.wait(self.seconds_left())
-        except subprocess.TimeoutExpired:
-            raise _failure("the time is up", log) from None
-        if code != 0:
-            raise _failure(f"{' '.join(command[:2])} exited with {code}", log)
-        return log
-
-    def seconds_left(self) -> float:
-        """Return how much time there is."""
-        return max(self._deadline - time.monotonic(), 0)
-
-
-def _start_superlink(commands: _Commands) -> None:
+def _start_superlink(commands: Commands, deadline: float) -> None:
     """Start Flower's server that takes runs, and wait until it listens."""
     port = free_port()
     (commands.folder / "config.toml").write_text(_CONNECTION.format(port=port))
     superlink, log = commands.start(
         "flower-superlink", "--insecure", "--simulation", "--host", "127.0.0.1", "--port", str(port)
     )
-    while not _is_healthy(port):
-        if superlink.poll() is not None or commands.seconds_left() == 0:
-            raise _failure("the SuperLink did not start", log)
+    while not is_healthy(port):
+        if superlink.poll() is not None or time.monotonic() > deadline:
+            raise failure("the SuperLink did not start", log)
         time.sleep(0.2)
 
 
-def _is_healthy(port: int) -> bool:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=1)
-    try:
-        connection.request("GET", "/health")
-        return connection.getresponse().status == http.client.OK
-    except (OSError, http.client.HTTPException):
-        return False
-    finally:
-        connection.close()
-
-
-def _run(commands: _Commands, app: Path, run_config: RunConfig, federation: RunConfig) -> Path:
+def _run(commands: Commands, app: Path, run_config: RunConfig, federation: RunConfig, deadline: float) -> Path:
     """Run the app to its end, and return its log, if Flower says that it completed."""
     run_toml = commands.folder / "run_config.toml"
-    run_toml.write_text("\n".join(f"{key} = {_toml(value)}" for key, value in run_config.items()))
-    federation_config = " ".join(f"{key}={_toml(value)}" for key, value in federation.items())
-    log = commands.finish(
-        "flwr", "run", str(app), "--stream", "--run-config", str(run_toml), "--federation-config", federation_config
-    )
-    while not (run := _only_run(commands))["status"].startswith("finished"):  # what streams the log was cut off
+    run_toml.write_text("\n".join(f"{key} = {toml(value)}" for key, value in run_config.items()))
+    federation_config = " ".join(f"{key}={toml(value)}" for key, value in federation.items())
+    command = ["flwr", "run", str(app), "--stream", "--run-config", str(run_toml)]
+    log = commands.finish(*command, "--federation-config", federation_config, seconds=_left(deadline))
+    while not (run := _only_run(commands, deadline))["status"].startswith(
+        "finished"
+    ):  # what streams the log was cut off
         time.sleep(1)
     if run["status"] != "finished:completed":
-        raise _failure(f"the run is {run['status']}: {run['status-details']}", log)
+        raise failure(f"the run is {run['status']}: {run['status-details']}", log)
     return log
 
 
-def _toml(value: str | int | float | bool) -> str:
-    """Return a text, number or truth value as TOML writes it, which is as JSON does."""
-    return json.dumps(value, ensure_ascii=False)
-
-
-def _only_run(commands: _Commands) -> dict[str, Any]:
+def _only_run(commands: Commands, deadline: float) -> dict[str, Any]:
     """Ask the SuperLink about its only run."""
-    listing = commands.finish("flwr", "ls", "--format", "json")
-    try:
-        (run,) = json.loads(listing.read_text())["runs"]
-    except (ValueError, KeyError):
-        raise _failure("flwr ls did not list one run", listing) from None
+    (run,) = commands.ask("flwr", "ls", seconds=_left(deadline))["runs"]
     return run
+
+
+def _left(deadline: float) -> float:
+    return max(deadline - time.monotonic(), 0)
 
 
 def _read_results(path: Path, log: Path) -> dict[str, Any]:
     """Return what the ServerApp wrote, if no client failed."""
     if not path.is_file():
-        raise _failure("the ServerApp wrote no results", log)
+        raise failure("the ServerApp wrote no results", log)
     results = json.loads(path.read_text())
     if results["status"] != "completed":
-        raise _failure(f"the ServerApp's results are {results['status']!r}: {results.get('error')}", log)
+        raise failure(f"the ServerApp's results are {results['status']!r}: {results.get('error')}", log)
     if failures := sum(sum(entry["failures"].values()) for entry in results["rounds"]):
         reasons = [reason for entry in results["rounds"] for reason in entry.get("errors", [])]
-        raise _failure(f"messages to clients that failed: {failures}; {'; '.join(reasons[:_REASONS])}", log)
+        raise failure(f"messages to clients that failed: {failures}; {'; '.join(reasons[:_REASONS])}", log)
     return results
-
-
-def _failure(sentence: str, log: Path) -> RuntimeError:
-    return RuntimeError(f"{sentence}\n{last_lines(log)}")

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from uuid import uuid4
 
-from workbook_tools.execution.processes import OwnProcesses, free_port, last_lines
+from fedlearn_helpers.deployment.processes import OwnProcesses, free_port, last_lines
 
 STARTS_WITHIN = 180.0  # seconds
 _STARTED = "Ray runtime started"

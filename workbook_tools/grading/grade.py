@@ -19,13 +19,13 @@ import nbformat
 
 import fedlearn_helpers
 from fedlearn_helpers.data.cache import cache_folder
+from fedlearn_helpers.deployment.processes import OwnProcesses
 from fedlearn_helpers.errors import InputError, one_line
 from fedlearn_helpers.simulation.workers import cores
 from workbook_tools.editions.graded.cells import find_exercises, read_unused
 from workbook_tools.execution.content import content_of, data_sets
 from workbook_tools.execution.kernels import folder_for_sockets
 from workbook_tools.execution.notebooks import of_the_workbook
-from workbook_tools.execution.processes import OwnProcesses
 from workbook_tools.grading.handed_in import HandIn
 from workbook_tools.grading.isolation import GUARD, NAMESPACE, grants_namespaces
 from workbook_tools.grading.judgement import Execution, Grade, judge

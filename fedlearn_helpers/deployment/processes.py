@@ -20,14 +20,80 @@ _MARK = "FEDLEARN_PROCESSES"
 _GRACE = 10.0
 _ANSI_COLOR = re.compile(r"\x1b\[[0-9;]*m")
 
-# When this process is killed it cannot stop anything. But the daemons of Flower and Ray end when the process above
-# them does, so it is enough that the topmost ones are told to end with this process.
-_END_WITH_PARENT = """
-import ctypes, os, sys
-if sys.platform == "linux":
-    ctypes.CDLL(None).prctl(1, 15)  # PR_SET_PDEATHSIG, SIGTERM
-os.execvp(sys.argv[1], sys.argv[1:])
+# When this process is killed it cannot stop anything. So another one watches it, and ends what is marked as its own.
+_WATCHER = """
+import os, sys, time
+import psutil
+
+parent, variable, prefix = int(sys.argv[1]), sys.argv[2], sys.argv[3]
+
+
+def is_marked(process):
+    try:
+        return process.environ().get(variable, "").startswith(prefix)
+    except (psutil.Error, OSError):
+        return False
+
+
+while os.getppid() == parent:
+    time.sleep(0.2)
+looks_without_finding = 0
+while looks_without_finding < 3:
+    everyone = list(psutil.process_iter(["ppid"]))
+    found = {process for process in everyone if is_marked(process)}
+    while more := {p for p in everyone if p not in found and p.info["ppid"] in {f.pid for f in found}}:
+        found |= more
+    for process in found:
+        try:
+            process.kill()
+        except psutil.Error:
+            pass
+    looks_without_finding = 0 if found else looks_without_finding + 1
+    time.sleep(0.2)
 """
+
+
+class _Watcher:
+    """The process that watches this one, while this one has others that must not outlive it."""
+
+    def __init__(self) -> None:
+        self._lock, self._pid = Lock(), 0
+        self._needed_by: set[str] = set()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._prefix = ""
+
+    def new_mark(self) -> str:
+        """Return a mark for processes that end with this one."""
+        with self._lock:
+            if self._pid != os.getpid():  # the first one here, or after a fork
+                self._pid, self._process, self._prefix = os.getpid(), None, uuid4().hex
+                self._needed_by = set()
+            return f"{self._prefix}-{uuid4().hex}"
+
+    def watch(self, mark: str) -> None:
+        """Start to watch over the processes with a mark."""
+        with self._lock:
+            self._needed_by.add(mark)
+            if self._process is None or self._process.poll() is not None:
+                self._process = subprocess.Popen(
+                    [sys.executable, "-P", "-c", _WATCHER, str(os.getpid()), _MARK, self._prefix],
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL,
+                    stderr=subprocess.DEVNULL,
+                    start_new_session=True,
+                )
+
+    def forget(self, mark: str) -> None:
+        """Watch no more over the processes with a mark: they have ended."""
+        with self._lock:
+            self._needed_by.discard(mark)
+            if self._process is not None and not self._needed_by and self._pid == os.getpid():
+                self._process.kill()
+                self._process.wait()
+                self._process = None
+
+
+_watcher = _Watcher()
 
 
 class OwnProcesses:
@@ -42,7 +108,7 @@ class OwnProcesses:
 
     def __init__(self, grace: float | None = None) -> None:
         self._grace = _GRACE if grace is None else grace
-        self._mark = uuid4().hex
+        self._mark = _watcher.new_mark()
         self._started: list[subprocess.Popen[bytes]] = []
         self._seen: set[psutil.Process] = set()
         self._stopped, self._lock = False, Lock()  # one thread may stop what another one starts
@@ -63,8 +129,9 @@ class OwnProcesses:
         with self._lock, log.open("wb") as output:
             if self._stopped:
                 raise InterruptedError("the processes were stopped")
+            _watcher.watch(self._mark)
             process = subprocess.Popen(
-                [sys.executable, "-I", "-c", _END_WITH_PARENT, *command],
+                list(command),
                 env=env,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
@@ -83,8 +150,15 @@ class OwnProcesses:
             if process.poll() is None:
                 process.terminate()
         deadline = time.monotonic() + self._grace
-        while (alive := self._alive()) and time.monotonic() < deadline:
+        while self._alive() and time.monotonic() < deadline:
             time.sleep(0.1)
+        self.kill()
+
+    def kill(self) -> None:
+        """End all at once, as a power cut would, and wait until none is left; nothing can be started afterwards."""
+        with self._lock:
+            self._stopped = True
+        alive = self._alive()
         deadline = time.monotonic() + _GRACE
         while alive and time.monotonic() < deadline:
             for process in alive:
@@ -94,6 +168,7 @@ class OwnProcesses:
             psutil.wait_procs(alive, timeout=1)
             alive = self._alive()  # some may have started others before they were killed
         self._wait_for_started()
+        _watcher.forget(self._mark)
 
     def _wait_for_started(self) -> None:
         for process in self._started:
@@ -139,5 +214,10 @@ def free_port() -> int:
 
 def last_lines(log: Path, count: int = 15) -> str:
     """Return the name of a log, and its last lines that are not empty, without colours."""
-    lines = _ANSI_COLOR.sub("", log.read_text(errors="replace")).splitlines()
+    lines = without_colours(log.read_text(errors="replace")).splitlines()
     return "\n".join([f"The last lines of {log.name}:", *[line for line in lines if line.strip()][-count:]])
+
+
+def without_colours(text: str) -> str:
+    """Return a text without the codes by which terminals show colours."""
+    return _ANSI_COLOR.sub("", text)
