@@ -5,6 +5,7 @@ import shutil
 import socket
 import subprocess
 import sysconfig
+from pathlib import Path
 
 PROGRAMS = ("flwr", "flower-superlink", "flower-supernode")
 
@@ -30,3 +31,9 @@ def why_not() -> str | None:
     except (OSError, subprocess.SubprocessError) as error:
         return f"no process can be started on this machine ({error})"
     return None
+
+
+def find_app() -> Path | None:
+    """Return the folder of the workbook's Flower app; None where the package is installed without the workbook."""
+    folder = Path(__file__).parents[2] / "flower_app"
+    return folder if (folder / "pyproject.toml").is_file() else None

@@ -15,10 +15,10 @@ import typer
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 from typer.testing import CliRunner
 
+from fedlearn_helpers import deployment
 from fedlearn_helpers.errors import InputError
 from fedlearn_helpers.lessons.common import contents
 from fedlearn_helpers.simulation.workers import cores
-from workbook_tools import flower
 from workbook_tools.cli import app
 from workbook_tools.commands.arguments import parse_value
 from workbook_tools.commands.run import AT_ONCE, _headline
@@ -403,7 +403,7 @@ def asked(monkeypatch):
     """Replace the run of the app; return what it was asked for."""
     calls = []
 
-    def run_app(app, **options):
+    def run_on_ray(app, **options):
         calls.append((app, options))
         if options["num_supernodes"] < 1:
             raise InputError("num_supernodes must be a whole number >= 1, got 0")
@@ -412,7 +412,7 @@ def asked(monkeypatch):
         rounds = [{"round": 0, "failures": {}, "server": {"accuracy": 0.125, "loss": None}}]
         return {"status": "completed", "rounds": rounds}
 
-    monkeypatch.setattr(flower, "run_app", run_app)
+    monkeypatch.setattr(deployment, "run_on_ray", run_on_ray)
     return calls
 
 

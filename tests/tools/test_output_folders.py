@@ -8,6 +8,7 @@ import pytest
 from quick import quick_notebook
 from typer.testing import CliRunner
 
+from fedlearn_helpers import deployment
 from workbook_tools import flower
 from workbook_tools.cli import app
 from workbook_tools.execution import notebooks, sweeps
@@ -38,7 +39,7 @@ def nothing_runs(workbook, monkeypatch):
     monkeypatch.setattr(sweeps, "perform", fail)
     monkeypatch.setattr(grading, "grade_all", fail)
     monkeypatch.setattr("fedlearn_helpers.experiments.compare", fail)
-    monkeypatch.setattr(flower, "run_app", fail)
+    monkeypatch.setattr(deployment, "run_on_ray", fail)
     monkeypatch.setattr(flower, "deploy_app", fail)
     return workbook
 

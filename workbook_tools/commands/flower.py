@@ -30,12 +30,12 @@ def flower(
 
     Example: fedlearn flower --clients 10 -p num-server-rounds=3 -p dataset=cifar10
     """
-    from workbook_tools.flower import run_app
+    from fedlearn_helpers.deployment import run_on_ray
 
     print(f"Running {folder} with {clients} clients; Flower and Ray take half a minute to start …", flush=True)
     try:
         check_output(output.parent)
-        results = run_app(
+        results = run_on_ray(
             folder,
             run_config=parse_parameters(parameter or []),
             num_supernodes=clients,

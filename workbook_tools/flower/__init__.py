@@ -1,6 +1,5 @@
-"""The same federation outside a notebook: Flower's own runtime, on one machine or on a cluster."""
+"""The workbook's app on servers: on this machine from start to finish, or what to start on several."""
 
 from workbook_tools.flower.deploy_run import deploy_app
-from workbook_tools.flower.flower_run import run_app
 
-__all__ = ["deploy_app", "run_app"]
+__all__ = ["deploy_app"]

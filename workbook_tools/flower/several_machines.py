@@ -16,7 +16,7 @@ On the server, with the folder `server`, and this in each terminal:
     export FLWR_HOME="$PWD/flower_home" FLWR_TELEMETRY_ENABLED=0 FLWR_DISABLE_UPDATE_CHECK=1
     mkdir -p "$FLWR_HOME"
 
-In the first terminal:
+In the first terminal (whoever reaches this port can register nodes and start runs: let your nodes alone reach it):
 
     flower-superlink --host 0.0.0.0 --port {port} --ssl-ca-certfile server/ca.crt --ssl-certfile server/server.pem \
 --ssl-keyfile server/server.key --enable-supernode-auth --disable-runtime-dependency-installation --database state.db

@@ -1,4 +1,4 @@
-"""`run_app`: `flwr run` on Ray, from start to finish, and nothing of it left behind.
+"""`run_on_ray`: `flwr run` on Ray, from start to finish, and nothing of it left behind.
 
 What it takes with Flower 1.41: a SuperLink of one's own, because the one that `flwr run` starts by itself stays
 for ever; a status that is asked for, because `flwr run` also succeeds when the run has failed; and a look at
@@ -17,8 +17,8 @@ from typing import Any
 from fedlearn_helpers.deployment.commands import Commands, failure, toml
 from fedlearn_helpers.deployment.ports import is_healthy
 from fedlearn_helpers.deployment.processes import OwnProcesses, free_port
+from fedlearn_helpers.deployment.ray_node import start_ray_node
 from fedlearn_helpers.errors import InputError
-from workbook_tools.flower.ray_node import start_ray_node
 
 RunConfig = Mapping[str, str | int | float | bool]
 
@@ -32,7 +32,7 @@ insecure = true
 """
 
 
-def run_app(
+def run_on_ray(
     app: Path,
     *,
     run_config: RunConfig,
