@@ -5,12 +5,13 @@ from functools import lru_cache
 from pathlib import Path
 
 import torch
-from flwr.app import ConfigRecord, Context, Message, RecordDict
+from flwr.app import ArrayRecord, ConfigRecord, Context, Message, RecordDict
 from flwr.clientapp import ClientApp
 
 from fedlearn_helpers.errors import InputError
 from fedlearn_helpers.experiments import new_client_app
 from fedlearn_helpers.simulation.position import client_of, training_round
+from workbook_app.secure import secure_aggregation
 from workbook_app.settings import RunConfig, read_run_config
 from workbook_app.states import LAST_TRAINED, FlowersMemory, Memory, StateFile
 from workbook_app.task import load_images, new_model, new_shards
@@ -92,11 +93,16 @@ def _client(context: Context) -> ClientApp:
 @lru_cache(maxsize=1)
 def _new_client(config: RunConfig, num_clients: int) -> ClientApp:
     torch.set_num_threads(1)  # sums of floats depend on how they are split over threads
+    model, mods = new_model(config), []
+    if config.secure_aggregation:
+        first = ArrayRecord(dict(config.the_algorithm.first(model, config.all_settings(), config.seed)))
+        mods = [secure_aggregation(config, num_clients).around_client(first, config.seed)]
     return new_client_app(
         config.the_algorithm,
         load_images(config.dataset),
         new_shards(config, num_clients),
-        new_model(config),
+        model,
+        mods=mods,
         local_config=config.local_config(),
         seed=config.seed,
         adapt=config.the_algorithm.adapt,

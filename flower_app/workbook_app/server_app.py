@@ -16,6 +16,7 @@ from fedlearn_helpers.simulation import keep_result
 from fedlearn_helpers.training import evaluate
 from workbook_app.clients import check_states, find_clients
 from workbook_app.results import ResultsFile, check_model_path, write_model
+from workbook_app.secure import SecurelyReproducible, check_can_be_secure, secure_aggregation
 from workbook_app.settings import RunConfig, read_run_config
 from workbook_app.strategy import Reproducible, entry_of, last_trained
 from workbook_app.task import load_images, new_model
@@ -33,6 +34,9 @@ def main(grid: Grid, context: Context) -> None:
     is the initial model), how many `clients` were asked and how many `failures` there were by phase, the `errors` of
     clients, which clients `trained`, and metrics: "train" and "evaluate" as averaged over clients, and "server" on the
     test images, where all clients use the server's model. A metric that is not a finite number is null.
+
+    With `secure-aggregation`, the server gets masked numbers and their sum, and `received` in a round is what they look
+    like.
 
     With `checkpoint-path`, every finished round is kept there, and a run that finds the file goes on after it.
 
@@ -60,6 +64,8 @@ def _run(grid: Grid, config: RunConfig, results: ResultsFile) -> Result:
     algorithm.check(local_config, model)
     least = {"min_train_nodes": 1, "min_evaluate_nodes": 1, "min_available_nodes": 1}
     strategy = new_strategy(algorithm, local_config, settings, **least)
+    if config.secure_aggregation:
+        check_can_be_secure(config, strategy)
     clients = find_clients(grid)
     if config.min_clients > len(clients):
         raise InputError(f"min-clients must be <= num-supernodes ({len(clients)}), got {config.min_clients}")
@@ -90,21 +96,26 @@ def _run(grid: Grid, config: RunConfig, results: ResultsFile) -> Result:
             entry["server"] = {"loss": result.loss, "accuracy": result.accuracy}
         if server_round > saved.finished:
             saved.keep(server_round, arrays, strategy)
-            results.write("running")
+        results.write("running")
         return MetricRecord(entry["server"]) if "server" in entry else None
 
     saved.restore(strategy)
-    around = Reproducible(
-        strategy,
+    first = saved.arrays or ArrayRecord(dict(algorithm.first(model, settings, config.seed)))
+    kind, inside, fewest = Reproducible, strategy, config.min_clients
+    if config.secure_aggregation:
+        transport = secure_aggregation(config, len(clients))
+        kind, inside = SecurelyReproducible, transport.around_server(strategy, first, config.seed)
+        fewest = max(fewest, transport.threshold)
+    around = kind(
+        inside,
         {node_id: client.partition for node_id, client in clients.items()},
         seed=config.seed,
         fraction_train=config.fraction_train,
         fraction_evaluate=config.fraction_evaluate,
-        min_clients=config.min_clients,
+        min_clients=fewest,
         with_states=algorithm.keeps_state,
         rounds=rounds,
     )
-    first = saved.arrays or ArrayRecord(dict(algorithm.first(model, settings, config.seed)))
     message_config = {**settings, ADAPTATION_EPOCHS: 1.0}
     result = Continued(around, saved.finished).start(
         grid,

@@ -79,6 +79,7 @@ class RunConfig(BaseModel):
 
     dataset: DatasetName
     partition: Annotated[str, AfterValidator(_known_partition)]
+    max_images: Annotated[int, Field(ge=0)]
     algorithm: Annotated[str, AfterValidator(_known_algorithm)]
     settings: Annotated[str, AfterValidator(_settings)]
     num_server_rounds: Count
@@ -89,6 +90,7 @@ class RunConfig(BaseModel):
     fraction_train: Share
     fraction_evaluate: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
     min_clients: Count
+    secure_aggregation: bool
     seed: Seed
     results_path: FileOrNothing
     model_path: FileOrNothing
@@ -101,10 +103,24 @@ class RunConfig(BaseModel):
             self.all_settings()
         except InputError as error:
             raise ValueError(f"settings must be the algorithm's own: {error}") from None
+        if (
+            self.secure_aggregation
+            and self.the_algorithm.keeps_state
+            and (self.client_states_path or self.checkpoint_path)
+        ):
+            raise ValueError(
+                f"client_states_path and checkpoint_path must be empty with secure_aggregation and "
+                f"{self.the_algorithm.title}, since secrets within a round are not kept in files"
+            )
         if self.checkpoint_path and self.the_algorithm.keeps_state and not self.client_states_path:
             raise ValueError(
                 f"client_states_path must be a folder where there is a checkpoint_path, since clients of "
                 f"{self.the_algorithm.title} keep a state from round to round, got ''"
+            )
+        if self.secure_aggregation and self.min_clients < 2:
+            raise ValueError(
+                f"min_clients must be at least 2 with secure_aggregation, since a sum of one hides nothing, "
+                f"got {self.min_clients}"
             )
         return self
 

@@ -61,7 +61,7 @@ class Reproducible(Strategy):
         self._strategy, self._partitions, self._seed = strategy, partitions, seed
         self._fraction_train, self._fraction_evaluate = fraction_train, fraction_evaluate
         self._min_clients, self._with_states, self._patience = min_clients, with_states, patience
-        self._request = RecordDict()  # the last one
+        self._request, self._asked = RecordDict(), list[int]()  # the last message, and who got it
         self.rounds = {} if rounds is None else rounds
 
     def configure_train(
@@ -70,8 +70,7 @@ class Reproducible(Strategy):
         """Address a sample of the clients."""
         nodes = self._connected(grid)
         messages = self._strategy.configure_train(server_round, arrays, config, self._all_clients())
-        size = max(sample_size(self._fraction_train, len(nodes)), self._min_clients)
-        chosen = self._sample("sample", server_round, nodes, size)
+        chosen = self._choose_to_train(server_round, nodes)
         return self._addressed(server_round, "train", messages, nodes, chosen)
 
     def configure_evaluate(
@@ -125,6 +124,10 @@ class Reproducible(Strategy):
         """Return what a strategy sees of the grid: the clients, whether they are connected or not."""
         return cast(Grid, _AllClients(sorted(self._partitions.values())))
 
+    def _choose_to_train(self, server_round: int, nodes: Mapping[int, int]) -> list[int]:
+        size = max(sample_size(self._fraction_train, len(nodes)), self._min_clients)
+        return self._sample("sample", server_round, nodes, size)
+
     def _sample(self, purpose: str, server_round: int, nodes: Mapping[int, int], size: int) -> list[int]:
         generator = random.Random(derive_seed(self._seed, purpose, server_round))
         return sorted(generator.sample(list(nodes), min(size, len(nodes))))
@@ -139,22 +142,35 @@ class Reproducible(Strategy):
     ) -> list[Message]:
         """Return the messages to the chosen clients, addressed to their nodes."""
         by_client = {message.metadata.dst_node_id: message for message in messages}
-        addressed = [by_client[client] for client in chosen]
-        trained = last_trained(self.rounds) if self._with_states else {}
-        self._request = addressed[0].content
-        for client, message in zip(chosen, addressed, strict=True):
+        addressed = {client: by_client[client] for client in chosen}
+        self._request = addressed[chosen[0]].content
+        for client, message in addressed.items():
             message.metadata.dst_node_id = nodes[client]
+            message.metadata.group_id = str(server_round)  # a SuperNode shows it
+        self._tell_last_trained(addressed)
+        entry_of(self.rounds, server_round)["clients"][phase] = len(addressed)
+        self._asked = list(addressed)
+        return list(addressed.values())
+
+    def _tell_last_trained(self, messages: Mapping[int, Message]) -> None:
+        """Tell clients that keep states which one they must have."""
+        trained = last_trained(self.rounds) if self._with_states else {}
+        for client, message in messages.items():
             if client in trained:  # in a content of its own: the others share one
                 last = ConfigRecord({"round": trained[client]})
                 message.content = RecordDict({**message.content, LAST_TRAINED: last})
-        entry_of(self.rounds, server_round)["clients"][phase] = len(addressed)
-        return addressed
 
     def _usable(self, server_round: int, phase: str, replies: Iterable[Message]) -> list[Message]:
         """Return the replies that can be averaged, in the order of the partition ids, and write down the others."""
         this_round = entry_of(self.rounds, server_round)
-        by_client = {self._partitions[reply.metadata.src_node_id]: reply for reply in replies}
+        replies = list(replies)
+        by_client = {
+            self._partitions[reply.metadata.src_node_id]: reply
+            for reply in replies
+            if reply.metadata.src_node_id in self._partitions
+        }
         by_client = dict(sorted(by_client.items()))
+        of_others = [reply for reply in replies if reply.metadata.src_node_id not in self._partitions]
         replies = list(by_client.values())
         found = {
             client: reason_of(reply) if reply.has_error() else fault_of(phase, self._request, reply.content)
@@ -163,6 +179,9 @@ class Reproducible(Strategy):
         faults = {client: fault for client, fault in found.items() if fault is not None}
         others = {client: reply.content for client, reply in by_client.items() if client not in faults}
         faults |= unlike_most(phase, server_round, others)
+        # Of a node that is gone the SuperLink says so in its own name, and not which node it was.
+        said = next((reason_of(reply) for reply in of_others if reply.has_error()), "no reply in time")
+        faults |= {client: said for client in self._asked if client not in by_client}
         for client, fault in sorted(faults.items()):
             this_round["errors"].append(f"client {client} in round {server_round}, phase {phase!r}: {fault}")
         usable = [reply for client, reply in by_client.items() if client not in faults]

@@ -3,11 +3,10 @@
 from functools import lru_cache
 
 from fedlearn_helpers.data import ImageDataset, load_dataset
+from fedlearn_helpers.experiments import make_scenario
 from fedlearn_helpers.models import TutorialCNN, new_cnn
-from fedlearn_helpers.partition import Shard, parse_partition, split_train_validation
+from fedlearn_helpers.partition import Shard
 from workbook_app.settings import RunConfig
-
-VALIDATION_FRACTION = 0.2
 
 
 @lru_cache(maxsize=1)
@@ -23,11 +22,10 @@ def new_model(config: RunConfig) -> TutorialCNN:
 
 
 def new_shards(config: RunConfig, num_clients: int) -> list[Shard]:
-    """Deal the training images out to the clients; "iid" is what notebook 02 does.
+    """Deal the training images out to the clients, as `make_scenario` does in the notebooks.
 
     Raises:
         InputError: the partition cannot be made, or a client would have fewer than 2 images.
     """
-    labels = load_images(config.dataset).train_labels.numpy()
-    shares = parse_partition(config.partition).make(labels, num_clients, seed=config.seed)
-    return split_train_validation(shares, validation_fraction=VALIDATION_FRACTION, seed=config.seed)
+    images, most = load_images(config.dataset), config.max_images or None
+    return make_scenario(config.partition, images, num_clients=num_clients, max_images=most, seed=config.seed).members

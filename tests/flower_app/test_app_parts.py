@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from flwr.app import Array, ArrayRecord, ConfigRecord, Message, MetricRecord, RecordDict
+from flwr.app import Array, ArrayRecord, ConfigRecord, Error, Message, MetricRecord, RecordDict
 from flwr.serverapp.strategy import FedAvg
 from workbook_app.clients import find_clients
 from workbook_app.settings import read_run_config
@@ -124,6 +124,23 @@ def test_a_reply_that_cannot_be_used_is_left_out_and_written_down(faulty, senten
     assert strategy.rounds[1]["failures"] == {"train": 1} and strategy.rounds[1]["clients"] == {"train": 3}
     (error,) = strategy.rounds[1]["errors"]
     assert error.startswith(f"client 1 in round 1, phase 'train': {sentence}")
+
+
+@pytest.mark.parametrize(("says", "sentence"), [(True, "Node Unavailable"), (False, "no reply in time")])
+def test_a_client_whose_node_is_gone_is_a_failure_by_name(says, sentence):
+    """Flower's SuperLink answers for it, in its own name (node 1), and on a time-out nobody does."""
+    strategy = reproducible({10: 0, 11: 1, 12: 2}, fraction_train=1.0)
+    grid = SimpleNamespace(get_node_ids=lambda: [10, 11, 12])
+    with server_identity():
+        messages = strategy.configure_train(1, ArrayRecord({"w": Array(np.zeros(2))}), ConfigRecord(), grid)
+        contents = [RecordDict(dict(answer_of(value))) for value in (1, 2, 4)]
+        replies = [Message(content, reply_to=message) for content, message in zip(contents, messages, strict=True)]
+        gone = Message(Error(3, "Node Unavailable"), reply_to=messages[1])
+    gone.metadata._src_node_id = 1
+    arrays, _ = strategy.aggregate_train(1, [replies[2], *([gone] if says else []), replies[0]])
+    assert arrays["w"].numpy().tolist() == [2.5, 2.5]
+    assert strategy.rounds[1]["failures"] == {"train": 1} and strategy.rounds[1]["trained"] == [0, 2]
+    assert strategy.rounds[1]["errors"] == [f"client 1 in round 1, phase 'train': {sentence}"]
 
 
 def test_replies_of_two_kinds_and_none_that_of_most_are_one_sentence():
