@@ -1,11 +1,14 @@
 """Whether keys and certificates fit together and count now, in sentences that name the file."""
 
+import base64
 import datetime
+import hashlib
 import ipaddress
 import os
 import stat
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
@@ -66,13 +69,32 @@ def check_node_key(path: Path) -> None:
     if not fits:
         raise InputError(f"a node's key must be an elliptic curve's private key in OpenSSH's form, got {str(path)!r}")
     beside = public_key_of(path)
-    content = _read(beside)
-    try:
-        public = load_ssh_public_key(content)
-    except (ValueError, UnsupportedAlgorithm):
-        raise InputError(f"a node's public key must be in OpenSSH's form, got {str(beside)!r}") from None
-    if private.public_key() != public:
+    if private.public_key() != check_public_key(beside):
         raise InputError(f"a node's public key must belong to the private key {path.name}, got {str(beside)!r}")
+
+
+def check_public_key(path: Path) -> Any:
+    """Check the public key of a node, and return it.
+
+    Raises:
+        InputError: the file is missing, or it is no such key.
+    """
+    content = _read(path)
+    try:
+        return load_ssh_public_key(content)
+    except (ValueError, UnsupportedAlgorithm):
+        raise InputError(f"a node's public key must be in OpenSSH's form, got {str(path)!r}") from None
+
+
+def fingerprint(public_key: Path) -> str:
+    """Return the fingerprint of a node's public key, as `ssh-keygen -l` shows it, to be compared by telephone.
+
+    Raises:
+        InputError: it is no such key.
+    """
+    check_public_key(public_key)
+    digest = hashlib.sha256(base64.b64decode(_read(public_key).split()[1])).digest()
+    return f"SHA256:{base64.b64encode(digest).decode().rstrip('=')}"
 
 
 def _read(path: Path) -> bytes:

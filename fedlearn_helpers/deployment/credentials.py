@@ -76,7 +76,7 @@ def make_credentials(
         made.mkdir(mode=0o700)
         _write_authority(made, names, days, keep_ca_key)
         for node in range(num_nodes):
-            _write_node(made, node)
+            make_node_key(made / f"node{node}")
         os.replace(made, folder)
     return Credentials(
         ca=folder / "ca.crt",
@@ -84,6 +84,27 @@ def make_credentials(
         key=folder / "server.key",
         nodes=tuple(folder / f"node{node}" for node in range(num_nodes)),
     )
+
+
+def make_node_key(path: Path) -> Path:
+    """Make the key pair of a node, at home: only the public half is for others.
+
+    Args:
+        path: of the private key, new; its folder must exist.
+
+    Returns:
+        Where the public key is.
+
+    Raises:
+        InputError: there is a file already.
+    """
+    key = ec.generate_private_key(ec.SECP384R1())
+    for file in (path, public_key_of(path)):
+        if os.path.lexists(file):
+            raise InputError(f"path must be new, and this file is there already: {str(file)!r}")
+    _write(path, key.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption()))
+    _write(public_key_of(path), key.public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH) + b"\n")
+    return public_key_of(path)
 
 
 def now() -> datetime.datetime:
@@ -173,14 +194,6 @@ def _usage(*, signs_certificates: bool) -> x509.KeyUsage:
         encipher_only=False,
         decipher_only=False,
     )
-
-
-def _write_node(folder: Path, node: int) -> None:
-    """Write a node's key pair."""
-    key = ec.generate_private_key(ec.SECP384R1())
-    private = folder / f"node{node}"
-    _write(private, key.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption()))
-    _write(public_key_of(private), key.public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH) + b"\n")
 
 
 def _write(path: Path, content: bytes) -> None:

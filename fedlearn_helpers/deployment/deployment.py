@@ -6,18 +6,22 @@ outlives it when it is killed, so all processes are marked, and found by that ma
 """
 
 import contextlib
-import functools
-import os
 import time
-import weakref
-from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Concatenate, Literal, ParamSpec, Self, TypeVar
+from typing import Any, Literal
 
 from fedlearn_helpers.deployment.commands import Commands, failure, private_environment, toml
-from fedlearn_helpers.deployment.credential_checks import check_credentials, check_node_key
+from fedlearn_helpers.deployment.credential_checks import check_credentials, check_node_key, check_public_key
 from fedlearn_helpers.deployment.credentials import Credentials, public_key_of
+from fedlearn_helpers.deployment.house import (
+    LOOKS_FOR_WORK,
+    ONE_THREAD,
+    House,
+    check_seconds,
+    ends_at_interrupt,
+    node_arguments,
+)
 from fedlearn_helpers.deployment.listings import (
     ListedNode,
     ListedRun,
@@ -28,11 +32,9 @@ from fedlearn_helpers.deployment.listings import (
     runs_in,
 )
 from fedlearn_helpers.deployment.ports import is_free, is_healthy
-from fedlearn_helpers.deployment.possible import why_not
-from fedlearn_helpers.deployment.processes import OwnProcesses, free_port
+from fedlearn_helpers.deployment.processes import free_port
 from fedlearn_helpers.deployment.programs import Node, Program
-from fedlearn_helpers.errors import InputError, check_number, check_whole_number
-from fedlearn_helpers.interrupts import uninterrupted
+from fedlearn_helpers.errors import InputError, check_whole_number
 
 RunConfig = Mapping[str, str | int | float | bool]
 
@@ -44,33 +46,9 @@ default = "own"
 address = "127.0.0.1:{port}"
 {trust}
 """
-# Flower looks for work once a second by default; on one machine, looking more often costs nothing.
-_LOOKS_FOR_WORK = {"FLWR_SUPEREXEC_TASK_POLL_INTERVAL": "0.1"}
-_ONE_THREAD = {"OMP_NUM_THREADS": "1"}  # nodes share the cores
 
 
-_P = ParamSpec("_P")
-_T = TypeVar("_T")
-_Kind = TypeVar("_Kind", bound=Program)
-
-
-def _ends_at_interrupt(
-    method: Callable[Concatenate["Deployment", _P], _T],
-) -> Callable[Concatenate["Deployment", _P], _T]:
-    """Close the deployment when Ctrl-C, or the stop button of a notebook, interrupts a method."""
-
-    @functools.wraps(method)
-    def call(self: "Deployment", *args: _P.args, **options: _P.kwargs) -> _T:
-        try:
-            return method(self, *args, **options)
-        except KeyboardInterrupt:
-            self.close()
-            raise
-
-    return call
-
-
-class Deployment:
+class Deployment(House):
     """A federation of programs on this machine; a context manager, at whose end nothing of it is left.
 
     It also ends with this process, however that ends, and when an interrupt reaches one of its methods.
@@ -80,7 +58,8 @@ class Deployment:
         credentials: for TLS and for authentication; with None all connections are in plain text, and every node that
             connects takes part.
         database: whether the SuperLink keeps its state in a file, so that it can be started again.
-        port: of the SuperLink, on 127.0.0.1; None takes a free one.
+        port: of the SuperLink; None takes a free one.
+        host: from where it can be reached: this machine alone, or with "0.0.0.0" all others, too.
 
     Raises:
         InputError: a value that cannot work; programs cannot be started on this machine (see `why_not`); the
@@ -88,41 +67,35 @@ class Deployment:
     """
 
     def __init__(
-        self, folder: Path, *, credentials: Credentials | None = None, database: bool = True, port: int | None = None
+        self,
+        folder: Path,
+        *,
+        credentials: Credentials | None = None,
+        database: bool = True,
+        port: int | None = None,
+        host: Literal["127.0.0.1", "0.0.0.0"] = "127.0.0.1",
     ) -> None:
-        if reason := why_not():
-            raise InputError(reason)
         if port is not None:
             check_whole_number("port", port, 1)
+        if host not in ("127.0.0.1", "0.0.0.0"):
+            raise InputError(f"host must be '127.0.0.1' or '0.0.0.0', got {host!r}")
+        if port is not None:
             _check_free(port)
-        self._credentials, self._database = credentials, database
+        self._host, self._credentials, self._database = host, credentials, database
         self._check_credentials()
-        self.folder = _new_folder(folder)
+        super().__init__(folder)
         self.port = free_port() if port is None else port
-        self._programs: list[Program] = []
         self._link: Program | None = None
         self._registered: set[Path] = set()
         self._results: dict[int, Path] = {}
-        self._asking = OwnProcesses(grace=1)
-        self._close = weakref.finalize(self, _end, self._programs, self._asking, os.getpid())
         home = self._folder("home")
         trust = "insecure = true" if credentials is None else f"root-certificates = {toml(str(credentials.ca))}"
         (home / "config.toml").write_text(_CONNECTION.format(port=self.port, trust=trust))
-        self._commands = Commands(self._asking, self._folder("logs"), private_environment(home))
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *details: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """End everything; nothing can be started afterwards."""
-        self._close()
+        self._commands = Commands(self._asking, self._logs, private_environment(home))
 
     # The SuperLink ------------------------------------------------------------------------
 
-    @_ends_at_interrupt
+    @ends_at_interrupt
     def start_link(self, timeout: float = 60) -> Program:
         """Start the SuperLink, or start it again, and wait until it answers.
 
@@ -133,16 +106,16 @@ class Deployment:
             InputError: it runs already, its port is in use, or the credentials do not count any more.
             RuntimeError: it does not answer in time; the message ends with its log.
         """
-        _check_seconds(timeout)
+        check_seconds(timeout)
         if self._link is not None and self._link.exit_code is None:
             raise InputError("the SuperLink must be started once, and it runs already")
         self._check_credentials()
         _check_free(self.port)
-        command = ["flower-superlink", "--host", "127.0.0.1", "--port", str(self.port)]
+        command = ["flower-superlink", "--host", self._host, "--port", str(self.port)]
         command += ["--disable-runtime-dependency-installation", *self._for_link()]
         if self._database:
             command += ["--database", str(self.folder / "state.db")]
-        link = self._link = self._start(Program, "link", command, _LOOKS_FOR_WORK)
+        link = self._link = self._start(Program, "link", command, LOOKS_FOR_WORK)
         deadline = time.monotonic() + timeout
         ca = None if self._credentials is None else self._credentials.ca
         while not is_healthy(self.port, ca):
@@ -176,7 +149,7 @@ class Deployment:
 
     # Nodes --------------------------------------------------------------------------------
 
-    @_ends_at_interrupt
+    @ends_at_interrupt
     def start_node(
         self,
         partition_id: int,
@@ -202,21 +175,16 @@ class Deployment:
             InputError: a value that cannot work, or the SuperLink does not run.
             RuntimeError: the SuperLink does not take the key.
         """
-        num_partitions = check_whole_number("num_partitions", num_partitions, 1)
-        if check_whole_number("partition_id", partition_id, 0) >= num_partitions:
-            raise InputError(f"partition_id must be <= {num_partitions - 1}, got {partition_id!r}")
+        arguments = node_arguments(f"127.0.0.1:{self.port}", partition_id, num_partitions, retries)
         self._running_link()
-        command = ["flower-supernode", "--superlink", f"127.0.0.1:{self.port}", "--port", str(free_port())]
-        command += ["--node-config", f"partition-id={partition_id} num-partitions={num_partitions}"]
-        if retries is not None:
-            command += ["--max-retries", str(check_whole_number("retries", retries, 1))]
+        command = ["flower-supernode", *arguments]
         if self._credentials is None or plain:
             command += ["--insecure"]
         else:
             command += ["--root-certificates", str(root or self._credentials.ca)]
             if (path := self._register(partition_id) if key == "own" else key) is not None:
                 command += ["--auth-supernode-private-key", str(path)]
-        return self._start(Node, f"node-{partition_id}", command, _LOOKS_FOR_WORK | _ONE_THREAD)
+        return self._start(Node, f"node-{partition_id}", command, LOOKS_FOR_WORK | ONE_THREAD)
 
     def _register(self, partition_id: int) -> Path:
         """Tell the SuperLink the public key of a node, once, and return its private key."""
@@ -225,10 +193,25 @@ class Deployment:
             raise InputError(f"partition_id must have a key, and there are {len(keys)}, got {partition_id}")
         key = keys[partition_id]
         check_node_key(key)
-        if key not in self._registered:
-            self._commands.finish("flwr", "supernode", "register", str(public_key_of(key)), seconds=_ANSWERS_WITHIN)
-            self._registered.add(key)
+        self.register(public_key_of(key))
         return key
+
+    @ends_at_interrupt
+    def register(self, public_key: Path) -> None:
+        """Tell the SuperLink the public key of a node, wherever that is; once is enough.
+
+        Args:
+            public_key: a file in OpenSSH's form.
+
+        Raises:
+            InputError: it is no such key, or the SuperLink does not run.
+            RuntimeError: the SuperLink does not take it.
+        """
+        check_public_key(public_key)
+        self._running_link()
+        if public_key not in self._registered:
+            self._commands.finish("flwr", "supernode", "register", str(public_key), seconds=_ANSWERS_WITHIN)
+            self._registered.add(public_key)
 
     def nodes(self) -> tuple[ListedNode, ...]:
         """Ask the SuperLink which nodes it knows.
@@ -238,7 +221,7 @@ class Deployment:
         """
         return nodes_in(self._ask("flwr", "supernode", "list"))
 
-    @_ends_at_interrupt
+    @ends_at_interrupt
     def wait_for_nodes(self, count: int, timeout: float = 120) -> None:
         """Wait until so many nodes are connected.
 
@@ -250,24 +233,30 @@ class Deployment:
             RuntimeError: they are not connected in time; the message ends with the log of one that ended, if any.
         """
         count = check_whole_number("count", count, 1)
-        _check_seconds(timeout)
+        check_seconds(timeout)
         deadline = time.monotonic() + timeout
-        while (online := sum(node.status == "online" for node in self.nodes())) < count:
+        while (online := self._online()) < count:
             if time.monotonic() > deadline:
                 sentence = f"of {count} nodes, {online} are connected after {timeout:g} seconds"
                 logs = [node.log for node in self._programs if isinstance(node, Node) and node.exit_code is not None]
                 raise failure(sentence, logs[-1]) if logs else RuntimeError(sentence)
             time.sleep(0.2)
 
+    def _online(self) -> int:
+        """Return how many nodes are connected: by the SuperLink's list and, of this machine's, by their connections."""
+        online = sum(node.status == "online" for node in self.nodes())
+        own = [program for program in self._programs if isinstance(program, Node)]
+        return min(online, sum(node.is_connected(self.port) for node in own)) if own else online
+
     # Runs ---------------------------------------------------------------------------------
 
-    @_ends_at_interrupt
+    @ends_at_interrupt
     def run(self, app: Path, run_config: RunConfig, *, timeout: float, failures_expected: bool = False) -> RunStatus:
         """Start an app and wait until it has ended; see `start_run` and `wait`."""
-        _check_seconds(timeout)
+        check_seconds(timeout)
         return self.wait(self.start_run(app, run_config), timeout=timeout, failures_expected=failures_expected)
 
-    @_ends_at_interrupt
+    @ends_at_interrupt
     def start_run(self, app: Path, run_config: RunConfig) -> int:
         """Start an app and return the number of the run.
 
@@ -297,7 +286,7 @@ class Deployment:
         self._results[run_id] = results
         return run_id
 
-    @_ends_at_interrupt
+    @ends_at_interrupt
     def wait(self, run_id: int, *, timeout: float, failures_expected: bool = False) -> RunStatus:
         """Wait until a run has ended.
 
@@ -310,11 +299,10 @@ class Deployment:
             InputError: there is no such run.
             RuntimeError: the time is up, or there was a failure that was not expected; the message ends with the log.
         """
-        _check_seconds(timeout)
-        if run_id not in self._results:
-            raise InputError(f"run_id must be a run of this deployment, got {run_id!r}")
+        check_seconds(timeout)
+        results_path = self._results_path(run_id)
         deadline = time.monotonic() + timeout
-        name = self._results[run_id].stem.replace("results", "run")
+        name = results_path.stem.replace("results", "run")
         stream, log = self._commands.start("flwr", "log", str(run_id), "--stream", log=name)
         while stream.poll() is None and time.monotonic() < deadline:
             time.sleep(0.1)
@@ -325,13 +313,43 @@ class Deployment:
                     self.stop_run(run_id)
                 raise failure(f"the run did not end within {timeout:g} seconds", log)
             time.sleep(0.5)
-        results = results_in(self._results[run_id])
+        results = results_in(results_path)
         ended = RunStatus(run_id, run.status, run.details, results, failures_in(results), log)
         if ended.problem and not failures_expected:
             raise failure(ended.problem, log)
         return ended
 
-    @_ends_at_interrupt
+    @ends_at_interrupt
+    def wait_for_round(self, run_id: int, number: int, timeout: float = 300) -> float:
+        """Wait until the ServerApp has written down a round, and return the time of `time.monotonic` then.
+
+        Args:
+            run_id: as `start_run` returned it.
+            number: of the round, >= 0; 0 is the measure of the first model.
+            timeout: seconds to wait, > 0.
+
+        Raises:
+            InputError: there is no such run, or a value that cannot work.
+            RuntimeError: the run ended before that, or the time is up; the message ends with the SuperLink's log.
+        """
+        number = check_whole_number("number", number, 0)
+        check_seconds(timeout)
+        path, link = self._results_path(run_id), self._running_link()
+        deadline = time.monotonic() + timeout
+        while not _has_round(results := results_in(path), number):
+            if results is not None and results.get("status") != "running":
+                raise failure(f"the run ended before round {number}: {results.get('error')}", link.log)
+            if time.monotonic() > deadline:
+                raise failure(f"round {number} was not over within {timeout:g} seconds", link.log)
+            time.sleep(0.1)
+        return time.monotonic()
+
+    def _results_path(self, run_id: int) -> Path:
+        if run_id not in self._results:
+            raise InputError(f"run_id must be a run of this deployment, got {run_id!r}")
+        return self._results[run_id]
+
+    @ends_at_interrupt
     def stop_run(self, run_id: int) -> None:
         """Stop a run that has not ended.
 
@@ -354,53 +372,20 @@ class Deployment:
 
     # What all have in common --------------------------------------------------------------
 
-    def _start(self, kind: type[_Kind], name: str, command: list[str], changes: dict[str, str]) -> _Kind:
-        if not self._close.alive:
-            raise InputError("a deployment must not have been closed to start something in it")
-        count = sum(program.name == name for program in self._programs)
-        log = self._commands.folder / (f"{name}.log" if count == 0 else f"{name}-again-{count}.log")
-        env = private_environment(self._folder(f"home-of-{name}")) | changes
-        program = kind(name, command, log=log, env=env)
-        self._programs.append(program)
-        return program
-
-    @_ends_at_interrupt
+    @ends_at_interrupt
     def _ask(self, *command: str) -> dict[str, Any]:
         self._running_link()
         return self._commands.ask(*command, seconds=_ANSWERS_WITHIN)
-
-    def _folder(self, name: str) -> Path:
-        folder = self.folder / name
-        folder.mkdir(mode=0o700, exist_ok=True)
-        return folder
 
     def _check_credentials(self) -> None:
         if self._credentials is not None:
             check_credentials(self._credentials)
 
 
-def _end(programs: list[Program], asking: OwnProcesses, owner: int) -> None:
-    """End the nodes, all at a time, and then the SuperLink; a fork of the process that started them ends nothing."""
-    if os.getpid() != owner:
-        return
-    with uninterrupted(), ThreadPoolExecutor() as pool:
-        asking.stop()
-        list(pool.map(Program.stop, [program for program in programs if isinstance(program, Node)]))
-        list(pool.map(Program.stop, programs))
+def _has_round(results: Mapping[str, Any] | None, number: int) -> bool:
+    return any(entry["round"] >= number for entry in (results or {}).get("rounds", []))
 
 
 def _check_free(port: int) -> None:
     if not is_free(port):
         raise InputError(f"port must be free, and another program listens on it, got {port}")
-
-
-def _check_seconds(timeout: float) -> None:
-    check_number("timeout", timeout, "a finite number of seconds > 0", lambda value: value > 0)
-
-
-def _new_folder(folder: Path) -> Path:
-    folder = Path(folder).resolve()
-    if os.path.lexists(folder) and (not folder.is_dir() or any(folder.iterdir())):
-        raise InputError(f"folder must be new or empty, got {str(folder)!r}")
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    return folder

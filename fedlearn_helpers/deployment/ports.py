@@ -6,17 +6,18 @@ import ssl
 from pathlib import Path
 
 
-def is_healthy(port: int, certificates: Path | None = None) -> bool:
-    """Return whether a SuperLink on this machine answers.
+def is_healthy(port: int, certificates: Path | None = None, *, host: str = "127.0.0.1") -> bool:
+    """Return whether a SuperLink answers.
 
     Args:
         port: its port.
         certificates: file with the certificate of the authority that it is checked against; None for plain text.
+        host: its machine; by default this one.
     """
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=1)
+    connection = http.client.HTTPConnection(host, port, timeout=1)
     if certificates is not None:
         context = ssl.create_default_context(cafile=str(certificates))
-        connection = http.client.HTTPSConnection("127.0.0.1", port, timeout=1, context=context)
+        connection = http.client.HTTPSConnection(host, port, timeout=1, context=context)
     try:
         connection.request("GET", "/health")
         return connection.getresponse().status == http.client.OK

@@ -6,10 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
+
 from fedlearn_helpers.deployment.commands import failure
 from fedlearn_helpers.deployment.processes import OwnProcesses, last_lines, without_colours
 
 _GRACE = 5.0  # seconds
+_ESTABLISHED = psutil.CONN_ESTABLISHED
 _EXIT_CODE = re.compile(r"Exit Code: (\d+)")
 # What a SuperNode writes when it is turned away, the plainest last. Its very last line is a friendly farewell.
 _REASONS = (r"\[code: \d+\]", r"CERTIFICATE_VERIFY_FAILED", r"could not establish a connection")
@@ -57,6 +60,11 @@ class Program:
         """Return the last lines of its log, without colours."""
         return last_lines(self.log, count)
 
+    def ask_to_end(self) -> None:
+        """Ask it to end, and do not wait."""
+        if self.exit_code is None:
+            self._process.terminate()
+
     def stop(self) -> None:
         """Ask it to end, and wait until it and all that it started have ended."""
         self._processes.stop()
@@ -68,6 +76,17 @@ class Program:
 
 class Node(Program):
     """A SuperNode, with the processes in which it trains."""
+
+    def is_connected(self, port: int) -> bool:
+        """Return whether it runs and holds a connection to this port, which is more than the SuperLink can tell.
+
+        A SuperLink that was started again lists nodes as online from its database, until they are overdue.
+        """
+        try:
+            connections = psutil.Process(self._process.pid).net_connections(kind="tcp")
+        except psutil.Error:
+            return False
+        return any(one.raddr and one.raddr.port == port and one.status == _ESTABLISHED for one in connections)
 
     def refusal(self, timeout: float = 60) -> Refusal:
         """Wait until the node has given up, and return why.

@@ -18,7 +18,7 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
-from fedlearn_helpers.deployment import Deployment, make_credentials, why_not
+from fedlearn_helpers.deployment import Deployment, Node, make_credentials, why_not
 from fedlearn_helpers.deployment import deployment as module
 from fedlearn_helpers.deployment.processes import OwnProcesses, free_port
 from fedlearn_helpers.errors import InputError
@@ -74,6 +74,7 @@ def test_a_deployment_passes_options_that_flower_has(tmp_path, monkeypatch):
 
     monkeypatch.setattr(OwnProcesses, "start", stand_in)
     monkeypatch.setattr(module, "is_healthy", lambda *_: True)
+    monkeypatch.setattr(Node, "is_connected", lambda *_: True)
     keys = make_credentials(tmp_path / "keys", 1)
     for name, credentials in (("with", keys), ("without", None)):
         with Deployment(tmp_path / name, credentials=credentials) as federation:
