@@ -12,7 +12,7 @@ from nbformat import NotebookNode
 from workbook_tools.execution.rendering import replace_widgets
 
 _PICTURE = re.compile(r"(!\[[^\]]*\]\()(?!https?:)([^)]+)\)")
-_FILE = re.compile(r"(?<!!)\[([^\]]+)\]\(<?\.\./(?!notebooks/)[^)]+\)")
+_FILE = re.compile(r"(?<!!)\[([^\]]+)\]\(<?\.\./(?!notebooks/(?!pair/))[^)]+\)")
 
 
 def as_on_the_site(text: str) -> tuple[str, list[str]]:
