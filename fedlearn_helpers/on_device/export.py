@@ -9,8 +9,8 @@ Smaller numbers make a smaller file. With scale s and zero point z a number x be
     q = round(x / s) + z        x' = s (q - z)
 
 (Jacob et al. 2018, https://arxiv.org/abs/1712.05877, equation 1). For weights s and z are known when the file is
-written. For what flows between layers they are computed for every image (dynamic), or once, from images that stand for
-what the device will see (static).
+written. For what flows between layers they are computed for all images that come in at once (dynamic), or beforehand,
+from images that stand for what the device will see (static). A device sees one image at a time.
 
 Needs the packages of the extra "device": onnx, onnxscript, onnxruntime. They are imported when they are needed.
 """
@@ -181,6 +181,15 @@ class OnDevice:
             wanted = " x ".join(map(str, self.image_shape))
             raise InputError(f"images must be uint8, n x {wanted}, got {images.dtype}, {tuple(images.shape)}")
 
+    def one_by_one(self, images: Tensor) -> Tensor:
+        """Return the scores (n, classes) float32 of images that come one at a time, as a device sees them.
+
+        Raises:
+            InputError: other images than the model takes.
+        """
+        self.check(images)
+        return torch.cat([self.scores(image) for image in images.split(1)])
+
     def scores(self, images: Tensor) -> Tensor:
         """Return the scores (n, classes) float32 of uint8 images (n, channels, height, width).
 
@@ -213,7 +222,7 @@ class Parity:
 
 @torch.no_grad()
 def parity(model: nn.Module, device_model: OnDevice, images: Tensor) -> Parity:
-    """Compare a model with its file on uint8 images (n, channels, height, width), n >= 1.
+    """Compare a model with its file on uint8 images (n, channels, height, width), n >= 1, one by one for the file.
 
     Raises:
         InputError: other images than the file takes.
@@ -221,7 +230,7 @@ def parity(model: nn.Module, device_model: OnDevice, images: Tensor) -> Parity:
     device_model.check(images)
     whole = FromPixels(copy.deepcopy(model).cpu()).eval()
     expected = torch.cat([whole(batch) for batch in images.cpu().split(250)])
-    got = torch.cat([device_model.scores(batch) for batch in images.split(250)])
+    got = device_model.one_by_one(images)
     return Parity(
         (got - expected).abs().max().item(),
         expected.abs().max().item(),

@@ -138,14 +138,15 @@ def running_mean(states: Iterable[State], weights: Iterable[float]) -> dict[str,
         ValueError: no states, another number of weights, or weights that cannot be normalized.
     """
     dtypes: dict[str, torch.dtype] = {}
-
-    def parts() -> Iterable[Part]:
-        for state, weight in zip(states, weights, strict=True):
-            check_weights([1.0, weight])  # each is finite and >= 0
-            dtypes.update({name: tensor.dtype for name, tensor in state.items()})
-            yield _part(state, weight)
-
-    return _mean(_sum_of(parts()), dtypes)
+    sums: dict[str, Tensor] = {}
+    total = 0.0
+    for state, weight in zip(states, weights, strict=True):
+        check_weights([1.0, weight])  # each is finite and >= 0
+        for name, tensor in state.items():
+            dtypes[name] = tensor.dtype
+            sums.setdefault(name, torch.zeros_like(tensor, dtype=torch.float64)).add_(tensor.double(), alpha=weight)
+        total += weight
+    return _mean((sums, total), dtypes)
 
 
 def tree_mean(states: Sequence[State], weights: Sequence[float], fan_out: int) -> dict[str, Tensor]:
@@ -180,12 +181,12 @@ def _part(state: State, weight: float) -> Part:
     return {name: weight * tensor.double() for name, tensor in state.items()}, weight
 
 
-def _sum_of(parts: Iterable[Part]) -> Part:
-    """Add up what an aggregator receives."""
-    sums: dict[str, Tensor] = {}
-    total = 0.0
-    for part, weight in parts:
-        sums = {name: sums[name] + tensor for name, tensor in part.items()} if sums else part
+def _sum_of(parts: Sequence[Part]) -> Part:
+    """Add up what an aggregator receives, in the first part's memory."""
+    (sums, total), *others = parts
+    for part, weight in others:
+        for name, tensor in part.items():
+            sums[name].add_(tensor)
         total += weight
     return sums, total
 
