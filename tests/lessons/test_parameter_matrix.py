@@ -75,6 +75,7 @@ TEXTS = {  # texts that a parameter may be
     "skewed": set(),
     "alike": set(),
     "others": {"", "  ", ","},
+    "servers": {"auto", "none"},
 }
 # What the comment says of these has no number.
 RULE_OVER_TWO = ("clients_per_round", "min_clients", "slow_share", "buffer_size", "sampling_rate", "num_attackers")
@@ -98,6 +99,8 @@ def is_allowed(name, value, default, comment):
             is_name = isinstance(value, str) and 0 < len(value) < 255 and value.isascii() and "\0" not in value
             return is_name and not value.startswith("/proc")
         return isinstance(value, str) and value in TEXTS[name]
+    if isinstance(default, bool):
+        return isinstance(value, bool)
     kinds = (int,) if isinstance(default, int) else (int, float, np.number)
     if isinstance(value, bool) or not isinstance(value, kinds):
         return False

@@ -10,7 +10,6 @@ from fedlearn_helpers.files import write_whole
 
 _FILE = Path(__file__).with_name("contents.json")
 IN_PREPARATION = (
-    "10 deployment",
     "11 hospitals",
     "12 capstone",
 )

@@ -119,6 +119,7 @@ _RULES = {
     "int_type": "must be a whole number",
     "int_from_float": "must be a whole number",
     "float_type": "must be a number",
+    "bool_type": "must be True or False",
     "finite_number": "must be a finite number",
     "string_type": "must be text",
     "string_unicode": "must be text of Unicode characters",
