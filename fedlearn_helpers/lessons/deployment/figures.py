@@ -37,7 +37,7 @@ def machines(num_nodes: int) -> Drawing:
         _machine(axis, left, 0.1, width, name, ("SuperNode", "ClientApp"))
         axis.annotate(
             "",
-            xy=(5.0 + 0.9 * (number - (shown - 1) / 2), 2.4),
+            xy=(4.15 + 0.5 * (number - (shown - 1) / 2), 2.4),
             xytext=(left + width / 2, 1.7),
             arrowprops={"arrowstyle": "-|>", "color": _INK, "linewidth": 1.5},
         )

@@ -96,12 +96,12 @@ recall = Recall(
             ),
         ),
         Question(
-            "The exported model agrees with PyTorch to 1e-5 on the test tensors. On phones it guesses. What should you "
+            "The exported model agrees with PyTorch to 1e-5 on the test tensors. On phones it is much worse. What should you "
             "look at first?",
             (
                 Option(
                     "The phone's arithmetic, which rounds in another way.",
-                    "Rounding costs 1e-5 or so. A guess is another kind of error.",
+                    "Rounding costs 1e-5 or so, and not that much.",
                 ),
                 Option(
                     "Whether pixels from 0 to 255 go in where the model wants -1 to 1.",
