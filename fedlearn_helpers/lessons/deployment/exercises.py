@@ -302,12 +302,12 @@ a_day = Exercise(
     "predict",
     "easy",
     4,
-    (
+    hints=(
         "One device that takes part moves the model twice: down and up. How many bytes is that?",
         "devices x share x rounds x parameters x 4 bytes x 2 ways, divided by 10**9.",
     ),
-    "prediction = asked_devices * asked_share * asked_rounds * num_parameters * 4 * 2 / 1e9",
-    _test_bytes,
+    solution_code="prediction = asked_devices * asked_share * asked_rounds * num_parameters * 4 * 2 / 1e9",
+    test=_test_bytes,
 )
 
 
@@ -326,13 +326,13 @@ what_happened = Exercise(
     "code",
     "medium",
     10,
-    (
+    hints=(
         "Begin with what must be true for `completed`: of the status, of the number of rounds, of each round.",
         'Three questions in this order: is the status not "finished:completed", or is a round missing? Did in any round '
         "as many fail as were asked? Did anybody fail?",
     ),
-    verdict,
-    _test_verdict,
+    solution_code=verdict,
+    test=_test_verdict,
 )
 
 
@@ -348,14 +348,14 @@ canary = Exercise(
     "code",
     "medium",
     10,
-    (
+    hints=(
         "If the update changes nothing, each vote is a coin: worse or better. How likely "
         "are at least `worse` heads among `worse + better` coins?",
         "p = sum of math.comb(n, k) for k from worse to n, divided by 2**n, at the end: whole numbers have no limit, and "
         "floats have one. Roll back if p <= level.",
     ),
-    roll_back,
-    _test_roll_back,
+    solution_code=roll_back,
+    test=_test_roll_back,
 )
 
 
@@ -364,12 +364,12 @@ canaries = Exercise(
     "explore",
     "easy",
     5,
-    (
+    hints=(
         "noticed(100) is the chance with 100 devices. Try larger numbers until it is above 0.9, then go back.",
         "next(n for n in range(10, 2001, 10) if noticed(n) >= 0.9)",
     ),
-    "fewest = next(n for n in range(10, 2001, 10) if noticed(n) >= 0.9)",
-    _test_canaries,
+    solution_code="fewest = next(n for n in range(10, 2001, 10) if noticed(n) >= 0.9)",
+    test=_test_canaries,
 )
 
 
@@ -388,10 +388,10 @@ bug_hunt = Exercise(
     "code",
     "hard",
     10,
-    (
+    hints=(
         "Four clients with 1, 1, 1 and 97 examples, in two groups. What does each group's mean count for, at the root?",
         "Let each node pass on two things: the sum of examples x model, and the sum of examples. Divide at the root.",
     ),
-    mended,
-    _test_tree,
+    solution_code=mended,
+    test=_test_tree,
 )

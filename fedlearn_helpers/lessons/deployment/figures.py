@@ -155,7 +155,17 @@ def lines(
     return Drawing(figure, f"{ylabel} by {xlabel}. {'; '.join(said)}.")
 
 
-_CARD = "border:1px solid #d0d7de;border-radius:6px;padding:.5em .9em;margin:.4em;display:inline-block;min-width:11em"
+def costs(values: Mapping[str, str]) -> Drawing:
+    """Draw what a federation costs: texts by name, as a table."""
+    figure, axis = new_figure(7.0, 0.32 * len(values))
+    axis.axis("off")
+    for row, (name, value) in enumerate(values.items()):
+        height = 1 - (row + 0.5) / len(values)
+        axis.text(0.62, height, name, ha="right", va="center", fontsize=11)
+        axis.text(0.66, height, value, ha="left", va="center", fontsize=11, fontweight="bold")
+    return Drawing(
+        figure, f"What this federation costs: {', '.join(f'{name} {value}' for name, value in values.items())}."
+    )
 
 
 def explore_scale(needs: Callable[[int, float, int, int, int], Mapping[str, str]], parameters: int) -> None:
@@ -168,11 +178,7 @@ def explore_scale(needs: Callable[[int, float, int, int, int], Mapping[str, str]
     """
 
     def draw(devices: int, share: float, rounds: int, parameters: int, fan_out: int) -> str:
-        cards = needs(devices, share, rounds, parameters, fan_out)
-        return "".join(
-            f'<div style="{_CARD}"><div style="font-size:.85em">{name}</div><strong>{value}</strong></div>'
-            for name, value in cards.items()
-        )
+        return costs(needs(devices, share, rounds, parameters, fan_out)).html()
 
     def choice(label: str, values: Sequence[float], at_first: float, form: str = "{:,}") -> ipywidgets.SelectionSlider:
         options = [(form.format(value), value) for value in sorted({*values, at_first})]

@@ -96,8 +96,8 @@ recall = Recall(
             ),
         ),
         Question(
-            "The exported model agrees with PyTorch to 1e-5 on the test tensors. On phones it is much worse. What should you "
-            "look at first?",
+            "The exported model agrees with PyTorch to 1e-5 on the test tensors. On phones it is much worse. What "
+            "should you look at first?",
             (
                 Option(
                     "The phone's arithmetic, which rounds in another way.",
