@@ -3,10 +3,14 @@
 import json
 import os
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from fedlearn_helpers.deployment.processes import OwnProcesses, last_lines
+from fedlearn_helpers.errors import InputError
+
+RunConfig = Mapping[str, str | int | float | bool]
 
 _COLOURS = ("FORCE_COLOR", "CLICOLOR_FORCE")  # set by Jupyter; colours spoil JSON
 
@@ -81,6 +85,25 @@ class Commands:
 def failure(sentence: str, log: Path) -> RuntimeError:
     """Return an error that ends with the last lines of a log."""
     return RuntimeError(f"{sentence}\n{last_lines(log)}")
+
+
+def checked_app(app: Path, run_config: RunConfig) -> Path:
+    """Return the absolute folder of an app that can be started with these overrides of its run-config.
+
+    Raises:
+        InputError: it is no app, or the overrides have what is set here.
+    """
+    app = Path(app).absolute()
+    if not (app / "pyproject.toml").is_file():
+        raise InputError(f"app must be a folder with a pyproject.toml, got {str(app)!r}")
+    if "results-path" in run_config:
+        raise InputError(f"run_config must not have results-path, got {run_config['results-path']!r}")
+    return app
+
+
+def write_toml(path: Path, values: RunConfig) -> None:
+    """Write texts, numbers and truth values by key."""
+    path.write_text("\n".join(f"{key} = {toml(value)}" for key, value in values.items()))
 
 
 def toml(value: str | int | float | bool) -> str:

@@ -11,7 +11,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from fedlearn_helpers.deployment.commands import Commands, failure, private_environment, toml
+from fedlearn_helpers.deployment.commands import (
+    Commands,
+    RunConfig,
+    checked_app,
+    failure,
+    private_environment,
+    toml,
+    write_toml,
+)
 from fedlearn_helpers.deployment.credential_checks import check_credentials, check_node_key, check_public_key
 from fedlearn_helpers.deployment.credentials import Credentials, public_key_of
 from fedlearn_helpers.deployment.house import (
@@ -26,7 +34,6 @@ from fedlearn_helpers.deployment.listings import (
     ListedNode,
     ListedRun,
     RunStatus,
-    failures_in,
     nodes_in,
     results_in,
     runs_in,
@@ -35,8 +42,6 @@ from fedlearn_helpers.deployment.ports import is_free, is_healthy
 from fedlearn_helpers.deployment.processes import free_port
 from fedlearn_helpers.deployment.programs import Node, Program
 from fedlearn_helpers.errors import InputError, check_whole_number
-
-RunConfig = Mapping[str, str | int | float | bool]
 
 _ANSWERS_WITHIN = 60.0  # seconds, of a command that asks the SuperLink
 _CONNECTION = """[superlink]
@@ -272,16 +277,12 @@ class Deployment(House):
             InputError: a value that cannot work, or the SuperLink does not run.
             RuntimeError: the SuperLink does not take the app.
         """
-        app = Path(app).absolute()
-        if not (app / "pyproject.toml").is_file():
-            raise InputError(f"app must be a folder with a pyproject.toml, got {str(app)!r}")
-        if "results-path" in run_config:
-            raise InputError(f"run_config must not have results-path, got {run_config['results-path']!r}")
+        app = checked_app(app, run_config)
         self._running_link()
         results = self.folder / f"results-{len(self._results) + 1}.json"
         changes = {**run_config, "results-path": str(results)}
         file = self.folder / "home" / "run_config.toml"
-        file.write_text("\n".join(f"{key} = {toml(value)}" for key, value in changes.items()))
+        write_toml(file, changes)
         run_id = int(self._ask("flwr", "run", str(app), "--run-config", str(file))["run-id"])
         self._results[run_id] = results
         return run_id
@@ -313,8 +314,7 @@ class Deployment(House):
                     self.stop_run(run_id)
                 raise failure(f"the run did not end within {timeout:g} seconds", log)
             time.sleep(0.5)
-        results = results_in(results_path)
-        ended = RunStatus(run_id, run.status, run.details, results, failures_in(results), log)
+        ended = RunStatus.of(run, results_path, log)
         if ended.problem and not failures_expected:
             raise failure(ended.problem, log)
         return ended

@@ -69,6 +69,12 @@ class RunStatus:
     failures: int
     log: Path
 
+    @classmethod
+    def of(cls, run: ListedRun, results: Path, log: Path) -> "RunStatus":
+        """Put together what the SuperLink lists, what the ServerApp wrote, if anything, and what it printed."""
+        written = results_in(results)
+        return cls(run.run_id, run.status, run.details, written, failures_in(written), log)
+
     @property
     def problem(self) -> str | None:
         """The first thing that is wrong with the run, in one sentence; None if all is well."""

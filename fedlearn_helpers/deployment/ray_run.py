@@ -6,23 +6,19 @@ the clients' failures, because a run whose clients all fail counts as completed.
 """
 
 import importlib.util
-import json
 import os
 import tempfile
 import time
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from fedlearn_helpers.deployment.commands import Commands, failure, toml
+from fedlearn_helpers.deployment.commands import Commands, RunConfig, checked_app, failure, toml, write_toml
+from fedlearn_helpers.deployment.listings import ListedRun, RunStatus, runs_in
 from fedlearn_helpers.deployment.ports import is_healthy
 from fedlearn_helpers.deployment.processes import OwnProcesses, free_port
 from fedlearn_helpers.deployment.ray_node import start_ray_node
 from fedlearn_helpers.errors import InputError
 
-RunConfig = Mapping[str, str | int | float | bool]
-
-_REASONS = 3  # of failures, that a message quotes
 _CONNECTION = """[superlink]
 default = "own"
 
@@ -65,8 +61,10 @@ def run_on_ray(
         RuntimeError: something did not start, the run or a client failed, or the time was up; the message ends
             with the last lines of the log.
     """
-    app = Path(app).absolute()
-    _check(app, run_config, num_supernodes, client_cpus, timeout)
+    if importlib.util.find_spec("ray") is None:
+        raise InputError("flwr run needs Ray, which is not installed: pip install 'flwr[simulation]'")
+    app = checked_app(app, run_config)
+    _check(num_supernodes, client_cpus, timeout)
     deadline = time.monotonic() + timeout
     short = "/tmp" if os.path.isdir("/tmp") else None  # see `start_ray_node`
     with (
@@ -84,17 +82,14 @@ def run_on_ray(
             "client-resources-num-cpus": client_cpus,
             "init-args-log-to-driver": False,
         }
-        log = _run(commands, app, {**run_config, "results-path": str(results)}, federation, deadline)
-        return _read_results(results, log)
+        log, run = _run(commands, app, {**run_config, "results-path": str(results)}, federation, deadline)
+        ended = RunStatus.of(run, results, log)
+        if ended.problem:
+            raise failure(ended.problem, log)
+        return dict(ended.results or {})
 
 
-def _check(app: Path, run_config: RunConfig, num_supernodes: int, client_cpus: int, timeout: float) -> None:
-    if importlib.util.find_spec("ray") is None:
-        raise InputError("flwr run needs Ray, which is not installed: pip install 'flwr[simulation]'")
-    if not (app / "pyproject.toml").is_file():
-        raise InputError(f"app must be a folder with a pyproject.toml, got {str(app)!r}")
-    if "results-path" in run_config:
-        raise InputError(f"run_config must not have results-path, got {run_config['results-path']!r}")
+def _check(num_supernodes: int, client_cpus: int, timeout: float) -> None:
     for name, count in (("num_supernodes", num_supernodes), ("client_cpus", client_cpus)):
         if isinstance(count, bool) or not isinstance(count, int) or count < 1:
             raise InputError(f"{name} must be a whole number >= 1, got {count!r}")
@@ -115,40 +110,25 @@ def _start_superlink(commands: Commands, deadline: float) -> None:
         time.sleep(0.2)
 
 
-def _run(commands: Commands, app: Path, run_config: RunConfig, federation: RunConfig, deadline: float) -> Path:
-    """Run the app to its end, and return its log, if Flower says that it completed."""
+def _run(
+    commands: Commands, app: Path, run_config: RunConfig, federation: RunConfig, deadline: float
+) -> tuple[Path, ListedRun]:
+    """Run the app to its end, and return its log, and what Flower says of it."""
     run_toml = commands.folder / "run_config.toml"
-    run_toml.write_text("\n".join(f"{key} = {toml(value)}" for key, value in run_config.items()))
+    write_toml(run_toml, run_config)
     federation_config = " ".join(f"{key}={toml(value)}" for key, value in federation.items())
     command = ["flwr", "run", str(app), "--stream", "--run-config", str(run_toml)]
     log = commands.finish(*command, "--federation-config", federation_config, seconds=_left(deadline))
-    while not (run := _only_run(commands, deadline))["status"].startswith(
-        "finished"
-    ):  # what streams the log was cut off
+    while not (run := _only_run(commands, deadline)).is_over:  # what streams the log was cut off
         time.sleep(1)
-    if run["status"] != "finished:completed":
-        raise failure(f"the run is {run['status']}: {run['status-details']}", log)
-    return log
+    return log, run
 
 
-def _only_run(commands: Commands, deadline: float) -> dict[str, Any]:
+def _only_run(commands: Commands, deadline: float) -> ListedRun:
     """Ask the SuperLink about its only run."""
-    (run,) = commands.ask("flwr", "ls", seconds=_left(deadline))["runs"]
+    (run,) = runs_in(commands.ask("flwr", "ls", seconds=_left(deadline)))
     return run
 
 
 def _left(deadline: float) -> float:
     return max(deadline - time.monotonic(), 0)
-
-
-def _read_results(path: Path, log: Path) -> dict[str, Any]:
-    """Return what the ServerApp wrote, if no client failed."""
-    if not path.is_file():
-        raise failure("the ServerApp wrote no results", log)
-    results = json.loads(path.read_text())
-    if results["status"] != "completed":
-        raise failure(f"the ServerApp's results are {results['status']!r}: {results.get('error')}", log)
-    if failures := sum(sum(entry["failures"].values()) for entry in results["rounds"]):
-        reasons = [reason for entry in results["rounds"] for reason in entry.get("errors", [])]
-        raise failure(f"messages to clients that failed: {failures}; {'; '.join(reasons[:_REASONS])}", log)
-    return results
