@@ -14,9 +14,11 @@ LAYERS = (
     ("tasks", "models"),
     ("captured",),
     ("training",),
-    ("data", "partition", "simulation"),
+    ("data", "partition", "simulation", "tables"),
     ("algorithms",),
     ("experiments", "availability", "communication", "deployment", "on_device", "privacy", "robustness"),
+    ("statistics",),  # its sums can be secure ones
+    ("trees", "vertical"),
     ("lessons.common",),
     ("lessons",),  # a lesson is a unit of its own: "lessons.personalization"
 )
