@@ -52,7 +52,7 @@ SECTIONS: dict[str, tuple[tuple[Job, ...], ...]] = {
     "tests": ((Job("gpu_tests", 120),),),
     "auto": ((Job("auto", 60), Job("auto_processor", 60, on_processor=True)),),
     "scale": ((Job("scale_peers", 80), Job("scale_ours", 80), Job("scale_processor", 80, on_processor=True)),),
-    "notebooks": ((Job("run_notebooks", 240),),),
+    "notebooks": ((Job("run_notebooks", 200),),),
 }
 
 

@@ -43,6 +43,7 @@ def gpu_tests(place: Place, recorder: Recorder) -> None:
         recorder.write("pytest -m gpu", problem=f"not measured: there is no {_TESTS}")
         return
     command = [sys.executable, "-m", "pytest", "-m", "gpu", "-rfE", "-p", "no:cacheprovider", _TESTS]
+    command.append("--noconftest")  # it is about processes and browsers, and needs what may be missing here
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     print(result.stdout, result.stderr, flush=True)
     lines = result.stdout.strip().splitlines() or ["pytest printed nothing"]

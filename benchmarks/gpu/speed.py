@@ -20,7 +20,7 @@ from gpu.names import EAGER, LIMIT, OURS, PROCESSOR
 from gpu.records import Recorder
 from gpu.work import BATCH_SIZE, LEARNING_RATE, SEED, TALK, Place, Work, embedded_images, new_model, run
 
-_ROUNDS_OF_EAGER = 3  # a round is like another, and all ten take half a minute
+_ROUNDS_OF_EAGER = 2  # a round is like another, and all ten take half a minute
 SCALES = (
     Work("cnn", clients=10, participants=10, images=4000, validation=0, tests=10_000, rounds=3),
     Work("cnn", clients=100, participants=100, images=400, validation=0, tests=10_000, rounds=3),
