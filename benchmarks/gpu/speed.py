@@ -22,11 +22,10 @@ from gpu.work import BATCH_SIZE, LEARNING_RATE, SEED, TALK, Place, Work, embedde
 
 _ROUNDS_OF_EAGER = 2  # a round is like another, and all ten take half a minute
 SCALES = (
-    Work("cnn", clients=10, participants=10, images=4000, validation=0, tests=10_000, rounds=3),
-    Work("cnn", clients=100, participants=100, images=400, validation=0, tests=10_000, rounds=3),
-    Work("cnn", clients=1000, participants=1000, images=40, validation=0, tests=10_000, rounds=3),
-    Work("resnet18", clients=10, participants=10, images=640, validation=0, tests=1000, rounds=3),
-    Work("resnet18", clients=100, participants=100, images=64, validation=0, tests=1000, rounds=2),
+    Work("cnn", clients=10, participants=10, images=4000, validation=0, tests=10_000, rounds=2),
+    Work("cnn", clients=100, participants=100, images=400, validation=0, tests=10_000, rounds=2),
+    Work("cnn", clients=1000, participants=1000, images=40, validation=0, tests=10_000, rounds=2),
+    Work("resnet18", clients=10, participants=10, images=640, validation=0, tests=1000, rounds=2),
     Work("resnet18", clients=1000, participants=100, images=64, validation=0, tests=1000, rounds=2),
 )
 STEPS_OF_LIMIT = {"cnn": 1250, "resnet18": 200}
