@@ -11,6 +11,7 @@ from fedlearn_helpers.tables.schema import Column, Schema
 from fedlearn_helpers.tables.site import SiteTable
 
 HEADER_ROWS = 1
+_ENOUGH = 5  # values of a column whose median may say in which unit they are
 
 
 @dataclass(frozen=True)
@@ -78,8 +79,9 @@ def _check_range(column: Column, values: np.ndarray, rows: np.ndarray) -> list[F
     if not wrong.any():
         return []
     median = np.nanmedian(values)
+    enough = np.isfinite(values).sum() >= _ENOUGH
     for unit, factor in column.other_units:
-        if not column.holds(median) and column.holds(median * factor):
+        if enough and not column.holds(median) and column.holds(median * factor):
             return [
                 Finding(
                     column.name,

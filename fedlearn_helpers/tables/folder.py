@@ -50,8 +50,10 @@ def load_sites(path_or_name: str | Path) -> list[SiteTable]:
     """
     if path_or_name == "heart":
         return load_heart()
-    if not (isinstance(path_or_name, str | Path) and os.path.isdir(folder := Path(os.path.expanduser(path_or_name)))):
+    given = os.path.expanduser(path_or_name) if isinstance(path_or_name, str | Path) else ""
+    if not os.path.isdir(given):
         raise InputError(f"sites must be 'heart' or the path of a folder of CSV files, got {path_or_name!r}")
+    folder = Path(given)
     files = _list(folder)
     has_schema = os.path.lexists(folder / SCHEMA_FILE)
     schema = read_schema(folder) if has_schema else HEART
