@@ -44,5 +44,13 @@ def is_right(predictions: Tensor, targets: Tensor) -> Tensor:
     return predictions == targets
 
 
+def as_they_are(rows: Tensor) -> Tensor:
+    """Return rows of numbers (n, features) float32 as they are: they were prepared before they were stored."""
+    return rows
+
+
 IMAGES = Task("images", normalize, F.cross_entropy, most_likely_class, is_right)
 """uint8 images (n, channels, height, width) with a class each."""
+
+TABLES = Task("tables", as_they_are, F.cross_entropy, most_likely_class, is_right)
+"""Rows of numbers (n, features) float32 with a class each; a model of two classes has two scores."""

@@ -14,8 +14,8 @@ LAYERS = (
     ("tasks", "models"),
     ("captured",),
     ("training",),
-    ("data", "partition", "simulation", "tables"),
-    ("algorithms",),
+    ("data", "partition", "simulation"),
+    ("algorithms", "tables"),  # tables become a `Dataset` with a `Shard` for each site
     ("experiments", "availability", "communication", "deployment", "on_device", "privacy", "robustness"),
     ("statistics",),  # its sums can be secure ones
     ("trees", "vertical"),
