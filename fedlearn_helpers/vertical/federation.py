@@ -84,7 +84,8 @@ def federate_two_parties(
             of them are for testing, then differ from run to run. A seed makes them the same, and **not secret**.
 
     Raises:
-        InputError: an argument out of range, or fewer than 2 shared patients for training or for testing.
+        InputError: an argument out of range, or fewer than 2 shared patients, or one label alone, for training or for
+            testing.
     """
     for name, party, has_labels in (("active", active, True), ("passive", passive, False)):
         if not isinstance(party, Party) or (party.labels is not None) != has_labels:
@@ -124,7 +125,7 @@ def _server_app(num_rounds: int, carried: dict[str, list[np.ndarray]]) -> Server
 
     @server_app.main()
     def main(grid: Grid, context: Context) -> None:
-        nodes = grid.get_node_ids()
+        nodes = list(grid.get_node_ids())
 
         def ask(kind: str, contents: dict[int, RecordDict], number: int = 0) -> dict[int, RecordDict]:
             sent = [
@@ -189,6 +190,8 @@ def _client_app(
         theirs_twice = matching.from_bytes(secrets["theirs twice"])
         rows = party.rows_of(matching.shared(blinded, _values_in(message), theirs_twice))
         num_train = _num_train(len(rows), test_share)
+        if party.labels is not None:
+            _check_both_labels(np.asarray(party.labels)[rows], num_train)
         _keep(context, rows, np.zeros(party.prepared(rows, num_train).shape[1]))
         return _reply(message, RecordDict())
 
@@ -235,8 +238,8 @@ def _client_app(
         rows, columns, weights, num_train = own_rows(context)
         labels = np.asarray(parties[ACTIVE].labels, dtype=np.float64)[rows[num_train:]]
         scores = columns[num_train:] @ weights + _vector_in(message.content)
-        found = {NUM_EXAMPLES: len(scores), "loss": loss(scores, labels), "auc": auc(scores, labels == 1)}
-        return _reply(message, RecordDict({"metrics": MetricRecord(found)}))
+        found = MetricRecord({NUM_EXAMPLES: len(scores), "loss": loss(scores, labels), "auc": auc(scores, labels == 1)})
+        return _reply(message, RecordDict({"metrics": found}))
 
     return client_app
 
@@ -249,6 +252,13 @@ def _num_train(shared: int, test_share: float) -> int:
             f"at least 2 shared patients must be for training and 2 for testing, got {shared - num_test} and {num_test}"
         )
     return shared - num_test
+
+
+def _check_both_labels(labels: np.ndarray, num_train: int) -> None:
+    """Raise an InputError unless both labels are among the shared patients for training, and for testing."""
+    for use, some in (("training", labels[:num_train]), ("testing", labels[num_train:])):
+        if len(set(some.tolist())) < 2:
+            raise InputError(f"labels must be 0 and 1 among the shared patients for {use}, got {some[0]:g} alone")
 
 
 # Records ---------------------------------------------------------------------------------

@@ -23,6 +23,7 @@ residuals (n,), returns what it sends in their place (n,)."""
 
 _NEWTON_STEPS = 50
 _CONVERGED = 1e-10  # of the gradient's largest entry
+_FLAT = 1e-8  # of the largest curvature at the start: where the loss bends less, it has no least value to be found
 
 
 def check_columns(columns: np.ndarray, name: str = "columns") -> np.ndarray:
@@ -126,11 +127,12 @@ def pooled_weights(columns: np.ndarray, labels: np.ndarray) -> np.ndarray:
     columns = check_columns(columns)
     labels = check_labels(labels, len(columns))
     weights = np.zeros(columns.shape[1])
+    flat = _FLAT * np.linalg.norm(columns, 2) ** 2 / (4 * len(columns))
     for _ in range(_NEWTON_STEPS):
         probability = sigmoid(columns @ weights)
         slope = gradient(columns, probability - labels)
         curvature = (columns.T * (probability * (1 - probability))) @ columns / len(columns)
-        if not np.linalg.cond(curvature) < 1e12:
+        if np.linalg.eigvalsh(curvature)[0] <= flat:
             break
         if np.abs(slope).max() < _CONVERGED:
             return weights
