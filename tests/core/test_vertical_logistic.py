@@ -197,14 +197,18 @@ def test_a_teaching_seed_repeats_a_run_and_another_orders_patients_anew(run):
     assert set(other.rows[0]) == set(found.rows[0])
 
 
-def test_protect_is_what_the_server_and_the_passive_party_see():
+def test_protect_is_what_the_passive_party_steps_along_and_the_active_one_does_not():
     active, passive = two_parties(rows=12, only_first=0, only_second=0)
 
     def protect(number, residual):
-        return np.full(len(residual), float(number))
+        return np.full(len(residual), float(number)) + residual[::-1]
 
     found = federate_two_parties(active, passive, num_rounds=3, learning_rate=0.5, protect=protect, teaching_seed=0)
-    assert found.residuals.tolist() == [[number] * 9 for number in (1, 2, 3)]
+    own, others, labels, _ = prepared((active, passive, found))
+    in_process = train([own[:9], others[:9]], labels[:9], 3, 0.5, protect)[-1]
+    for ours, theirs in zip(found.weights, in_process, strict=True):
+        assert np.abs(ours - theirs).max() < 1e-12
+    assert np.abs(found.residuals.mean(axis=1) - [1, 2, 3]).max() < 0.5
 
 
 def test_no_secret_of_the_matching_stays_in_a_state(monkeypatch):
@@ -220,7 +224,7 @@ def test_no_secret_of_the_matching_stays_in_a_state(monkeypatch):
 
     monkeypatch.setattr(module, "simulate", watched)
     active, passive = two_parties(rows=12, only_first=0, only_second=0)
-    federate_two_parties(active, passive, num_rounds=1, learning_rate=0.5)
+    federate_two_parties(active, passive, num_rounds=1, learning_rate=0.5, teaching_seed=0)
     assert all(isinstance(state, RecordDict) and list(state) == ["model"] for state in states.values())
     assert set(states) == {0, 1}
 
