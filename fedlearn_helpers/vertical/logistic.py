@@ -8,7 +8,7 @@
 With X = [X_1 X_2 ...] and w = [w_1 w_2 ...] this is X w, X^T r / n and one step of gradient descent on pooled columns:
 the parties compute the same numbers, up to rounding. Per round a party without labels sends n numbers and gets n.
 
-Source: the protocol without encryption in Hardy et al. 2017, https://arxiv.org/abs/1711.10677, section 4.
+Source: Hardy et al. 2017, https://arxiv.org/abs/1711.10677, who encrypt what is sent and approximate the sigmoid.
 """
 
 from collections.abc import Callable, Sequence

@@ -16,8 +16,8 @@ learns both sizes and how many ids are shared. All are taken to be curious and t
 party from putting every possible id into its own set.
 
 The group: squares modulo the safe prime P of 2048 bits (RFC 3526, group 14), where (P - 1) / 2 is prime. H expands the
-id with SHAKE-256 and squares it. Exponents have 256 bits: enough for this group (RFC 7919, section 5.2, asks for 225),
-and eight times as fast as those of 2048 bits. A program for real patients takes a reviewed library, on a curve.
+id with SHAKE-256 and squares it. Exponents have 256 bits, eight times as fast as 2048: RFC 7919 asks for at least 225
+in its own group of this size. A program for real patients takes a reviewed library, on a curve.
 
 Sources: Meadows 1986, "A more efficient cryptographic matchmaking protocol"; Huberman, Franklin and Hogg 1999,
 "Enhancing privacy and trust in electronic communities"; with sorted values, Agrawal, Evfimievski and Srikant 2003,
