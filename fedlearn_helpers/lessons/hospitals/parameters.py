@@ -1,0 +1,69 @@
+"""The parameters of notebook 11: what each may be."""
+
+from collections.abc import Sequence
+from typing import Annotated
+
+import numpy as np
+from pydantic import AfterValidator, Field
+
+from fedlearn_helpers.errors import InputError
+from fedlearn_helpers.lessons.common.parameters import Count, LessonParameters, Rate, Workers
+from fedlearn_helpers.tables import SiteTable
+
+FEWEST, MOST = 2, 6  # hospitals; 2^6 coalitions are fitted for each split
+FEWEST_ROWS = 20  # of a hospital: fewer leave nothing to test on
+
+
+def _text(value: str) -> str:
+    if not value.strip():
+        raise ValueError("must be 'heart' or a folder of CSV files")
+    return value
+
+
+class HospitalParameters(LessonParameters):
+    """Parameters of notebook 11."""
+
+    sites: Annotated[str, AfterValidator(_text)]
+    leave_out: str
+    test_fraction: Annotated[float, Field(ge=0.1, le=0.5, allow_inf_nan=False)]
+    num_splits: Annotated[int, Field(ge=2)]  # between which there is a spread
+    num_rounds: Count
+    batch_size: Count
+    learning_rate: Rate
+    num_trees: Count
+    workers: Workers
+
+
+def check_hospitals(hospitals: Sequence[SiteTable], left_out: Sequence[str]) -> None:
+    """Check that the notebook can run on these hospitals without some of their columns.
+
+    Raises:
+        InputError: too few or too many hospitals, one with too few rows, or with one class alone, an unknown column to
+            leave out, no two columns left, no number or no category among them, or one that nobody has measured.
+    """
+    schema = hospitals[0].schema
+    for name in left_out:
+        if name not in schema.names:
+            raise InputError(f"leave_out must name columns out of {', '.join(schema.names)}, got {name!r}")
+    if not FEWEST <= len(hospitals) <= MOST:
+        raise InputError(f"sites must hold {FEWEST} to {MOST} hospitals for this notebook, got {len(hospitals)}")
+    for site in hospitals:
+        if len(site) < FEWEST_ROWS:
+            raise InputError(f"sites must have at least {FEWEST_ROWS} rows each, got {len(site)} in {site.name!r}")
+        fewest = int(min(site.labels.sum(), len(site) - site.labels.sum()))
+        if fewest < 2:
+            raise InputError(
+                f"sites must have at least 2 rows of each class, one to train on and one to test on, got {fewest} in "
+                f"{site.name!r}"
+            )
+    used = [column for column in schema.columns if column.name not in left_out]
+    kinds = {"number" if column.kind == "number" else "code" for column in used}
+    if kinds != {"number", "code"}:
+        raise InputError("leave_out must leave at least one number and one category or yes-no column, got another")
+    pooled = np.concatenate([site.values for site in hospitals])
+    for column in used:
+        if np.isnan(pooled[:, schema.position(column.name)]).all():
+            raise InputError(f"leave_out must name {column.name!r}, which no hospital has measured")
+
+
+check_parameters = HospitalParameters.check
