@@ -52,8 +52,8 @@ class TreeConfig:
     """
 
     num_trees: int = 40
-    depth: int = 3
-    learning_rate: float = 0.1
+    depth: int = 2
+    learning_rate: float = 0.2
     l2: float = 1.0
     min_child_weight: float = 1.0
     num_bins: int = 16
