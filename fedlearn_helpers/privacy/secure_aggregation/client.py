@@ -60,7 +60,7 @@ def secure_mod(threshold: int, fixed_point: FixedPoint, most_examples: int, rand
             vector = _vector(received, reply.content, len(encrypted) + 1, fixed_point, most_examples)
             reply.content = RecordDict({stages.MASKED: ArrayRecord({stages.MASKED: Array(member.mask(vector))})})
         else:
-            answer: Any = _answer(member, stage, data)
+            answer: Any = answer_stage(member, stage, data)
             reply = Message(RecordDict({stages.CONFIG: ConfigRecord(answer)}), reply_to=message)
         if stage == stages.REVEAL:
             del state[stages.CONFIG]
@@ -71,7 +71,7 @@ def secure_mod(threshold: int, fixed_point: FixedPoint, most_examples: int, rand
     return take_part
 
 
-def _answer(member: Member, stage: str, data: bytes) -> dict[str, bytes]:
+def answer_stage(member: Member, stage: str, data: bytes) -> dict[str, bytes]:
     """Return what a member says in a stage without training."""
     if stage == stages.ADVERTISE:
         return {stages.DATA: member.advertise().to_bytes()}

@@ -171,7 +171,7 @@ class SecureStrategy(AroundStrategy):
         survivors = current.server.collect_masked(masked)
         data = pack(dict.fromkeys(survivors, b""))
         revealed = self._ask(current, stages.REVEAL, dict.fromkeys(survivors, data))
-        return current.server.unmask({node: _shares_in(values) for node, values in revealed.items()})
+        return current.server.unmask({node: revealed_in(values) for node, values in revealed.items()})
 
     def _mean(self, current: _Round, total: np.ndarray) -> RecordDict:
         """Return a reply with the weighted mean of the models, for all examples."""
@@ -208,7 +208,8 @@ def _request(stage: str, server_round: int, data: bytes) -> ConfigRecord:
     return ConfigRecord({stages.STAGE: stage, "server-round": server_round, stages.DATA: data})
 
 
-def _shares_in(values: Mapping[str, Any]) -> Revealed:
+def revealed_in(values: Mapping[str, Any]) -> Revealed:
+    """Return the shares in a member's answer to the last stage, as `answer_stage` wrote them."""
     seeds, keys = (
         {owner: share_of(data) for owner, data in unpack(values[name], SHARE_BYTES).items()}
         for name in (stages.SEEDS, stages.KEYS)
