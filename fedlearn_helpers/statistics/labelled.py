@@ -1,39 +1,24 @@
-"""A site's rows with a label of two classes, as the questions about them need them."""
-
-from dataclasses import dataclass
+"""A site's rows and labels of two classes, checked before a question about both is answered."""
 
 import numpy as np
 
 from fedlearn_helpers.errors import InputError
+from fedlearn_helpers.statistics.columns import Site
 
 
-@dataclass(frozen=True)
-class LabelledRows:
-    """What one site has. No rows at all is allowed.
-
-    Attributes:
-        values: (n, d) real numbers; NaN where a value is missing.
-        labels: (n,) 0 or 1.
+def labelled_rows(site: Site) -> tuple[np.ndarray, np.ndarray]:
+    """Return a site's values, float64 (n, d) with nan where one is missing, and labels, int64 (n,). n may be 0.
 
     Raises:
-        InputError: other shapes, infinite values, or other labels.
+        InputError: arrays of other shapes, values of another dtype, infinite values, or labels other than 0 and 1.
     """
-
-    values: np.ndarray
-    labels: np.ndarray
-
-    def __post_init__(self) -> None:
-        values, labels = np.asarray(self.values), np.asarray(self.labels)
-        if values.ndim != 2 or values.shape[1] == 0 or values.dtype.kind not in "iuf":
-            raise InputError(
-                f"values must be real numbers with a row per example and at least one column, "
-                f"got {values.dtype} of shape {values.shape}"
-            )
-        if labels.shape != (len(values),):
-            raise InputError(f"labels must be one per row ({len(values)}), got shape {labels.shape}")
-        if np.isinf(values).any():
-            raise InputError("values must be finite, or NaN where they are missing, got an infinite one")
-        if not (known := np.isin(labels, (0, 1))).all():
-            raise InputError(f"labels must be 0 or 1, got {labels[~known][0]}")
-        object.__setattr__(self, "values", values.astype(np.float64))
-        object.__setattr__(self, "labels", labels.astype(np.int64))
+    values, labels = np.asarray(site.values), np.asarray(site.labels)
+    if values.dtype != np.float64 or values.ndim != 2 or values.shape[1] == 0:
+        raise InputError(f"values must be an array of float64 and shape (n, d), got {values.dtype} {values.shape}")
+    if labels.shape != (len(values),):
+        raise InputError(f"labels must be one for each of {len(values)} rows, got shape {labels.shape}")
+    if np.isinf(values).any():
+        raise InputError("values must be finite, or nan where they are missing, got an infinite one")
+    if len(wrong := labels[~np.isin(labels, (0, 1))]):
+        raise InputError(f"labels must be 0 or 1, got {wrong[0]}")
+    return values, labels.astype(np.int64)

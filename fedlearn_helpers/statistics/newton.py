@@ -17,14 +17,19 @@ ridge the weights are drawn to 0, and the errors say nothing about that.
 """
 
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from fedlearn_helpers.errors import InputError, check_number, check_whole_number
-from fedlearn_helpers.statistics.labelled import LabelledRows
+from fedlearn_helpers.statistics.columns import Site
+from fedlearn_helpers.statistics.labelled import labelled_rows
 from fedlearn_helpers.statistics.questions import Answer, Ask, Asked
 from fedlearn_helpers.statistics.steps import in_steps
+from fedlearn_helpers.statistics.sums import add_exactly
+
+NEWTON = "newton"
 
 STEP = 2.0**-32
 MOST_VALUE = 100.0
@@ -84,11 +89,11 @@ def _probability(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
         return 1 / (1 + np.exp(-total))
 
 
-def sum_newton(rows: LabelledRows, asked: Asked) -> np.ndarray:
-    """Answer the sums of one Newton step, without the ridge: the site's half.
+def answer_newton(site: Site, asked: Asked) -> np.ndarray:
+    """A site's half: the sums of one Newton step, without the ridge.
 
     Args:
-        rows: n rows of d features, without missing values.
+        site: its n rows of d features, without missing values, and their labels.
         asked: `weights` (d + 1,), the intercept last.
 
     Returns:
@@ -98,9 +103,9 @@ def sum_newton(rows: LabelledRows, asked: Asked) -> np.ndarray:
     Raises:
         InputError: a missing value, or one above 100 in size.
     """
-    values, weights = rows.values, asked["weights"]
+    (values, labels), weights = labelled_rows(site), asked["weights"]
     if values.shape[1] + 1 != len(weights):
-        raise InputError(f"rows must have {len(weights) - 1} columns, got {values.shape[1]}")
+        raise InputError(f"values must have {len(weights) - 1} columns, got {values.shape[1]}")
     if np.isnan(values).any():
         raise InputError("values must not be missing, got NaN; fill them in, or leave these rows out")
     if (np.abs(values) > MOST_VALUE).any():
@@ -110,13 +115,13 @@ def sum_newton(rows: LabelledRows, asked: Asked) -> np.ndarray:
     p = _probability(values, weights)
     x = np.column_stack([values, np.ones(len(values))])
     first, second = np.triu_indices(len(weights))
-    gradient = (p - rows.labels)[:, None] * x
+    gradient = (p - labels)[:, None] * x
     hessian = (p * (1 - p))[:, None] * x[:, first] * x[:, second]
     steps = in_steps("terms", np.concatenate([gradient, hessian], axis=1), STEP)
-    return np.concatenate([[len(values), rows.labels.sum()], steps.sum(axis=0)])
+    return np.concatenate([[len(values), labels.sum()], add_exactly("terms", steps)])
 
 
-ANSWERS: dict[str, Answer] = {"sum_newton": sum_newton}
+ANSWERS: Mapping[str, Answer] = {NEWTON: answer_newton}
 """What a site must be able to answer, by the question's name."""
 
 
@@ -126,7 +131,7 @@ def fit_logistic(ask: Ask, features: int, l2: float = 1.0) -> LogisticRegression
     Warns where it has not converged after 20 rounds.
 
     Args:
-        ask: knows `sum_newton`.
+        ask: knows `NEWTON`.
         features: d, >= 1; columns should be standardized, since the ridge treats all alike.
         l2: lambda, >= 0.
 
@@ -139,7 +144,7 @@ def fit_logistic(ask: Ask, features: int, l2: float = 1.0) -> LogisticRegression
     weights = np.zeros(features + 1)
     ridge = np.append(np.full(features, float(l2)), 0.0)
     for rounds in range(1, MOST_ROUNDS + 1):
-        num_rows, information, gradient = _sums(ask("sum_newton", {"weights": weights}), features + 1)
+        num_rows, information, gradient = _sums(ask(NEWTON, {"weights": weights}), features + 1)
         gradient = gradient + ridge * weights
         hessian = information + np.diag(ridge)
         if _is_singular(hessian):

@@ -12,23 +12,14 @@ from collections.abc import Sequence
 import numpy as np
 
 from fedlearn_helpers.errors import InputError
-from fedlearn_helpers.statistics.labelled import LabelledRows
-from fedlearn_helpers.statistics.questions import Ask
+from fedlearn_helpers.statistics.asking import in_process
+from fedlearn_helpers.statistics.columns import Site
 from fedlearn_helpers.trees.bins import bin_edges
-from fedlearn_helpers.trees.boosting import ANSWERS, TreeConfig, Trees, add_tree, fit_trees, no_trees, together
+from fedlearn_helpers.trees.boosting import ANSWERS, TreeConfig, add_tree
+from fedlearn_helpers.trees.ensemble import Trees, no_trees, together
 
 
-def ask_one(rows: LabelledRows) -> Ask:
-    """Return the questions' answers by these rows alone: one site's, or pooled ones."""
-    return lambda name, asked: ANSWERS[name](rows, asked)
-
-
-def fit_alone(rows: LabelledRows, ranges: np.ndarray, config: TreeConfig) -> Trees:
-    """Grow trees on these rows alone; arguments and errors as in `fit_trees`."""
-    return fit_trees(ask_one(rows), ranges, config)
-
-
-def fit_bagging(sites: Sequence[LabelledRows], ranges: np.ndarray, config: TreeConfig) -> Trees:
+def fit_bagging(sites: Sequence[Site], ranges: np.ndarray, config: TreeConfig) -> Trees:
     """Return the bagged trees: one of each site with rows in each of `num_trees` rounds.
 
     Args:
@@ -39,7 +30,7 @@ def fit_bagging(sites: Sequence[LabelledRows], ranges: np.ndarray, config: TreeC
     Raises:
         InputError: an argument out of range, or no site has a row.
     """
-    if not (asks := [ask_one(rows) for rows in sites if len(rows.labels)]):
+    if not (asks := [in_process([site], ANSWERS) for site in sites if len(site.labels)]):
         raise InputError("at least one site must have rows, got none")
     edges = [bin_edges(ask, ranges, config.num_bins) for ask in asks]
     trees = no_trees(config.depth)

@@ -14,8 +14,11 @@ Counts are whole numbers: the edges are those of the pooled data, to the last bi
 import numpy as np
 
 from fedlearn_helpers.errors import InputError, check_whole_number
-from fedlearn_helpers.statistics.labelled import LabelledRows
+from fedlearn_helpers.statistics.columns import Site
+from fedlearn_helpers.statistics.labelled import labelled_rows
 from fedlearn_helpers.statistics.questions import Ask, Asked
+
+COUNTS_IN_BINS = "counts in bins"
 
 CELLS = 256
 MOST_BINS = 31  # of values; with that of missing ones 32
@@ -41,28 +44,36 @@ def bin_of(values: np.ndarray, edges: np.ndarray) -> np.ndarray:
     return np.where(np.isnan(values), edges.shape[1] + 1, bins)
 
 
-def count_bins(rows: LabelledRows, asked: Asked) -> np.ndarray:
-    """Answer how many values of each feature are in each bin: the site's half.
+def answer_counts_in_bins(site: Site, asked: Asked) -> np.ndarray:
+    """A site's half: how many values of each feature are in each bin.
 
     Args:
-        rows: n rows of d features.
+        site: its n rows of d features.
         asked: `edges` (d, B - 1).
 
     Returns:
         int64, (d (B + 1),): per feature the B bins, then the missing values.
     """
+    values, _ = labelled_rows(site)
     edges = asked["edges"]
+    check_features(values, len(edges))
     features, num_bins = len(edges), edges.shape[1] + 1
     counts = np.zeros((features, num_bins + 1), np.int64)
-    np.add.at(counts, (np.arange(features), bin_of(rows.values, edges)), 1)
+    np.add.at(counts, (np.arange(features), bin_of(values, edges)), 1)
     return counts.ravel()
+
+
+def check_features(values: np.ndarray, features: int) -> None:
+    """Raise an InputError unless values (n, d) have so many features."""
+    if values.shape[1] != features:
+        raise InputError(f"values must have the {features} features that are asked about, got {values.shape[1]}")
 
 
 def bin_edges(ask: Ask, ranges: np.ndarray, num_bins: int) -> np.ndarray:
     """Return the edges that all sites use: the server's half, one question.
 
     Args:
-        ask: knows `count_bins`.
+        ask: knows `COUNTS_IN_BINS`.
         ranges: (d, 2) lowest and highest value that each feature can have. They are known without the data, which is
             why they tell nothing. Values beyond are counted in the first or the last cell.
         num_bins: B for values, from 2 to 31; missing values have one more.
@@ -78,7 +89,7 @@ def bin_edges(ask: Ask, ranges: np.ndarray, num_bins: int) -> np.ndarray:
         raise InputError("ranges must have a finite lowest value below a finite highest one for each feature")
     check_num_bins(num_bins)
     grid = np.linspace(ranges[:, 0], ranges[:, 1], CELLS + 1, axis=1)
-    counts = ask("count_bins", {"edges": grid[:, 1:-1]}).reshape(len(ranges), CELLS + 1)
+    counts = ask(COUNTS_IN_BINS, {"edges": grid[:, 1:-1]}).reshape(len(ranges), CELLS + 1)
     if counts[0].sum() == 0:
         raise InputError("at least one site must have rows, got none")
     edges = np.full((len(ranges), num_bins - 1), np.inf)

@@ -17,16 +17,28 @@ equal gains, the one with the lower feature wins, then with missing values on th
 Sites keep nothing between questions: each question brings the trees so far.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 
 from fedlearn_helpers.errors import InputError, check_number, check_whole_number
-from fedlearn_helpers.statistics.labelled import LabelledRows
+from fedlearn_helpers.statistics.columns import Site
+from fedlearn_helpers.statistics.labelled import labelled_rows
 from fedlearn_helpers.statistics.questions import Answer, Ask, Asked
 from fedlearn_helpers.statistics.steps import in_steps
-from fedlearn_helpers.trees.bins import bin_edges, bin_of, check_num_bins, count_bins
+from fedlearn_helpers.trees.bins import (
+    COUNTS_IN_BINS,
+    answer_counts_in_bins,
+    bin_edges,
+    bin_of,
+    check_features,
+    check_num_bins,
+)
+from fedlearn_helpers.trees.ensemble import Trees, no_trees, one_leaf, together
+
+GRADIENTS_IN_BINS = "gradients in bins"
 
 STEP = 2.0**-20
 """Of gradients and Hessians. One row counts for at most 2^20 steps."""
@@ -68,94 +80,29 @@ class TreeConfig:
         check_num_bins(self.num_bins)
 
 
-@dataclass(frozen=True, eq=False)
-class Trees:
-    """T trees of N = 2^(depth + 1) - 1 places: node i has the children 2 i + 1 and 2 i + 2.
-
-    Trees are equal (==) if every split, every threshold and every leaf is, to the last bit.
-
-    Attributes:
-        features: (T, N) int64, by which a node splits; -1 at a leaf and at places that are not used.
-        thresholds: (T, N) float64; x <= threshold goes left.
-        missing_left: (T, N) bool, whether missing values go left.
-        weights: (T, N) float64, of leaves, with eta in them; 0 elsewhere.
-    """
-
-    features: np.ndarray
-    thresholds: np.ndarray
-    missing_left: np.ndarray
-    weights: np.ndarray
-
-    def __len__(self) -> int:
-        return len(self.features)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Trees) and all(map(np.array_equal, vars(self).values(), vars(other).values()))
-
-    @property
-    def depth(self) -> int:
-        """The most splits above a leaf."""
-        return int(self.features.shape[1] + 1).bit_length() - 2
-
-    def nodes(self, tree: int, values: np.ndarray) -> np.ndarray:
-        """Return the place (n,) at which each row of values (n, d) ends in one tree."""
-        node = np.zeros(len(values), np.int64)
-        for _ in range(self.depth):
-            feature = self.features[tree, node]
-            value = values[np.arange(len(values)), feature]
-            left = np.where(np.isnan(value), self.missing_left[tree, node], value <= self.thresholds[tree, node])
-            node = np.where(feature < 0, node, 2 * node + 2 - left)
-        return node
-
-    def predict_proba(self, values: np.ndarray) -> np.ndarray:
-        """Return p (n,), the probability of label 1, of rows (n, d) with NaN where a value is missing.
-
-        Raises:
-            InputError: values of another shape, or with fewer features than the trees split by.
-        """
-        values = np.asarray(values, np.float64)
-        needed = int(self.features.max(initial=-1)) + 1
-        if values.ndim != 2 or values.shape[1] < max(needed, 1):
-            raise InputError(f"values must have rows of at least {max(needed, 1)} features, got shape {values.shape}")
-        total = np.zeros(len(values))
-        for tree in range(len(self)):  # in this order at every site: the sum of floats depends on it
-            total += self.weights[tree, self.nodes(tree, values)]
-        with np.errstate(over="ignore"):  # exp(-F) is infinite, and p is 0
-            return 1 / (1 + np.exp(-total))
-
-
-def no_trees(depth: int) -> Trees:
-    """Return an ensemble without trees, for trees of this depth."""
-    shape = (0, 2 ** (depth + 1) - 1)
-    return Trees(np.empty(shape, np.int64), np.empty(shape), np.empty(shape, bool), np.empty(shape))
-
-
-def together(first: Trees, second: Trees) -> Trees:
-    """Return the trees of both, of the same depth."""
-    return Trees(*map(np.concatenate, zip(vars(first).values(), vars(second).values(), strict=True)))
-
-
-def sum_gradients(rows: LabelledRows, asked: Asked) -> np.ndarray:
-    """Answer G and H per node, feature and bin, for the nodes of one level of the last tree: the site's half.
+def answer_gradients_in_bins(site: Site, asked: Asked) -> np.ndarray:
+    """A site's half: G and H per node, feature and bin, for the nodes of one level of the last tree.
 
     Args:
-        rows: n rows of d features.
+        site: its n rows of d features, and their labels.
         asked: `edges` (d, B - 1); the arrays of `Trees`, the last of which is still growing; `level`, an array of one
             whole number: the depth of the nodes, 0 for the root.
 
     Returns:
         int64 (2 · 2^level · d · (B + 1),): G, then H, in steps of 2^-20.
     """
+    values, labels = labelled_rows(site)
     edges, level = asked["edges"], int(asked["level"][0])
+    check_features(values, len(edges))
     trees = Trees(asked["features"], asked["thresholds"], asked["missing_left"], asked["weights"])
     finished = Trees(*(array[:-1] for array in vars(trees).values()))
-    p = finished.predict_proba(rows.values)
-    steps = in_steps("gradients", np.stack([p - rows.labels, p * (1 - p)]), STEP)  # (2, n)
-    node = trees.nodes(len(trees) - 1, rows.values) - (2**level - 1)
+    p = finished.predict_proba(values)
+    steps = in_steps("gradients", np.stack([p - labels, p * (1 - p)]), STEP)  # (2, n)
+    node = trees.nodes(len(trees) - 1, values) - (2**level - 1)
     here = node >= 0  # others have ended in a leaf above
     sums = np.zeros((2, 2**level, len(edges), edges.shape[1] + 2), np.int64)
+    where = (node[here, None], np.arange(len(edges)), bin_of(values[here], edges))
     for derivative in (0, 1):
-        where = (node[here, None], np.arange(len(edges)), bin_of(rows.values[here], edges))
         np.add.at(sums[derivative], where, steps[derivative, here, None])
     return sums.ravel()
 
@@ -174,7 +121,8 @@ def best_split(G: np.ndarray, H: np.ndarray, config: TreeConfig) -> Split | None
     """Return the split with the largest gain; None if no gain is above 0.
 
     Args:
-        G, H: (d, B + 1) sums of a node per feature and bin, the last of which is that of missing values.
+        G, H: (d, B + 1) sums of a node per feature and bin, the last of which is that of missing values; multiples
+            of 2^-20, so that sums and differences are exact.
         config: lambda and the least weight of a side.
     """
     G_left, H_left = _left_of(G), _left_of(H)  # (d, 2, B)
@@ -206,7 +154,10 @@ def _leaf(sums: tuple[float, float], config: TreeConfig) -> float:
     return -config.learning_rate * G / (H + config.l2)
 
 
-ANSWERS: dict[str, Answer] = {"count_bins": count_bins, "sum_gradients": sum_gradients}
+ANSWERS: Mapping[str, Answer] = {
+    COUNTS_IN_BINS: answer_counts_in_bins,
+    GRADIENTS_IN_BINS: answer_gradients_in_bins,
+}
 """What a site must be able to answer, by the question's name."""
 
 
@@ -230,14 +181,13 @@ def fit_trees(ask: Ask, ranges: np.ndarray, config: TreeConfig) -> Trees:
 
 def add_tree(ask: Ask, trees: Trees, edges: np.ndarray, config: TreeConfig) -> Trees:
     """Return the trees with one more, grown level by level, with a question for each."""
-    places = 2 ** (config.depth + 1) - 1
-    new = Trees(np.full((1, places), -1), np.zeros((1, places)), np.zeros((1, places), bool), np.zeros((1, places)))
+    new = one_leaf(config.depth)
     features, thresholds, missing_left, weights = (array[0] for array in vars(new).values())  # views: they fill it
     last_of_bin = np.pad(edges, ((0, 0), (0, 1)), constant_values=np.inf)
     growing = [0]
     for level in range(config.depth):
         asked = {"edges": edges, "level": np.array([level]), **vars(together(trees, new))}
-        total = ask("sum_gradients", asked) * STEP  # exact: a power of 2
+        total = ask(GRADIENTS_IN_BINS, asked) * STEP  # exact: a power of 2
         sums = total.reshape(2, 2**level, len(edges), edges.shape[1] + 2)
         children = []
         for node in growing:

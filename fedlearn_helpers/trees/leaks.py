@@ -11,11 +11,12 @@ below 0 for label 1, above 0 for label 0.
 import numpy as np
 
 from fedlearn_helpers.errors import InputError, check_whole_number
+from fedlearn_helpers.statistics.suppression import HIDDEN, hide_small
 from fedlearn_helpers.trees.boosting import STEP
 
 
 def counts_of_first(answer: np.ndarray, features: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return what the first answer of `sum_gradients`, for the root of the first tree, says.
+    """Return what the first answer of `GRADIENTS_IN_BINS`, for the root of the first tree, says.
 
     Args:
         answer: int64 (2 d (B + 1),), of one site or of all.
@@ -39,17 +40,13 @@ def counts_of_first(answer: np.ndarray, features: int) -> tuple[np.ndarray, np.n
 
 
 def small_bins(counts: np.ndarray, least: int) -> int:
-    """Return how many counts of rows are above 0 and below the least that may be told.
+    """Return how many counts of rows name too few: from 1 to least - 1.
 
     Args:
-        counts: whole numbers >= 0 of any shape, such as those of `count_bins` at one site.
-        least: k, >= 1; with 2 only bins with one row are counted.
+        counts: int64 of any shape, such as one site's answer to `COUNTS_IN_BINS`.
+        least: k, >= 2; with 2 only bins with one row are counted.
 
     Raises:
         InputError: an argument out of range.
     """
-    check_whole_number("least", least, 1)
-    counts = np.asarray(counts)
-    if counts.dtype.kind not in "iu" or (counts < 0).any():
-        raise InputError("counts must be whole numbers >= 0")
-    return int(((counts > 0) & (counts < least)).sum())
+    return int((hide_small(counts, least) == HIDDEN).sum())
