@@ -28,29 +28,32 @@ def test_federated_trees_are_the_pooled_ones(seed):
     rows = table(seed)
     expected = fit([rows])
     assert (expected.features >= 0).sum() > 10
-    for sites in (
-        spread(rows, seed),
-        spread(rows, seed + 1, 7),
-        [rows.only([number]) for number in range(len(rows.labels))],
-    ):
+    for sites in (spread(rows, seed), spread(rows, seed + 1, 7)):
         assert fit(sites) == expected
     halves = spread(rows, seed)
     grouped = [pooled(halves[:3]), pooled(halves[3:]), rows.only([])]
     assert fit(grouped) == fit(halves[::-1]) == expected
 
 
+def test_a_site_for_each_row():
+    rows = table(7, count=40)
+    assert fit([rows.only([number]) for number in range(40)]) == fit([rows])
+
+
 def test_equality_sees_each_split_and_each_leaf():
     trees = fit([table()])
-    assert trees == Trees(**{name: array.copy() for name, array in vars(trees).items()})
-    for name, array in vars(trees).items():
-        place = (2, 0) if name != "weights" else tuple(np.argwhere(array)[0])
-        changed = array.copy()
-        changed[place] = (
-            ~changed[place]
-            if changed.dtype == bool
-            else np.nextafter(float(changed[place]), 9) + (changed.dtype != float)
-        )
-        assert trees != Trees(**(vars(trees) | {name: changed})), name
+    arrays = vars(trees)
+    assert trees == Trees(**{name: array.copy() for name, array in arrays.items()})
+    for name, other in (
+        ("features", 3),
+        ("thresholds", np.nextafter(arrays["thresholds"][2, 0], 9)),
+        ("weights", 1e-300),
+    ):
+        changed = arrays[name].copy()
+        changed[2, 0] = other
+        assert changed[2, 0] != arrays[name][2, 0]
+        assert trees != Trees(**(arrays | {name: changed})), name
+    assert trees != Trees(**(arrays | {"missing_left": ~arrays["missing_left"]}))
     assert trees != fit([table().only(slice(0, 199))])
     assert trees != "trees"
 
@@ -77,7 +80,7 @@ def test_a_sum_modulo_2_to_the_32_has_room_for_2047_rows():
 
 
 def test_sums_of_floats_depend_on_the_spread_and_give_other_splits():
-    """The trap: two columns that say the same, as age and year of birth do. The last bit decides by which one splits."""
+    """The trap: two columns that say the same, as age and year of birth do. The last bit decides which one is taken."""
     rows = table(2, count=60)
     values = np.column_stack([rows.values[:, :3], 8 - rows.values[:, 0]])
     rows = Rows(values, rows.labels)
