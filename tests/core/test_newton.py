@@ -79,6 +79,15 @@ def test_the_optimum(l2):
     assert np.abs(gradient(fit([rows], l2 + 0.01), rows, l2)).max() > 1e-6  # another ridge is seen
 
 
+def test_a_probability_of_one_row_is_that_among_many():
+    rows = rows_of(7, features=13)
+    model = fit([rows])
+    alone = np.concatenate([model.predict_proba(row[None]) for row in rows.values])
+    assert np.array_equal(alone, model.predict_proba(rows.values))
+    product = rows.values @ model.weights  # where it is not so
+    assert not np.array_equal(np.concatenate([row[None] @ model.weights for row in rows.values]), product)
+
+
 def test_the_sums_are_those_of_the_formulas():
     rows = rows_of(1, count=50, features=2)
     weights = np.array([0.3, -0.2, 0.1])
@@ -92,9 +101,10 @@ def test_the_sums_are_those_of_the_formulas():
     np.testing.assert_allclose(total[5:] * STEP, hessian[np.triu_indices(3)], atol=50 * STEP)
 
 
-def test_standard_errors_are_those_of_the_information():
+@pytest.mark.parametrize("l2", [0.0, 100.0])
+def test_standard_errors_are_those_of_the_information_without_the_ridge(l2):
     rows = rows_of(2, count=2000)
-    model = fit([rows], 0.0)
+    model = fit([rows], l2)
     x = np.column_stack([rows.values, np.ones(2000)])
     p = model.predict_proba(rows.values)
     expected = np.sqrt(np.diag(np.linalg.inv((x.T * (p * (1 - p))) @ x)))

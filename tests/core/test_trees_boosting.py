@@ -174,7 +174,7 @@ def test_of_equal_gains_the_lower_feature_then_missing_right_then_the_lower_thre
 
 def test_missing_values_go_where_the_gain_is_larger_and_can_be_a_split_of_their_own():
     values = np.array([[1.0]] * 10 + [[6.0]] * 10 + [[np.nan]] * 10)
-    one = TreeConfig(num_trees=1, depth=1)
+    one = TreeConfig(num_trees=1, depth=1, num_bins=2)  # no bin is left over
     for labels, left in (([0] * 10 + [1] * 20, False), ([0] * 10 + [1] * 10 + [0] * 10, True)):
         trees = fit([Rows(values, np.array(labels))], one, RANGES[:1])
         assert trees.missing_left[0, 0] == left and np.isfinite(trees.thresholds[0, 0])
@@ -229,6 +229,18 @@ def test_a_question_brings_all_trees_so_sites_keep_nothing():
 
     fit_trees(noted, RANGES, replace(CONFIG, num_trees=2, depth=2))
     assert asked_levels == [(1, 0), (1, 1), (2, 0), (2, 1)]
+
+
+def test_a_value_at_a_threshold_goes_left_as_its_bin_does():
+    trees = fit([table()])
+    feature, threshold = trees.features[0, 0], trees.thresholds[0, 0]
+    values = np.full((2, 4), 4.0)
+    values[:, feature] = threshold, np.nextafter(threshold, 9)
+    first = [node if node < 3 else (node - 1) // 2 for node in trees.nodes(0, values)]
+    first = [node if node < 3 else (node - 1) // 2 for node in first]
+    assert first == [1, 2]
+    edges = bin_edges(in_process([table()], ANSWERS), RANGES, 8)
+    assert np.diff(bin_of(values, edges)[:, feature]).tolist() == [1]
 
 
 def test_a_prediction_of_one_row_is_that_among_many():
