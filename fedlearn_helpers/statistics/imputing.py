@@ -28,22 +28,13 @@ class Preparation:
 
     Attributes:
         fill: in place of a missing value, float64 (d,).
-        center, scale: numbers become (value - center) / scale, float64 (d,); 0 and 1 for codes.
+        means, deviations: numbers become (value - mean) / deviation, float64 (d,), all deviations > 0. For codes, which
+            stay as they are, 0 and 1; for a number that is the same in all rows, a deviation of 1.
     """
 
     fill: np.ndarray
-    center: np.ndarray
-    scale: np.ndarray
-
-    def apply(self, values: np.ndarray) -> np.ndarray:
-        """Return values without gaps and scaled: float64 (n, d) of float64 (n, d).
-
-        Raises:
-            InputError: another number of columns, or an infinite value.
-        """
-        if values.ndim != 2 or values.shape[1] != len(self.fill) or np.isinf(values).any():
-            raise InputError(f"values must be finite or nan, of shape (n, {len(self.fill)}), got {values.shape}")
-        return (np.where(np.isnan(values), self.fill, values) - self.center) / self.scale
+    means: np.ndarray
+    deviations: np.ndarray
 
 
 def preparation(ask: Ask, columns: Sequence[Number | Category]) -> Preparation:
@@ -62,14 +53,14 @@ def preparation(ask: Ask, columns: Sequence[Number | Category]) -> Preparation:
     if sorted(column.place for column in columns) != list(range(len(columns))) or not columns:
         places = [column.place for column in columns]
         raise InputError(f"columns must be at least one, with places from 0 on and none twice, got {places}")
-    fill, center, scale = np.zeros(len(columns)), np.zeros(len(columns)), np.ones(len(columns))
+    fill, means, deviations = np.zeros(len(columns)), np.zeros(len(columns)), np.ones(len(columns))
     if numbers := [column for column in columns if isinstance(column, Number)]:
         at = [number.place for number in numbers]
         of_values = moments(ask, numbers)
         fill[at] = quantiles(ask, numbers, [0.5])[:, 0]
-        deviations = of_values.deviations()
-        center[at], scale[at] = of_values.means(), np.where(deviations > 0, deviations, 1.0)
+        means[at], apart = of_values.means(), of_values.deviations()
+        deviations[at] = np.where(apart > 0, apart, 1.0)
     if categories := [column for column in columns if isinstance(column, Category)]:
         at = [category.place for category in categories]
         fill[at] = [one.most_frequent() for one in frequencies(ask, categories)]
-    return Preparation(fill, center, scale)
+    return Preparation(fill, means, deviations)
