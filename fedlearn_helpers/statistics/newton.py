@@ -17,7 +17,6 @@ ridge the weights are drawn to 0, and the errors say nothing about that.
 """
 
 import warnings
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,7 +24,7 @@ import numpy as np
 from fedlearn_helpers.errors import InputError, check_number, check_whole_number
 from fedlearn_helpers.statistics.columns import Site
 from fedlearn_helpers.statistics.labelled import labelled_rows
-from fedlearn_helpers.statistics.questions import Answer, Ask, Asked
+from fedlearn_helpers.statistics.questions import Ask, Asked
 from fedlearn_helpers.statistics.steps import in_steps
 from fedlearn_helpers.statistics.sums import add_exactly
 
@@ -119,10 +118,6 @@ def answer_newton(site: Site, asked: Asked) -> np.ndarray:
     hessian = (p * (1 - p))[:, None] * x[:, first] * x[:, second]
     steps = in_steps("terms", np.concatenate([gradient, hessian], axis=1), STEP)
     return np.concatenate([[len(values), labels.sum()], add_exactly("terms", steps)])
-
-
-ANSWERS: Mapping[str, Answer] = {NEWTON: answer_newton}
-"""What a site must be able to answer, by the question's name."""
 
 
 def fit_logistic(ask: Ask, features: int, l2: float = 1.0) -> LogisticRegression:

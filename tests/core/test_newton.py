@@ -8,8 +8,9 @@ from few_rows import Rows, pooled, spread
 from scipy.optimize import minimize
 
 from fedlearn_helpers.errors import InputError
+from fedlearn_helpers.statistics.answers import ANSWERS
 from fedlearn_helpers.statistics.asking import ask_sites, in_process
-from fedlearn_helpers.statistics.newton import ANSWERS, MOST_ROUNDS, STEP, answer_newton, fit_logistic
+from fedlearn_helpers.statistics.newton import MOST_ROUNDS, STEP, answer_newton, fit_logistic
 
 
 def rows_of(seed=0, count=300, features=4):
