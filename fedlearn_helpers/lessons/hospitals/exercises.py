@@ -529,7 +529,7 @@ def _test_threshold(answer: Any, *, at: Callable[[float], _Rates], ill_rows: Map
     specificities = ", ".join(f"{name} {rates[1]:.2f}" for name, rates in at(value).items() if math.isfinite(rates[1]))
     return (
         f"{value:.2f}. What it costs is the specificity: {specificities}. One threshold, and another price at each "
-        "hospital. And you chose it on the rows that judge it: for the next patients the sensitivity will be lower."
+        "hospital. And you chose it on the rows that judge it: of the next patients expect to find fewer."
     )
 
 
@@ -546,8 +546,6 @@ def _refuse_too_high(
     value: float, rates: _Rates, asked: Sequence[str], ill_rows: Mapping[str, int], wanted: float
 ) -> None:
     below = [name for name in asked if not rates[name][0] >= wanted]
-    if not below:
-        raise NotYet(f"At {value:.2f} the sensitivity is reached, and at a lower threshold it is not. Has at changed?")
     shown = ", ".join(f"{name} has {rates[name][0]:.2f} ({ill_rows[name]} ill rows)" for name in below)
     mean = np.mean([rates[name][0] for name in asked])
     each = f" The mean over hospitals is {mean:.2f}; wanted is that each has it." if mean >= wanted else ""
@@ -758,7 +756,7 @@ def _refuse_scales(scales: np.ndarray, train: list[np.ndarray]) -> None:
     mean, given = _by_column(np.mean, train), scales[0][0]
     filled = [np.where(np.isnan(rows), mean, rows) for rows in train]
     average = (
-        "It is the average of the hospitals' standard deviations. That misses how far their means are apart: look at "
+        "You divide by the average of the hospitals' standard deviations. That misses how far their means are apart: look at "
         "exercise 1."
     )
     for wrong, sentence in (
@@ -767,11 +765,11 @@ def _refuse_scales(scales: np.ndarray, train: list[np.ndarray]) -> None:
         (np.average(own, axis=0, weights=[len(rows) for rows in train]), average),
         (
             np.sqrt(np.average(own**2, axis=0, weights=counts)),
-            "It is the root of the mean variance. That is only what is within the hospitals: look at exercise 1.",
+            "You divide by the root of the mean variance. That is only what is within the hospitals: look at exercise 1.",
         ),
         (
             _by_column(np.std, filled),
-            "It is the standard deviation after filling in. The mean was filled in where nobody measured: so the column "
+            "You divide by the standard deviation after filling in. The mean was filled in where nobody measured: so the column "
             "looks less spread than what was measured. Take measured values alone.",
         ),
         (
@@ -783,7 +781,7 @@ def _refuse_scales(scales: np.ndarray, train: list[np.ndarray]) -> None:
         (own[0], "You divide by the first hospital's standard deviation. It is that of all training rows."),
     ):
         if _near(given, wrong):
-            raise NotYet(f"Column 0 is divided by {given[0]:.3g}. {sentence}" if wrong is not own[0] else sentence)
+            raise NotYet(sentence)
     raise NotYet(
         f"Column 0 is divided by {given[0]:.3g}. The standard deviation of its measured training values, of all hospitals "
         f"together, is {right[0]:.3g}."
