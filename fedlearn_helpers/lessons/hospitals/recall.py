@@ -5,8 +5,8 @@ from fedlearn_helpers.lessons.common.recall import Option, Question, Recall
 recall = Recall(
     (
         Question(
-            "Hospitals round their values to steps and send sums of whole numbers. What does the federated mean have to do "
-            "with that of pooled data?",
+            "Hospitals round their values to steps and send sums of whole numbers. What does the federated mean have "
+            "to do with that of pooled data?",
             (
                 Option(
                     "It is near it: every hospital's rounding error adds up.",
@@ -24,8 +24,8 @@ recall = Recall(
             ),
         ),
         Question(
-            "A server may ask only for counts, such as how many patients of all hospitals are at most t years old, for any "
-            "t. It asks often. What can it learn?",
+            "A server may ask only for counts, such as how many patients of all hospitals are at most t years old, "
+            "for any t. It asks often. What can it learn?",
             (
                 Option(
                     "Nothing about a single patient: a count is about all.",
@@ -37,18 +37,20 @@ recall = Recall(
                 ),
                 Option(
                     "The age of the oldest patient, exactly.",
-                    "The smallest t that counts all is the maximum. So small counts are suppressed, and questions limited.",
+                    "The smallest t that counts all is the maximum. So small counts are suppressed, and questions "
+                    "limited.",
                     right=True,
                 ),
             ),
         ),
         Question(
-            "Missing values were filled in with means of all rows, and only then was the data split. The test accuracy is "
-            "as before. Was it a mistake?",
+            "Missing values were filled in with means of all rows, and only then was the data split. The test "
+            "accuracy is as before. Was it a mistake?",
             (
                 Option(
                     "Yes, although no accuracy shows it: test rows have decided about training inputs.",
-                    "Here it moves little. Filled in by class the same mistake tells labels. Test it by changing a test row.",
+                    "Here it moves little. Filled in by class the same mistake tells labels. Test it by changing a "
+                    "test row.",
                     right=True,
                 ),
                 Option(
@@ -62,8 +64,8 @@ recall = Recall(
             ),
         ),
         Question(
-            "The AUC over all test rows of four hospitals is 0.87. Each hospital's own AUC is lower on average: 0.82. How "
-            "can that be?",
+            "The AUC over all test rows of four hospitals is 0.87. Each hospital's own AUC is lower on average: 0.82. "
+            "How can that be?",
             (
                 Option(
                     "One of the two is computed wrongly.",
@@ -89,7 +91,7 @@ recall = Recall(
                 ),
                 Option(
                     "0.91 with its interval, which reaches from about 0.5 to 1: these rows cannot say.",
-                    "Every healthy patient stands for half of all pairs. The hospital has no number, and that is a result.",
+                    "Each healthy patient stands for half of all pairs. With so few, the interval is the result.",
                     right=True,
                 ),
                 Option(
@@ -99,12 +101,13 @@ recall = Recall(
             ),
         ),
         Question(
-            "A shared model ranks a hospital's patients as well as its own model does. Its probabilities there are far too "
-            "low. What mends that at the least cost?",
+            "A shared model ranks a hospital's patients as well as its own model does. Its probabilities there are "
+            "far too low. What mends that at the least cost?",
             (
                 Option(
                     "One number for that hospital: an intercept fitted on its training rows.",
-                    "The order of its patients stays, so its AUC does. Their level, and with it decisions at 0.5, is right.",
+                    "The order of its patients stays, so its AUC does. Their level, and with it decisions at 0.5, is "
+                    "right.",
                     right=True,
                 ),
                 Option(
@@ -118,8 +121,8 @@ recall = Recall(
             ),
         ),
         Question(
-            "Hospitals send histograms of gradients, and a server adds them and grows a tree. The result is compared with a "
-            "tree on pooled data. What is there to see?",
+            "Hospitals send histograms of gradients, and a server adds them and grows a tree. The result is compared "
+            "with a tree on pooled data. What is there to see?",
             (
                 Option(
                     "The federated one is worse, as FedAvg is where hospitals differ.",
@@ -132,21 +135,22 @@ recall = Recall(
                 ),
                 Option(
                     "Another tree, equally good: bins of one hospital are not those of another.",
-                    "The edges of the bins are agreed on before. With other edges at each, histograms could not be added.",
+                    "The edges of the bins are agreed on before. With other edges at each, histograms could not be "
+                    "added.",
                 ),
             ),
         ),
         Question(
-            "One party has the labels, another one other columns of the same patients. For logistic regression the first "
-            "one sends its residuals, probability less label. What do they tell?",
+            "One party has the labels, another one other columns of the same patients. For logistic regression the "
+            "first one sends its residuals, probability less label. What do they tell?",
             (
                 Option(
                     "Only how well the model fits.",
-                    "One residual is about one patient: it is what the label is less than, or more than.",
+                    "How well it fits one patient, and in which direction it is off. There are only two labels.",
                 ),
                 Option(
                     "Nothing, as long as the probability is not sent.",
-                    "It is between 0 and 1, so it need not be known: look at the sign of what is left.",
+                    "The probability need not be known: it is between 0 and 1. What is it less 1, and less 0?",
                 ),
                 Option(
                     "Every patient's label: it is the sign.",
@@ -156,8 +160,8 @@ recall = Recall(
             ),
         ),
         Question(
-            "Hospitals are paid by the Shapley value. One joins a second time, under another name, with the same rows. What "
-            "happens?",
+            "Hospitals are paid by the Shapley value. One joins a second time, under another name, with the same "
+            "rows. What happens?",
             (
                 Option(
                     "The two are paid what the one was: there is nothing new in the rows.",
@@ -176,8 +180,8 @@ recall = Recall(
             of="09",
         ),
         Question(
-            "A hospital withdraws, and the model stays as it is. An attack by the loss guesses no better than chance whether "
-            "a patient of it was in the training. Has the model forgotten the hospital?",
+            "A hospital withdraws, and the model stays as it is. An attack by the loss guesses no better than chance "
+            "whether a patient of it was in the training. Has the model forgotten the hospital?",
             (
                 Option(
                     "That cannot be said: another attack may see what this one does not.",
