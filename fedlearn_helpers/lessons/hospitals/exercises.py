@@ -160,31 +160,33 @@ class _Counts:
 
 
 def _test_median(answer: Callable[..., Any]) -> str:
-    for hospitals, low, high in (
+    small = [
         ([[3, 8, 41], [20, 5]], 0, 100),
         ([[20, 3], [8, 41]], 0, 100),
         ([[18, 18, 30], [18]], 18, 110),
         ([[90], [5, 90]], 0, 90),
         ([[-40, -7], [-12]], -50, 60),
         ([[7]], 7, 7),
-    ):
-        _test_one_median(answer, hospitals, low, high)
+    ]
     rng = np.random.default_rng(0)
     for _ in range(60):
         low = int(rng.integers(-60, 60))
         high = low + int(rng.integers(1, 80))
-        hospitals = [rng.integers(low, high + 1, size=rng.integers(1, 5)).tolist() for _ in range(rng.integers(1, 5))]
-        _test_one_median(answer, hospitals, low, high)
-    large = [rng.integers(0, 10**6, size=40).tolist() for _ in range(4)]
-    questions = _test_one_median(answer, large, 0, 10**6)
+        sizes = rng.integers(1, 5, size=rng.integers(1, 5))
+        small.append(([rng.integers(low, high + 1, size=size).tolist() for size in sizes], low, high))
+    asked = [_questions(answer, *case) for case in small]
+    for questions, (_, low, high) in zip(asked, small, strict=True):
+        _refuse_many(questions, low, high)
+    asked_last = _questions(answer, [rng.integers(0, 10**6, size=40).tolist() for _ in range(4)], 0, 10**6)
+    _refuse_many(asked_last, 0, 10**6)
     return (
-        f"Of a million possible values the median of four hospitals is found with {questions} questions, and no hospital "
-        "shows a row. But the median is somebody's value, and who may ask for any count finds any value."
+        f"Of a million possible values the median of four hospitals is found with {len(asked_last)} questions, and no "
+        "hospital shows a row. But the median is somebody's value, and who may ask for any count finds any value."
     )
 
 
-def _test_one_median(answer: Callable[..., Any], hospitals: Sequence[Sequence[int]], low: int, high: int) -> int:
-    """Test one search; return how many questions it asked."""
+def _questions(answer: Callable[..., Any], hospitals: Sequence[Sequence[int]], low: int, high: int) -> list[Any]:
+    """Return what a search asked for; a NotYet if it does not end, or with something else than the lower median."""
     counts = _Counts(hospitals)
     try:
         result = call(answer, counts, low, high)
@@ -197,23 +199,29 @@ def _test_one_median(answer: Callable[..., Any], hospitals: Sequence[Sequence[in
             ) from None
         raise NotYet(f"From low {low} and high {high} more than {_MOST_QUESTIONS} questions were asked.") from None
     try:
-        value = float(result)
+        value = number(result)
     except (TypeError, ValueError):
-        raise NotYet(f"median must return a number, and returns {result!r}.") from None
+        raise NotYet(f"median must return one number, and returns {result!r}.") from None
+    if not math.isfinite(value):
+        raise NotYet(f"What median returns must be a finite number, and it is {value:g}.")
     if value != counts.values[(len(counts.values) - 1) // 2]:
         _refuse_median(value, counts, low, high)
-    questions, allowed = len(counts.asked), (high - low).bit_length() + _SPARE_QUESTIONS
-    if questions > allowed:
-        if len(set(counts.asked)) <= allowed:
-            raise NotYet(
-                f"{questions} questions, and only {len(set(counts.asked))} different ones: each costs a round. Ask once "
-                "and keep the answer."
-            )
+    return counts.asked
+
+
+def _refuse_many(asked: Sequence[Any], low: int, high: int) -> None:
+    allowed = (high - low).bit_length() + _SPARE_QUESTIONS
+    if len(asked) <= allowed:
+        return
+    if len(set(asked)) <= allowed:
         raise NotYet(
-            f"The median is right, but took {questions} questions from low {low} to high {high}; {allowed} are allowed. "
-            "Let each answer halve the range."
+            f"{len(asked)} questions, and only {len(set(asked))} different ones: each costs a round. Ask once and keep the "
+            "answer."
         )
-    return questions
+    raise NotYet(
+        f"The median is right, but took {len(asked)} questions from low {low} to high {high}; {allowed} are allowed. Let each "
+        "answer halve the range."
+    )
 
 
 def _refuse_median(value: float, counts: _Counts, low: int, high: int) -> None:
@@ -241,13 +249,13 @@ def _refuse_median(value: float, counts: _Counts, low: int, high: int) -> None:
         )
     if low < 0 <= value:
         raise NotYet(f"{returned}. Values may be below 0: the search must begin at low, {low} here.")
-    if value == counts.asked[-1]:
-        raise NotYet(
-            f"{returned}, the last threshold that you asked for, whatever the answer was. The answer says whether the "
-            "median is above it. Return what is left of the range."
-        )
     if value == right - 1:
-        raise NotYet(f"{returned}, one too little: fewer than half of the values are at most that.")
+        last = (
+            " It is the last threshold that you asked for: the answer says whether the median is above it."
+            if value == counts.asked[-1]
+            else ""
+        )
+        raise NotYet(f"{returned}, one too little: fewer than half of the values are at most that.{last}")
     if value == right + 1:
         raise NotYet(f"{returned}, one too much: one less is enough for half of the values.")
     raise NotYet(f"{returned}. The lower median is {right}: the smallest t with at least half of the values at most t.")
@@ -529,7 +537,7 @@ def _test_threshold(answer: Any, *, at: Callable[[float], _Rates], ill_rows: Map
     specificities = ", ".join(f"{name} {rates[1]:.2f}" for name, rates in at(value).items() if math.isfinite(rates[1]))
     return (
         f"{value:.2f}. What it costs is the specificity: {specificities}. One threshold, and another price at each "
-        "hospital. And you chose it on the rows that judge it: of the next patients expect to find fewer."
+        "hospital. And you chose it on the rows that judge it: on new patients expect less."
     )
 
 
