@@ -339,7 +339,7 @@ def buggy(train, test):
     return prepare(fill="all", deviation="average", codes="number")(train, test)
 
 
-def test_rows_by_themselves(train, test):
+def rows_tested_by_themselves(train, test):
     return right_prepare(train, test)[0], right_prepare(test, test)[1]
 
 
@@ -546,7 +546,7 @@ class TestHospitals(LessonTests):
                 (prepare(mean="all"), "test rows decide how it is scaled"),
                 (prepare(deviation="all"), "test rows decide how it is scaled"),
                 (prepare(fill="own", mean="own", deviation="own", test_by="test"), "other test rows' inputs"),
-                (test_rows_by_themselves, "other test rows' inputs"),
+                (rows_tested_by_themselves, "other test rows' inputs"),
                 (changed_inputs(change_train=np.tanh), "(value - mean) / deviation, with two numbers"),
                 (changed_inputs(change_train=lambda z: 0 * z), "(value - mean) / deviation, with two numbers"),
                 (prepare(deviation="own"), "divides by its own standard deviation"),
