@@ -416,10 +416,35 @@ def by_sums(train, test):
 class TestHospitals(LessonTests):
     lesson = Lesson(
         notebook="11_hospitals",
-        # To be filled in with the notebook: small, metrics and bad.
-        small={},
-        metrics=set(),
-        bad=[],
+        small={"num_splits": 2, "num_rounds": 2, "num_trees": 2},
+        metrics={
+            "patients",
+            "switzerland_alone_accuracy_per_split",
+            "va_long_beach_fedavg_network_calibration_per_split",
+            "hungary_trees_exact_auc_per_split",
+            "cleveland_exact_auc_interval",
+            "switzerland_exact_own_intercept_accuracy_interval",
+            "cleveland_fedavg_intercept_interval",
+            "switzerland_log_likelihood_shapley_per_split",
+            "hungary_mean_auc_left_out_per_split",
+            "gain_of_20_rows_per_split",
+            "cleveland_model_of_others_auc_per_split",
+            "deep_trees_membership_after_per_split",
+            "20_copied_rows_fifth_shapley_per_split",
+            "label_leak_noise_all_rounds",
+            "age_averaged_sd_off",
+        },
+        bad=[
+            ({"sites": " "}, "sites must be 'heart' or a folder of CSV files, got ' '"),
+            ({"sites": "no such folder"}, "sites must be 'heart' or a folder of CSV files, got 'no such folder'"),
+            ({"leave_out": "weight"}, "leave_out must name columns out of age, sex, cp, "),
+            ({"test_fraction": 0.6}, "test_fraction must be <= 0.5, got 0.6"),
+            ({"test_fraction": 0.05}, "test_fraction must be >= 0.1, got 0.05"),
+            ({"num_splits": 1}, "num_splits must be >= 2, got 1"),
+            ({"num_trees": 0}, "num_trees must be >= 1, got 0"),
+            ({"num_rounds": 0}, "num_rounds must be >= 1, got 0"),
+            ({"learning_rate": 0.0}, "learning_rate must be > 0, got 0.0"),
+        ],
         wrong={
             "pooled_deviation": [
                 (9.0, "the plain mean of the standard deviations"),
@@ -469,7 +494,7 @@ class TestHospitals(LessonTests):
                 (lambda count_at_most, low, high: "8", "must be a number"),
                 (lambda count_at_most, low, high: math.nan, "must be a finite number"),
                 (lambda count_at_most, low, high: [8, 9], "must be a number"),
-                (lambda count_at_most, low, high: np.array([8, 9]), "must return one number"),
+                (lambda count_at_most, low, high: np.array([8, 9]), "must be a number"),
                 (lambda count_at_most, low, high: count_at_most("all"), "raised TypeError"),
                 (58, "must be a function"),
             ],

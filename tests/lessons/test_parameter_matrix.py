@@ -76,6 +76,8 @@ TEXTS = {  # texts that a parameter may be
     "alike": set(),
     "others": {"", "  ", ","},
     "servers": {"auto", "none"},
+    "sites": {"heart"},
+    "leave_out": {"", "  ", ","},
 }
 # What the comment says of these has no number.
 RULE_OVER_TWO = ("clients_per_round", "min_clients", "slow_share", "buffer_size", "sampling_rate", "num_attackers")

@@ -9,10 +9,7 @@ from pathlib import Path
 from fedlearn_helpers.files import write_whole
 
 _FILE = Path(__file__).with_name("contents.json")
-IN_PREPARATION = (
-    "11 hospitals",
-    "12 capstone",
-)
+IN_PREPARATION = ("12 capstone",)
 _VERSIONED = ("torch", "torchvision", "flwr", "numpy", "pandas", "matplotlib")
 
 

@@ -172,9 +172,12 @@ def number(answer: Any) -> float:
     Raises:
         NotYet: it is something else.
     """
-    if isinstance(answer, bool) or not hasattr(answer, "__float__"):
-        raise NotYet(f"The answer must be a number, and it is {_shown(answer)}.")
-    return float(answer)
+    if not isinstance(answer, bool) and hasattr(answer, "__float__"):
+        try:
+            return float(answer)
+        except (TypeError, ValueError):  # an array of several numbers
+            pass
+    raise NotYet(f"The answer must be a number, and it is {_shown(answer)}.")
 
 
 def choice(answer: Any, options: dict[str, str | None]) -> None:

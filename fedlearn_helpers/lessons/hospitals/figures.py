@@ -170,9 +170,7 @@ def explore_threshold(decide: Callable[[float], Sequence[AtThreshold]], names: S
     explore(draw, {"threshold": control}, examples=[{}, {"threshold": 0.5}, {"threshold": 0.9}])
 
 
-def lines(
-    curves: Mapping[str, tuple[Sequence[float], Sequence[Sequence[float]]]], xlabel: str, ylabel: str
-) -> Drawing:
+def lines(curves: Mapping[str, tuple[Sequence[float], Sequence[Sequence[float]]]], xlabel: str, ylabel: str) -> Drawing:
     """Draw curves: by name, x values, and for each of them the values of all splits; mean, and range as a band."""
     figure, axis = new_figure(7.5, 3.8)
     said = []

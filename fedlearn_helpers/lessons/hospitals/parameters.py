@@ -1,21 +1,26 @@
 """The parameters of notebook 11: what each may be."""
 
+import os
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Self
 
 import numpy as np
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
 from fedlearn_helpers.errors import InputError
-from fedlearn_helpers.lessons.common.parameters import Count, LessonParameters, Rate, Workers
-from fedlearn_helpers.tables import SiteTable
+from fedlearn_helpers.lessons.common.parameters import Count, LessonParameters, Rate, Workers, split_names
+from fedlearn_helpers.tables import HEART, Schema, SiteTable
 
 FEWEST, MOST = 2, 6  # hospitals; 2^6 coalitions are fitted for each split
 FEWEST_ROWS = 20  # of a hospital: fewer leave nothing to test on
 
 
-def _text(value: str) -> str:
-    if not value.strip():
+def _known_sites(value: str) -> str:
+    try:
+        found = value == "heart" or os.path.isdir(os.path.expanduser(value))
+    except ValueError:  # a null character
+        found = False
+    if not found:
         raise ValueError("must be 'heart' or a folder of CSV files")
     return value
 
@@ -23,7 +28,7 @@ def _text(value: str) -> str:
 class HospitalParameters(LessonParameters):
     """Parameters of notebook 11."""
 
-    sites: Annotated[str, AfterValidator(_text)]
+    sites: Annotated[str, AfterValidator(_known_sites)]
     leave_out: str
     test_fraction: Annotated[float, Field(ge=0.1, le=0.5, allow_inf_nan=False)]
     num_splits: Annotated[int, Field(ge=2)]  # between which there is a spread
@@ -33,18 +38,27 @@ class HospitalParameters(LessonParameters):
     num_trees: Count
     workers: Workers
 
+    @model_validator(mode="after")
+    def _columns_of_heart(self) -> Self:
+        if self.sites == "heart":  # those of a folder are known once it has been read
+            _check_columns(self.leave_out, HEART)
+        return self
 
-def check_hospitals(hospitals: Sequence[SiteTable], left_out: Sequence[str]) -> None:
-    """Check that the notebook can run on these hospitals without some of their columns.
+
+def _check_columns(leave_out: str, schema: Schema) -> None:
+    if set(split_names(leave_out)) - set(schema.names):
+        raise InputError(f"leave_out must name columns out of {', '.join(schema.names)}, got {leave_out!r}")
+
+
+def check_hospitals(hospitals: Sequence[SiteTable], leave_out: str) -> None:
+    """Check that the notebook can run on these hospitals without the columns in `leave_out`, names with commas between.
 
     Raises:
         InputError: too few or too many hospitals, one with too few rows, or with one class alone, an unknown column to
             leave out, no two columns left, no number or no category among them, or one that nobody has measured.
     """
     schema = hospitals[0].schema
-    for name in left_out:
-        if name not in schema.names:
-            raise InputError(f"leave_out must name columns out of {', '.join(schema.names)}, got {name!r}")
+    _check_columns(leave_out, schema)
     if not FEWEST <= len(hospitals) <= MOST:
         raise InputError(f"sites must hold {FEWEST} to {MOST} hospitals for this notebook, got {len(hospitals)}")
     for site in hospitals:
@@ -56,7 +70,7 @@ def check_hospitals(hospitals: Sequence[SiteTable], left_out: Sequence[str]) -> 
                 f"sites must have at least 2 rows of each class, one to train on and one to test on, got {fewest} in "
                 f"{site.name!r}"
             )
-    used = [column for column in schema.columns if column.name not in left_out]
+    used = [column for column in schema.columns if column.name not in split_names(leave_out)]
     kinds = {"number" if column.kind == "number" else "code" for column in used}
     if kinds != {"number", "code"}:
         raise InputError("leave_out must leave at least one number and one category or yes-no column, got another")
