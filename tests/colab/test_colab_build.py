@@ -165,13 +165,17 @@ def test_terms_are_defined_at_the_end(path):
 
 def test_two_builds_give_the_same_bytes(tmp_path):
     """In two processes, since the order in sets of texts differs from process to process."""
+    some = [NOTEBOOKS[0].with_name("glossary.ipynb"), *NOTEBOOKS[:1], *NOTEBOOKS[-2:]]
+    (tmp_path / "notebooks").mkdir()
+    for path in some:
+        shutil.copy(path, tmp_path / "notebooks")
     for name, seed in (("a", "1"), ("b", "2")):
         command = [sys.executable, "-c", "from workbook_tools.cli import app; app()", "colab"]
-        folders = ["--folder", str(ROOT / "notebooks"), "--output", str(tmp_path / name)]
+        folders = ["--folder", str(tmp_path / "notebooks"), "--output", str(tmp_path / name)]
         subprocess.run([*command, *folders], check=True, env=os.environ | {"PYTHONHASHSEED": seed}, cwd=ROOT)
     first, second = ({file.name: file.read_bytes() for file in (tmp_path / name).iterdir()} for name in "ab")
     assert first == second
-    assert set(first) == {path.name for path in NOTEBOOKS}
+    assert set(first) == {path.name for path in some[1:]}
 
 
 def test_the_map_of_the_workbook_has_links_only_where_they_lead_somewhere(tmp_path, monkeypatch):

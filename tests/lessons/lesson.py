@@ -232,9 +232,29 @@ def pages_of(executed: Path, tag: str = "") -> list[str]:
     ]
 
 
-def verdicts(executed: Path) -> list[str]:
+def with_solutions(lesson: Lesson) -> NotebookNode:
+    """Return the notebook with every check a second time, on the solution; then the stub again, for what follows."""
+    notebook = nbformat.read(lesson.path, as_version=4)
+    cells = notebook.cells[:1]
+    for stub, after in itertools.pairwise(notebook.cells):
+        cells.append(after)
+        if has_tag(stub, "exercise"):
+            solution = lesson.exercises[call_of(after)[0]].solution_source
+            cells += [_added(solution), _added(after.source, SOLVED), _added(stub.source)]
+    notebook.cells = cells
+    return notebook
+
+
+def _added(source: str, *tags: str) -> NotebookNode:
+    return nbformat.v4.new_code_cell(source, metadata={"tags": list(tags)})
+
+
+SOLVED = "solved"  # the tag of a check on the solution
+
+
+def verdicts(executed: Path, tag: str = "check") -> list[str]:
     """Return what the checks in a notebook that was run say."""
-    found = [re.search(r'data-status="([^"]+)"', page)[1] for page in pages_of(executed, "check")]
+    found = [re.search(r'data-status="([^"]+)"', page)[1] for page in pages_of(executed, tag)]
     assert len(found) >= 3
     return found
 
@@ -362,13 +382,16 @@ class LessonTests:
     # Runs
 
     @pytest.mark.notebook
-    def test_runs_with_small_parameters_and_nothing_attempted(self, tmp_path):
-        results = execute(self.lesson, tmp_path, **self.lesson.small)
+    def test_runs_with_small_parameters_and_every_check_says_what_was_attempted(self, tmp_path):
+        source = tmp_path / "with_solutions.ipynb"
+        nbformat.write(with_solutions(self.lesson), source)
+        results = execute(self.lesson, tmp_path, source=source, **self.lesson.small)
         assert results["notebook"] == self.lesson.notebook
         assert self.lesson.small.items() <= results["parameters"].items()
         assert self.lesson.metrics <= set(results["metrics"])
         executed = tmp_path / self.lesson.path.name
         assert set(verdicts(executed)) == {"not attempted"}
+        assert verdicts(executed, SOLVED) == ["correct"] * len(self.lesson.exercises)
         images = [image for page in pages_of(executed) for image in re.findall(r"<img [^>]*>", page)]
         alts = [(re.search(r'alt="([^"]*)"', image) or ["", ""])[1] for image in images]
         assert alts
@@ -377,17 +400,6 @@ class LessonTests:
         for claim in self.lesson.claims:
             margins = list(claim.margins(results["metrics"]))
             assert margins and all(math.isfinite(margin) for margin in margins), claim.says
-
-    @pytest.mark.notebook
-    def test_with_every_solution_in_its_cell_every_exercise_is_correct(self, tmp_path):
-        notebook = nbformat.read(self.lesson.path, as_version=4)
-        for stub, check in itertools.pairwise(notebook.cells):
-            if has_tag(stub, "exercise"):
-                stub.source = self.lesson.exercises[call_of(check)[0]].solution_source
-        solved = tmp_path / "solved.ipynb"
-        nbformat.write(notebook, solved)
-        execute(self.lesson, tmp_path, source=solved, **self.lesson.small)
-        assert set(verdicts(tmp_path / self.lesson.path.name)) == {"correct"}
 
     @pytest.mark.notebook
     def test_bad_parameters_end_before_training_with_one_sentence(self, bad_run, tmp_path):

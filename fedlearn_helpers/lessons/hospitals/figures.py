@@ -29,7 +29,7 @@ _LOOKS: tuple[dict[str, Any], ...] = (
 def missing(shares: pd.DataFrame) -> Drawing:
     """Draw which share of each column is missing at each hospital; shares (hospitals, columns) in [0, 1]."""
     figure, axis = new_figure(8.0, 0.55 * len(shares) + 1.3)
-    axis.imshow(shares, cmap="Greys", vmin=0, vmax=1.6, aspect="auto")
+    axis.imshow(shares, cmap="Greys", vmin=0, vmax=2.5, aspect="auto")
     for row, column in np.ndindex(*shares.shape):
         axis.text(column, row, f"{shares.iloc[row, column]:.0%}", ha="center", va="center", fontsize=9, color=_INK)
     axis.set_xticks(range(shares.shape[1]), shares.columns, rotation=45, ha="right")
@@ -41,14 +41,20 @@ def missing(shares: pd.DataFrame) -> Drawing:
 
 def bisection(path: Sequence[tuple[float, float, float]], found: float, name: str) -> Drawing:
     """Draw how bisection closes in: (threshold asked about, low, high) for each question, and what it found."""
-    figure, axis = new_figure(7.5, 3.4)
+    figure, (axis, widths) = new_figure(8.0, 3.4, columns=2, width_ratios=(3, 2))
     asked, low, high = np.array(path).T
     steps = np.arange(1, len(path) + 1)
-    axis.vlines(steps, low, high, color="#94a4a2", linewidth=6, label="where the median can be")
-    axis.plot(steps, asked, "o", color=_LOOKS[1]["color"], markersize=6, label="threshold that is asked about")
+    first = slice(0, 8)  # later ones are too narrow to be seen
+    axis.vlines(steps[first], low[first], high[first], color="#94a4a2", linewidth=8, label="where the median can be")
+    look = {"color": _LOOKS[1]["color"], "markersize": 6, "label": "threshold that is asked about"}
+    axis.plot(steps[first], asked[first], "o", **look)
     axis.axhline(found, color=_INK, linestyle=":", linewidth=1.5, label="median")
     axis.set(xlabel="question", ylabel=name)
-    axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+    widths.plot(steps, high - low, "s", color=_LOOKS[0]["color"], markersize=5)
+    widths.set_yscale("log")
+    widths.set(xlabel="question", ylabel="width of the range")
+    for one in (axis, widths):
+        one.xaxis.set_major_locator(MaxNLocator(integer=True))
     figure.legend(loc="outside upper center", ncols=3, fontsize=10)
     return Drawing(
         figure, f"{len(path)} questions. The first asks about {asked[0]:g}; the range closes in on {found:.3f}."
@@ -192,50 +198,55 @@ def lines(curves: Mapping[str, tuple[Sequence[float], Sequence[Sequence[float]]]
 
 
 def contributions(values: Mapping[str, np.ndarray], names: Sequence[str]) -> Drawing:
-    """Draw values of hospitals by utility: the mean over splits as a bar, each split as a dot; (splits, hospitals)."""
+    """Draw values (splits, hospitals) by utility: the mean as a bar, and a thin line with dots for each split."""
     figure, axes = new_figure(8.0, 3.8, columns=len(values))
     said = []
     for axis, (utility, of), look in zip(np.atleast_1d(axes), values.items(), _LOOKS, strict=False):
         means = of.mean(axis=0)
         axis.bar(range(len(names)), means, color=look["color"], alpha=0.45, width=0.6)
-        spots = np.linspace(-0.2, 0.2, len(of))
-        for place, column in enumerate(of.T):
-            axis.plot(place + spots, column, look["marker"], color=_INK, markersize=3.5)
+        for split in of:
+            axis.plot(range(len(names)), split, "o-", color=_INK, markersize=3, linewidth=0.5, alpha=0.7)
         axis.axhline(0, color=_INK, linewidth=1)
         axis.set_xticks(range(len(names)), names, rotation=20, ha="right")
         axis.set_title(utility, fontsize=11)
         listed = ", ".join(f"{name} {spread(column, 3)}" for name, column in zip(names, of.T, strict=True))
         said.append(f"{utility}: {listed}")
-    np.atleast_1d(axes)[0].set_ylabel("Shapley value; a dot is a split")
+    np.atleast_1d(axes)[0].set_ylabel("Shapley value; a line is a split")
     return Drawing(figure, f"Shapley values, mean and range over splits. {'; '.join(said)}.")
 
 
-def coalition(by_utility: Mapping[str, Sequence[Mapping[tuple[int, ...], float]]], names: Sequence[str],
-              members: tuple[int, ...]) -> Drawing:  # fmt: skip
-    """Draw what a coalition is worth in each split, and what it would be worth with each of the others.
+def coalition(
+    by_utility: Mapping[str, Sequence[Mapping[tuple[int, ...], float]]],
+    names: Sequence[str],
+    members: tuple[int, ...],
+) -> Drawing:
+    """Draw what a coalition is worth, and what each of the others would add to it.
 
     Args:
         by_utility: by utility, for each split the worth of every coalition.
         names: of the hospitals.
         members: of the coalition, by number, ascending.
     """
-    figure, axes = new_figure(8.0, 3.6, columns=len(by_utility))
+    figure, axes = new_figure(8.0, 3.4, columns=len(by_utility))
     others = [k for k in range(len(names)) if k not in members]
-    choices = [("as it is", members), *((f"+ {names[k]}", tuple(sorted((*members, k)))) for k in others)]
+    who = " and ".join(names[k] for k in members) or "nobody"
     said = []
     for axis, (utility, splits) in zip(np.atleast_1d(axes), by_utility.items(), strict=True):
-        for place, (label, chosen) in enumerate(choices):
-            worth = np.array([of[chosen] for of in splits])
-            look = _LOOKS[0] if place == 0 else _LOOKS[1]
-            axis.vlines(place, worth.min(), worth.max(), color=look["color"], linewidth=3, alpha=0.5)
-            axis.plot(place, worth.mean(), look["marker"], color=look["color"], markersize=9)
-            said.append(f"{utility}, {label}: {worth.mean():.3f}, from {worth.min():.3f} to {worth.max():.3f}")
-        every = [value for of in splits for value in of.values()]
-        axis.set_ylim(min(every) - 0.02, max(every) + 0.02)
-        axis.set_xticks(range(len(choices)), [label for label, _ in choices], rotation=20, ha="right")
-        axis.set_title(utility, fontsize=11)
-    who = " and ".join(names[k] for k in members) or "nobody"
-    figure.suptitle(f"worth of: {who}", fontsize=11)
+        worth = np.array([of[members] for of in splits])
+        interval = f"{worth.mean():.3f} ({worth.min():.3f} to {worth.max():.3f})"
+        axis.set_title(f"{utility}: {interval}", fontsize=11)
+        said.append(f"{utility}: {interval}")
+        for place, other in enumerate(others):
+            joined = tuple(sorted((*members, other)))
+            added = np.array([of[joined] for of in splits]) - worth
+            axis.vlines(place, added.min(), added.max(), color=_LOOKS[1]["color"], linewidth=3, alpha=0.5)
+            axis.plot(place, added.mean(), "^", color=_LOOKS[1]["color"], markersize=9)
+            said.append(f"{names[other]} would add {spread(added, 3)}")
+        axis.axhline(0, color=_INK, linestyle=":", linewidth=1.2)
+        axis.set_xlim(-0.5, max(len(others), 1) - 0.5)
+        axis.set_xticks(range(len(others)), [names[k] for k in others], rotation=20, ha="right")
+    np.atleast_1d(axes)[0].set_ylabel("what it would add")
+    figure.suptitle(f"worth of {who}, and who would add what", fontsize=11)
     return Drawing(figure, f"Worth of {who}. {'; '.join(said)}.")
 
 
@@ -251,7 +262,7 @@ def explore_coalitions(
 
     first = names[0]
     control = ipywidgets.Dropdown(options=list(called), value=first, description="coalition", style=WIDE)
-    explore(draw, {"coalition": control}, examples=[{}, {"coalition": "nobody"}, {"coalition": list(called)[-1]}])
+    explore(draw, {"coalition": control}, examples=[{}, {"coalition": "nobody"}, {"coalition": list(called)[-2]}])
 
 
 _coalition = coalition  # the control has the same name

@@ -1,5 +1,6 @@
 """The parameters of notebook 11: what each may be."""
 
+import math
 import os
 from collections.abc import Sequence
 from typing import Annotated, Self
@@ -50,8 +51,11 @@ def _check_columns(leave_out: str, schema: Schema) -> None:
         raise InputError(f"leave_out must name columns out of {', '.join(schema.names)}, got {leave_out!r}")
 
 
-def check_hospitals(hospitals: Sequence[SiteTable], leave_out: str) -> None:
+def check_hospitals(hospitals: Sequence[SiteTable], leave_out: str, test_fraction: float) -> None:
     """Check that the notebook can run on these hospitals without the columns in `leave_out`, names with commas between.
+
+    So many rows of each class that every split has one of each to test on: a split takes a class's share of
+    `test_fraction`, rounded up or down.
 
     Raises:
         InputError: too few or too many hospitals, one with too few rows, or with one class alone, an unknown column to
@@ -65,10 +69,11 @@ def check_hospitals(hospitals: Sequence[SiteTable], leave_out: str) -> None:
         if len(site) < FEWEST_ROWS:
             raise InputError(f"sites must have at least {FEWEST_ROWS} rows each, got {len(site)} in {site.name!r}")
         fewest = int(min(site.labels.sum(), len(site) - site.labels.sum()))
-        if fewest < 2:
+        if fewest * test_fraction < 1:
+            needed = math.ceil(1 / test_fraction)
             raise InputError(
-                f"sites must have at least 2 rows of each class, one to train on and one to test on, got {fewest} in "
-                f"{site.name!r}"
+                f"sites must have at least {needed} rows of each class for a test_fraction of {test_fraction}, so that "
+                f"each split has one to test on, got {fewest} in {site.name!r}"
             )
     used = [column for column in schema.columns if column.name not in split_names(leave_out)]
     kinds = {"number" if column.kind == "number" else "code" for column in used}
