@@ -25,6 +25,7 @@ from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
+from torch.func import functional_call
 from torch.nn import functional as F
 
 from fedlearn_helpers.errors import InputError, check_number, check_one_of, check_whole_number
@@ -107,8 +108,11 @@ class Adapted(nn.Module):
         return self._base[0]
 
     def forward(self, *inputs: Any) -> Any:
-        """Do what the base does, with its adapters."""
-        return self.base(*inputs)
+        """Do what the base does, with its adapters, in their dtype: some algorithms compute with them in float64."""
+        dtype = next(self.parameters()).dtype
+        frozen = (*self.base.named_parameters(), *self.base.named_buffers())
+        cast = {name: tensor.to(dtype) for name, tensor in frozen if tensor.is_floating_point() and tensor.dtype != dtype}
+        return functional_call(self.base, cast, inputs) if cast else self.base(*inputs)
 
     def train(self, mode: bool = True) -> Self:
         """Set the mode of the base, too."""
