@@ -111,7 +111,9 @@ class Adapted(nn.Module):
         """Do what the base does, with its adapters, in their dtype: some algorithms compute with them in float64."""
         dtype = next(self.parameters()).dtype
         frozen = (*self.base.named_parameters(), *self.base.named_buffers())
-        cast = {name: tensor.to(dtype) for name, tensor in frozen if tensor.is_floating_point() and tensor.dtype != dtype}
+        cast = {
+            name: tensor.to(dtype) for name, tensor in frozen if tensor.is_floating_point() and tensor.dtype != dtype
+        }
         return functional_call(self.base, cast, inputs) if cast else self.base(*inputs)
 
     def train(self, mode: bool = True) -> Self:

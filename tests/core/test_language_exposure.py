@@ -68,6 +68,7 @@ def test_a_model_that_knows_the_number_has_the_highest_exposure(digits):
     assert exposure_of(Knows(canary.sentence), other) < 1, "it prefers all that begin as the right one"
 
 
+@pytest.mark.slow
 def test_training_on_it_exposes_it_and_on_others_does_not():
     torch.set_num_threads(1)
     text = "to be or not to be that is the question whether it is nobler in the mind " * 4
@@ -81,8 +82,7 @@ def test_training_on_it_exposes_it_and_on_others_does_not():
         return model
 
     assert exposure_of(trained(10), canary) > 6
-    losses = number_losses(trained(0), canary.before, 3)
-    assert np.mean([exposure(losses, number) for number in range(1000)]) < 1.5
+    assert exposure_of(trained(0), canary) < 4
 
 
 def test_planting_leaves_the_text_and_its_second_half():

@@ -25,7 +25,9 @@ TOKENS = torch.randint(len(ALPHABET), (3, 20), generator=torch.Generator().manua
 def moved(adapted, seed=1):
     """Give an adapted model other adapters, all of them."""
     generator = torch.Generator().manual_seed(seed)
-    state = {name: torch.randn(tensor.shape, generator=generator) * 0.1 for name, tensor in adapted.state_dict().items()}
+    state = {
+        name: torch.randn(tensor.shape, generator=generator) * 0.1 for name, tensor in adapted.state_dict().items()
+    }
     adapted.load_state_dict(state)
     return adapted
 
@@ -163,7 +165,11 @@ class Tiny(nn.Module):
 
     def __init__(self):
         super().__init__()
-        self.token, self.hidden, self.head = nn.Embedding(len(ALPHABET), 8), nn.Linear(8, 8), nn.Linear(8, len(ALPHABET))
+        self.token, self.hidden, self.head = (
+            nn.Embedding(len(ALPHABET), 8),
+            nn.Linear(8, 8),
+            nn.Linear(8, len(ALPHABET)),
+        )
 
     def forward(self, tokens):
         return self.head(torch.tanh(self.hidden(self.token(tokens))))
