@@ -52,8 +52,8 @@ CARDS = (
         8,
         "test_accuracy, fedprox less fedavg, seed by seed",
         "3 points between seeds with dirichlet:0.1; the same seeds make the difference much steadier",
-        "The pull alone changed nothing that can be seen: 77.0 without it, 77.0 with mu = 0.1. What FedProx owes its "
-        "fame to is partial work of slow clients, 20 points above dropping them.",
+        "The pull alone changed nothing that can be seen: 77.0 without it, 77.0 with mu = 0.1. Partial work "
+        "of slow clients, its other half, gained some 20 points over dropping them.",
         REPRODUCTIONS,
         Place("03_clients_that_come_and_go", "partial", "5. Partial work, and the pull"),
     ),
@@ -137,7 +137,7 @@ CARDS = (
         15,
         "accuracy against epsilon, with ten clients and with a thousand (section 5)",
         "8 points between seeds with ten clients",
-        "With very many clients only. At the same epsilon ten clients were 44.0 ± 8.2 points below a thousand.",
+        "With very many clients only. At the same epsilon ten clients were 44.0 ± 8.2 points below many.",
         CLAIMS,
         Place("08_privacy", "curve", "The price"),
     ),
