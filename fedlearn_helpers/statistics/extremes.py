@@ -6,8 +6,8 @@ A sum is made of many rows. A maximum is one row: the oldest patient's age. Not 
 
 is a quantile, and bisection on harmless-looking counts finds it. What protects is a rule about which totals may be
 known at all: each side of a threshold has at least k rows. A side without rows is no exception: then whether a
-question is refused would tell the maximum. So bisection finds the k-th largest value, which k rows stand behind. A secure sum does not check that: nobody sees the
-total before it is known.
+question is refused would tell the maximum. So bisection finds the k-th largest value, which k rows stand behind. A
+secure sum does not check that: nobody sees the total before it is known.
 
 In their place: the 5 % and 95 % quantiles, if k rows are at or beyond each. Each is still the value of a row, to a
 step. But it says of k rows only on which side they are.

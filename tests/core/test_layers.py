@@ -19,6 +19,7 @@ LAYERS = (
     ("experiments", "availability", "communication", "deployment", "language", "on_device", "privacy", "robustness"),
     ("statistics",),  # its sums can be secure ones
     ("trees", "vertical"),
+    ("decision",),
     ("lessons.common",),
     ("lessons",),  # a lesson is a unit of its own: "lessons.personalization"
 )
