@@ -67,9 +67,9 @@ def load_bank(leave_out: Collection[str] | None, seed: int) -> FieldScenario:
         about="a bank's branches that foresee which loans go bad: 50 states, from 16 to 1,324 loans",
         leave_out=small if leave_out is None else leave_out,
         seed=seed,
-        local_config=LocalConfig(batch_size=16, learning_rate=0.02),
-        num_rounds=20,
-        rate_alone=0.02,
+        local_config=LocalConfig(batch_size=16, learning_rate=0.1),
+        num_rounds=14,
+        rate_alone=0.4,
         attribution="Loans: Lending Club, as in the R package modeldata, MIT licence.",
     )
 

@@ -136,9 +136,7 @@ def new_scenario(
         InputError: two clients of one name, a name to leave out that no client has, or no client that trains.
     """
     names = [client.name for client in clients]
-    if twice := sorted({client for client in names if names.count(client) > 1}):
-        raise InputError(f"clients must have names of their own, got {twice[0]!r} twice")
-    check_left_out(leave_out, names)
+    check_names(names, leave_out)
     members = [client for client in clients if client.name not in leave_out]
     strangers = [client for client in clients if client.name in leave_out]
     parts: list[Part] = []
@@ -169,14 +167,19 @@ def new_scenario(
     )
 
 
-def check_left_out(leave_out: Collection[str], names: Collection[str]) -> None:
-    """Check which clients do not train.
+def check_names(names: Sequence[str], leave_out: Collection[str]) -> None:
+    """Check the clients' names, and which of them do not train.
 
     Raises:
-        InputError: a name that no client has, a single text in place of several, or no client that trains.
+        InputError: two clients of one name, a name that no client has, a single text in place of several, or no client
+            that trains.
     """
+    if twice := sorted({client for client in names if names.count(client) > 1}):
+        raise InputError(f"clients must have names of their own, got {twice[0]!r} twice")
+    if len(names) == 0:
+        raise InputError("clients must be at least one, got none")
     if isinstance(leave_out, str) or not all(isinstance(name, str) for name in leave_out):
-        raise InputError(f"leave_out must be names of clients, as in [{next(iter(names))!r}], got {leave_out!r}")
+        raise InputError(f"leave_out must be names of clients, as in ['{next(iter(names))}'], got {leave_out!r}")
     if unknown := [name for name in leave_out if name not in names]:
         raise InputError(f"leave_out must be names of clients ({', '.join(names)}), got {unknown[0]!r}")
     if set(names) == set(leave_out):

@@ -8,7 +8,7 @@ import torch
 
 from fedlearn_helpers.algorithms.local import LocalConfig
 from fedlearn_helpers.errors import InputError
-from fedlearn_helpers.scenarios.field import ClientExamples, FieldScenario, Part, check_left_out, new_scenario
+from fedlearn_helpers.scenarios.field import ClientExamples, FieldScenario, Part, check_names, new_scenario
 from fedlearn_helpers.seeds import check_seed, derive_seed
 from fedlearn_helpers.tables import (
     SiteTable,
@@ -50,8 +50,9 @@ def scenario_of_tables(
         seed: decides which rows are for what.
 
     Raises:
-        InputError: no sites, several schemas, a site of fewer than 3 rows, a name to leave out that no site has, a
-            column without any value, a number that is always the same, or labels that are all the same.
+        InputError: no sites, several schemas, two sites of one name, a site of fewer than 3 rows, a name to leave out
+            that no site has, a column without any value, a number that is always the same, or labels that are all the
+            same.
     """
     check_seed(seed)
     if len(sites) == 0:
@@ -62,7 +63,7 @@ def scenario_of_tables(
             raise InputError(f"sites must have one schema, got another one for {site.name!r} than {sites[0].name!r}")
         if len(site) < 3:
             raise InputError(f"sites must have at least 3 rows each, got {len(site)} in {site.name!r}")
-    check_left_out(leave_out, [site.name for site in sites])
+    check_names([site.name for site in sites], leave_out)
     splits = {}
     for site in sites:
         rest, test = split_site(site, _TEST, derive_seed(seed, "test"))
