@@ -1,6 +1,6 @@
 """Three federations from the field, ready to run without a network: a keyboard, smartwatches, a bank; or your own."""
 
-from fedlearn_helpers.scenarios.field import ClientExamples, FieldScenario, new_scenario
+from fedlearn_helpers.scenarios.field import ClientExamples, FieldScenario, fine_tuning_at, new_scenario
 from fedlearn_helpers.scenarios.keyboard import MOVED, VOCABULARY, moved_phone
 from fedlearn_helpers.scenarios.load import SCENARIO_NAMES, load_scenario
 from fedlearn_helpers.scenarios.ranking import average_precision, scores_of_class_1, share_found
@@ -13,6 +13,7 @@ __all__ = [
     "ClientExamples",
     "FieldScenario",
     "average_precision",
+    "fine_tuning_at",
     "load_scenario",
     "moved_phone",
     "new_scenario",

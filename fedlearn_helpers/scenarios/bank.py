@@ -69,7 +69,9 @@ def load_bank(leave_out: Collection[str] | None, seed: int) -> FieldScenario:
         seed=seed,
         local_config=LocalConfig(batch_size=16, learning_rate=0.1),
         num_rounds=14,
-        rate_alone=0.4,
+        rate_alone=0.1,
+        rate_adapting=0.01,
+        epochs_adapting=1,
         attribution="Loans: Lending Club, as in the R package modeldata, MIT licence.",
     )
 

@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +10,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from fedlearn_helpers.algorithms.local import LocalConfig
+from fedlearn_helpers.algorithms import fine_tuning
+from fedlearn_helpers.algorithms.algorithm import Adapt
+from fedlearn_helpers.algorithms.local import LocalConfig, LocalTraining
 from fedlearn_helpers.data.dataset import Examples
-from fedlearn_helpers.errors import InputError
+from fedlearn_helpers.errors import InputError, check_number
+from fedlearn_helpers.models import copy_of_weights
 from fedlearn_helpers.partition.split import Shard
 from fedlearn_helpers.seeds import check_seed
 from fedlearn_helpers.tasks import Task
@@ -68,6 +71,8 @@ class FieldScenario:
         local_config: recommended, chosen on validation examples.
         num_rounds: recommended.
         rate_alone: learning rate recommended for who learns without a federation, and for pooled data.
+        rate_adapting: learning rate recommended for fine-tuning the final model; see `adapt`.
+        epochs_adapting: passes over a client's training examples recommended for it.
         metric: what is called accuracy in results: its meaning, and what a constant guess reaches.
         attribution: whose the data are, and under which licence.
     """
@@ -83,6 +88,8 @@ class FieldScenario:
     local_config: LocalConfig
     num_rounds: int
     rate_alone: float
+    rate_adapting: float
+    epochs_adapting: int
     metric: str
     attribution: str
 
@@ -101,6 +108,11 @@ class FieldScenario:
             "optimizer": functools.partial(torch.optim.SGD, momentum=config.momentum),
         }
 
+    @property
+    def adapt(self) -> Adapt:
+        """Fine-tuning with the rate for it: what `federate(…, adapt=…)` takes."""
+        return fine_tuning_at(self.rate_adapting)
+
     def __str__(self) -> str:
         sizes = [len(shard.train) for shard in self.shards]
         return (
@@ -108,6 +120,28 @@ class FieldScenario:
             f"examples each ({sum(sizes):,} in all), {len(self.unseen_clients)} never train.\n"
             f"Accuracy here is {self.metric}.\n{self.attribution}"
         )
+
+
+def fine_tuning_at(learning_rate: float) -> Adapt:
+    """Return fine-tuning with a rate of its own.
+
+    Rates with which many clients make quick progress together are often too high for one client that has little left
+    to learn: it forgets more than it learns.
+
+    Args:
+        learning_rate: > 0, in place of the configuration's.
+
+    Raises:
+        InputError: a rate out of range.
+    """
+    check_number("learning_rate", learning_rate, "> 0", lambda rate: rate > 0)
+
+    def adapt(local: LocalTraining) -> None:
+        local.local_config = replace(local.local_config, learning_rate=learning_rate)
+        local.load(copy_of_weights(local.model))  # with a new optimizer
+        fine_tuning.adapt(local)
+
+    return adapt
 
 
 def new_scenario(
@@ -121,6 +155,8 @@ def new_scenario(
     local_config: LocalConfig,
     num_rounds: int,
     rate_alone: float,
+    rate_adapting: float,
+    epochs_adapting: int,
     metric: str,
     attribution: str,
 ) -> FieldScenario:
@@ -129,7 +165,8 @@ def new_scenario(
     Args:
         clients: all of them, with names of their own.
         leave_out: names of those that do not train, but are there as unseen clients.
-        name, about, make_model, local_config, num_rounds, rate_alone, metric, attribution: as in `FieldScenario`.
+        name, about, make_model, local_config, num_rounds, rate_alone, rate_adapting, epochs_adapting, metric,
+            attribution: as in `FieldScenario`.
         task: how examples become a model's inputs, and how its outputs are judged.
 
     Raises:
@@ -162,6 +199,8 @@ def new_scenario(
         local_config=local_config,
         num_rounds=num_rounds,
         rate_alone=rate_alone,
+        rate_adapting=rate_adapting,
+        epochs_adapting=epochs_adapting,
         metric=metric,
         attribution=attribution,
     )

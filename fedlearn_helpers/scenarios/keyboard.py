@@ -39,7 +39,7 @@ LENGTH = 40  # of a piece of text
 MOVED = "As You Like It: Rosalind"
 """The client whose phone moves to another country, in `moved_phone`."""
 _TRAINED, _VALIDATED = 0.7, 0.85  # of a text, from its beginning
-_SKIPPED = 8  # pieces: the old spelling is longer, so that its text for validation begins a little earlier
+_MOVED_TRAINED = 0.6  # of the text after the move, which is longer than the one before
 _EMBEDDING, _LOOKS_BACK, _UNITS = 24, 6, 128
 
 
@@ -80,9 +80,11 @@ def load_keyboard(leave_out: Collection[str] | None, seed: int) -> FieldScenario
         about="phones that guess the next character of what their owner writes: 61 roles of Shakespeare's plays",
         task=TEXT,
         make_model=new_model,
-        local_config=LocalConfig(batch_size=8, learning_rate=0.5, momentum=0.9),
+        local_config=LocalConfig(batch_size=8, learning_rate=0.3, momentum=0.9),
         num_rounds=10,
         rate_alone=0.1,
+        rate_adapting=0.02,
+        epochs_adapting=3,
         metric="the share of next characters that are guessed right; always guessing a space gives about 0.18",
         attribution="Texts: Shakespeare, editions of Project Gutenberg, in the public domain.",
     )
@@ -93,8 +95,8 @@ def moved_phone(scenario: FieldScenario) -> FieldScenario:
 
     The client `MOVED`, which must be among those that train, now has what the same role says in the First Folio of
     1623: "haue", "vpon", "loue", "selfe". Nothing else changes; so train with `scenario`, give the final model to a
-    second run with what this returns, and look at that client. Its text for validation is from the same place of the
-    role as before, less a few lines, so that the model has not seen it in either spelling.
+    second run with what this returns, and look at that client. What it is measured on comes later in the play than
+    all that it was trained on in either spelling.
 
     Args:
         scenario: "keyboard", of `load_scenario`.
@@ -104,15 +106,16 @@ def moved_phone(scenario: FieldScenario) -> FieldScenario:
     """
     if scenario.name != "keyboard" or MOVED not in scenario.clients:
         raise InputError(f"scenario must be 'keyboard', with {MOVED!r} among the clients, got {scenario.name!r}")
-    moved = _client(MOVED, read_texts()["first_folio"][MOVED])
-    validation = tuple(part[_SKIPPED:] for part in moved.validation)
+    text = read_texts()["first_folio"][MOVED]
+    cut = int(_MOVED_TRAINED * len(text))
+    train, validation = as_pieces(text[:cut]), as_pieces(text[cut:])
     dataset, own = scenario.dataset, scenario.clients.index(MOVED)
     begin = len(dataset.train_inputs)
-    middle = begin + len(moved.train[0])
+    middle = begin + len(train[0])
     shards = list(scenario.shards)
     shards[own] = Shard(np.arange(begin, middle), np.arange(middle, middle + len(validation[0])))
-    inputs = torch.cat([dataset.train_inputs, moved.train[0], validation[0]])
-    targets = torch.cat([dataset.train_targets, moved.train[1], validation[1]])
+    inputs = torch.cat([dataset.train_inputs, train[0], validation[0]])
+    targets = torch.cat([dataset.train_targets, train[1], validation[1]])
     return replace(scenario, dataset=replace(dataset, train_inputs=inputs, train_targets=targets), shards=tuple(shards))
 
 

@@ -33,6 +33,8 @@ def scenario_of_tables(
     local_config: LocalConfig = LocalConfig(batch_size=16, learning_rate=0.05),  # noqa: B008 - frozen
     num_rounds: int = 20,
     rate_alone: float = 0.05,
+    rate_adapting: float = 0.01,
+    epochs_adapting: int = 1,
     attribution: str = "",
 ) -> FieldScenario:
     """Return a scenario of tables with a yes-no label, such as your own: `scenario_of_tables(load_sites(folder), ...)`.
@@ -45,7 +47,8 @@ def scenario_of_tables(
 
     Args:
         sites: of one schema, with at least 3 rows each, and names of their own.
-        name, about, local_config, num_rounds, rate_alone, attribution: as in `FieldScenario`.
+        name, about, local_config, num_rounds, rate_alone, rate_adapting, epochs_adapting, attribution: as in
+            `FieldScenario`.
         leave_out: names of sites that do not train, but are there as unseen clients.
         seed: decides which rows are for what.
 
@@ -95,6 +98,8 @@ def scenario_of_tables(
         local_config=local_config,
         num_rounds=num_rounds,
         rate_alone=rate_alone,
+        rate_adapting=rate_adapting,
+        epochs_adapting=epochs_adapting,
         metric=f"balanced accuracy: the mean of the shares of {schema.label.name} = 1 and of {schema.label.name} = 0 "
         f"that are recognized, where more than {share:.1%} is called 1; always guessing the same gives 0.5",
         attribution=attribution,

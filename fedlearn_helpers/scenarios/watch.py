@@ -79,6 +79,8 @@ def load_watch(leave_out: Collection[str] | None, seed: int) -> FieldScenario:
         local_config=LocalConfig(batch_size=8, learning_rate=0.05, momentum=0.9),
         num_rounds=30,
         rate_alone=0.02,
+        rate_adapting=0.01,
+        epochs_adapting=20,
         metric="the share of windows whose exercise is recognized; always guessing one exercise gives about 0.17",
         attribution="Measurements: Burns et al. 2018, https://arxiv.org/abs/1802.01489, BSD licence.",
     )

@@ -255,7 +255,17 @@ def test_a_client_without_examples_is_refused():
 
 def test_clients_of_one_name_are_refused():
     watch = load_scenario("watch")
-    names = ("name", "about", "make_model", "local_config", "num_rounds", "rate_alone", "metric", "attribution")
+    names = (
+        "name",
+        "about",
+        "make_model",
+        "local_config",
+        "num_rounds",
+        "rate_alone",
+        "rate_adapting",
+        "metric",
+        "attribution",
+    )
     same = {name: getattr(watch, name) for name in names}
     client = ClientExamples("a", part(2), part(1), part(1))
     with pytest.raises(InputError, match="'a' twice"):
