@@ -30,7 +30,7 @@ def load_scenario(name: str, *, leave_out: Collection[str] | None = None, seed: 
             scenario.dataset, scenario.shards, model=scenario.new_model(seed), **scenario.reference_options, seed=seed,
         )
 
-    `federate(…, adapt=scenario.adapt, adaptation_epochs=scenario.epochs_adapting)` lets each client fine-tune the final model.
+    With `adapt=scenario.adapt, adaptation_epochs=scenario.epochs_adapting` each client fine-tunes the final model.
 
     One of your own: a folder with a CSV file for each client becomes one by
     `scenario_of_tables(load_sites("path/of/folder"), name=..., about=...)`, with `load_sites` of

@@ -263,6 +263,7 @@ def test_clients_of_one_name_are_refused():
         "num_rounds",
         "rate_alone",
         "rate_adapting",
+        "epochs_adapting",
         "metric",
         "attribution",
     )
