@@ -36,7 +36,8 @@ class Evaluation:
         loss: mean loss: for images the cross-entropy in nats.
         accuracy: mean of the task's metric: for images the share of right predictions, in [0, 1].
         num_examples: how many examples were looked at.
-        predictions: (num_examples,) int64, the predicted class of each example, in order; -1 for none.
+        predictions: (num_examples,) int64, the predicted class of each example, in order; -1 for none. Of a text
+            (num_examples, length), the predicted characters.
         confidences: (num_examples,) float32, the probability the model gives its prediction; nan where it gives none.
     """
 
@@ -169,7 +170,8 @@ def evaluate(
         losses.append(task.loss(outputs, labels[batch], reduction="sum"))
         prediction, confidence = task.predict(outputs)
         nothing = confidence.isnan() | outputs.reshape(len(outputs), -1).isnan().any(dim=1)
-        predictions.append(prediction if prediction.is_floating_point() else prediction.where(~nothing, -1))
+        of_each = nothing.reshape(-1, *[1] * (prediction.dim() - 1))  # an example may have many, such as characters
+        predictions.append(prediction if prediction.is_floating_point() else prediction.where(~of_each, -1))
         confidences.append(confidence.where(~nothing, math.nan))
     total_loss = sum(torch.stack(losses).tolist())  # one transfer from a GPU, and not one for each batch
     predicted, sure, size = torch.cat(predictions).cpu(), torch.cat(confidences).cpu(), len(indices)
@@ -181,8 +183,8 @@ def judge(predictions: Tensor, confidences: Tensor, targets: Tensor, task: Task 
     """Return the task's metric of each example, (n,) float64; nan where the model predicts nothing.
 
     Args:
-        predictions, confidences: (n,) of an `Evaluation`.
-        targets: (n,) on the CPU.
+        predictions, confidences: of an `Evaluation`.
+        targets: (n, ...) on the CPU.
         task: has the metric.
     """
     return task.metric(predictions, targets).double().masked_fill(confidences.isnan(), math.nan)

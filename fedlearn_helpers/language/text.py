@@ -6,8 +6,7 @@ A window of T characters has T targets: at each place the character that comes n
     inputs    t o  b
     targets   o  b e
 
-The loss is the mean over all places, in nats per character. Accuracy is that of the last place, where the model has
-seen the whole window: what a keyboard suggests.
+Loss and accuracy are those of `tasks.TEXT`: means over all places, the loss in nats per character.
 """
 
 from collections.abc import Sequence
@@ -15,12 +14,11 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from fedlearn_helpers.data.dataset import Examples
 from fedlearn_helpers.errors import InputError, check_number, check_whole_number
 from fedlearn_helpers.partition.split import Shard
-from fedlearn_helpers.tasks import Task, most_likely_class
+from fedlearn_helpers.tasks import TEXT
 
 ALPHABET = " abcdefghijklmnopqrstuvwxyz0123456789.,;:'!?-"
 """The characters that a model knows; `simplified` makes a text of them."""
@@ -70,37 +68,6 @@ def windows(text: str, length: int = CONTEXT) -> tuple[Tensor, Tensor]:
     tokens = encode(text)
     used = (len(tokens) - 1) // length * length
     return tokens[:used].view(-1, length).byte(), tokens[1 : used + 1].view(-1, length)
-
-
-def as_numbers(stored: Tensor) -> Tensor:
-    """Return stored tokens (n, T) uint8 as int64, which an embedding takes."""
-    return stored.long()
-
-
-def next_character_loss(scores: Tensor, targets: Tensor, reduction: str = "mean") -> Tensor:
-    """Return the mean cross-entropy over all places, in nats per character; "sum" adds up the windows' means.
-
-    Args:
-        scores: (n, T, characters), before softmax.
-        targets: (n, T) int64.
-        reduction: "mean" or "sum".
-    """
-    loss = F.cross_entropy(scores.flatten(0, 1), targets.flatten(), reduction=reduction)
-    return loss / targets.shape[1] if reduction == "sum" else loss
-
-
-def most_likely_next(scores: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the likeliest character after each window (n,) and its probability (n,), from scores (n, T, chars)."""
-    return most_likely_class(scores[:, -1])
-
-
-def is_next(predictions: Tensor, targets: Tensor) -> Tensor:
-    """Return for each window (n,) whether its prediction is the character that comes after it."""
-    return predictions == targets[:, -1]
-
-
-TEXT = Task("text", as_numbers, next_character_loss, most_likely_next, is_next)
-"""Windows of characters (n, T) uint8 with the next character at each place (n, T) int64."""
 
 
 def as_dataset(

@@ -54,19 +54,6 @@ def test_clients_keep_their_windows_and_test_on_their_end():
     assert sum(len(shard.train) for shard in shards) == 18 - 4
 
 
-def test_the_task_measures_nats_and_the_last_place():
-    torch.manual_seed(0)
-    scores, targets = torch.randn(5, 4, len(ALPHABET)), torch.randint(len(ALPHABET), (5, 4))
-    each = -scores.log_softmax(2).gather(2, targets[..., None]).squeeze(2)
-    torch.testing.assert_close(TEXT.loss(scores, targets), each.mean())
-    torch.testing.assert_close(TEXT.loss(scores, targets, reduction="sum"), each.mean(1).sum())
-    predictions, confidences = TEXT.predict(scores)
-    assert torch.equal(predictions, scores[:, 3].argmax(1))
-    torch.testing.assert_close(confidences, scores[:, 3].softmax(1).max(1).values)
-    targets[:, 3] = predictions
-    assert TEXT.metric(predictions, targets).all() and not TEXT.metric(predictions, targets.roll(1, 1)).all()
-
-
 def test_evaluation_does_not_depend_on_batches():
     model = new_transformer(0)
     inputs, targets = windows(ENGLISH * 90)

@@ -16,7 +16,17 @@ LAYERS = (
     ("training",),
     ("data", "partition", "simulation"),
     ("algorithms", "tables"),  # tables become a `Dataset` with a `Shard` for each site
-    ("experiments", "availability", "communication", "deployment", "language", "on_device", "privacy", "robustness"),
+    (
+        "experiments",
+        "availability",
+        "communication",
+        "deployment",
+        "language",
+        "on_device",
+        "privacy",
+        "robustness",
+        "scenarios",
+    ),
     ("statistics",),  # its sums can be secure ones
     ("trees", "vertical"),
     ("decision",),
