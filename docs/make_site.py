@@ -15,7 +15,6 @@ from sphinx.application import Sphinx
 from sphinx.util.docutils import docutils_namespace, patch_docutils
 
 from fedlearn_helpers.errors import InputError
-from fedlearn_helpers.lessons.common import contents
 from workbook_tools import cli
 from workbook_tools.commands.arguments import say_what_is_left_out
 from workbook_tools.editions.colab.link import colab_link, repository
@@ -100,7 +99,6 @@ def _run_sphinx(source: Path, output: Path, doctrees: Path) -> None:
         "contents": contents_table(facts),
         "all_cells": f"{sum(one.entry.seconds for one in facts) / 60:.0f} minutes",
         "menu": menu(facts),
-        "in_preparation": ", ".join(contents.IN_PREPARATION),
         "outcomes": outcomes(facts),
         "bibliography": bibliography(facts),
         "commands": commands(),

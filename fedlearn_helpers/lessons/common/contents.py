@@ -9,7 +9,6 @@ from pathlib import Path
 from fedlearn_helpers.files import write_whole
 
 _FILE = Path(__file__).with_name("contents.json")
-IN_PREPARATION = ("12 capstone",)
 _VERSIONED = ("torch", "torchvision", "flwr", "numpy", "pandas", "matplotlib")
 
 
@@ -57,7 +56,7 @@ def as_markdown(current: str = "") -> str:
         label = f"{entry.name[:2]} {entry.title}"
         link = f"**{label}** (you are here)" if entry.name == current else _link(label, f"{entry.name}.ipynb")
         rows.append(f"| {link} | {entry.teaches} | {entry.seconds:.0f} s |")
-    return "\n".join(rows) + f"\n\nIn preparation: {', '.join(IN_PREPARATION)}."
+    return "\n".join(rows)
 
 
 def _link(label: str, notebook: str) -> str:
