@@ -1,0 +1,1 @@
+"""The lesson of notebook 12: its exercises and recall questions."""
