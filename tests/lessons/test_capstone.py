@@ -359,6 +359,7 @@ class TestCapstone(LessonTests):
                 ((SILO, "right=pooled"), "must be the name of a question"),
                 (SILO, "must be two things in brackets"),
                 ((SILO,), "must be two things in brackets"),
+                ((SILO, 2), "must be two strings"),
             ],
             "product_of_means": [
                 (mean_times_mean(), "the mean of B times the mean of A"),
@@ -429,7 +430,7 @@ class TestCapstone(LessonTests):
                 (3584, "The rank is forgotten"),
                 (983040, "You multiply out and in"),
                 (21.504, "thousands of bytes"),
-                (21, "are too few"),
+                (22, "are too few"),
                 (15361, "are too few"),
                 (90000, "are too many"),
                 ("many", "must be a number"),
@@ -601,11 +602,11 @@ class TestCapstone(LessonTests):
                 ),
                 (
                     comparison(alone=lambda train, best, rounds, rate, w: alone_of(train, best + 1, rate, w)),
-                    "that is fine-tuning",
+                    "with or without fine-tuning",
                 ),
                 (
                     comparison(alone=lambda train, best, rounds, rate, w: alone_of(train, 1, rate, w)),
-                    "that is fine-tuning",
+                    "with or without fine-tuning",
                 ),
                 (comparison(local=lambda models, train, v, test: mean_right(models, test)), "Measure both alike"),
                 (comparison(local=on_everybody), "It is for its own"),
@@ -620,7 +621,7 @@ class TestCapstone(LessonTests):
                 ),
                 (
                     comparison(alone=lambda train, best, rounds, rate, w: [w] * len(train)),
-                    "is the federation's accuracy",
+                    "with or without fine-tuning",
                 ),
                 (with_values(local_only=0.5), '"local only" must be 0.'),
                 (for_train(lambda train, rounds: len(train) == 1, with_values(local_only=0.5)), "there is one client"),
@@ -652,6 +653,7 @@ class TestCapstone(LessonTests):
                 ((13, "confirmed"), "from 1 to 12"),
                 ((2, "true"), "must be one of 'confirmed'"),
                 (("confirmed", 2), "must be a number"),
+                ((2, 1), "must be one of 'confirmed'"),
                 ("confirmed", "two things in brackets"),
             ],
         },

@@ -40,11 +40,13 @@ _OF_ANSWERS = {
 def _test_verdict(answer: Any, *, answers: Mapping[str, str]) -> str:
     said, question = _two(answer, "a verdict and the name of a question")
     said = said.verdict if isinstance(said, Verdict) else said
+    if not (isinstance(said, str) and isinstance(question, str)):
+        raise NotYet("The answer must be two strings, a verdict and the name of a question.")
     if said in _NAMES and question in VERDICTS:
         raise NotYet("The verdict comes first, then the name of the question.")
     right = decide(answers).verdict
     if said not in VERDICTS:
-        if isinstance(said, str) and said.strip().lower() in ("federate", "federated", "federation"):
+        if said.strip().lower() in ("federate", "federated", "federation"):
             raise NotYet("There are two kinds of federation, cross-silo and cross-device, and the verdict says which.")
         raise NotYet(f"The verdict must be one of {', '.join(map(repr, VERDICTS))}, and it is {said!r}.")
     if said != right:
@@ -63,7 +65,7 @@ def _test_verdict(answer: Any, *, answers: Mapping[str, str]) -> str:
     text = decide({**answers, question: changed}).reasons[0].text
     return (
         f"It is {right!r}; with {question}={changed} it becomes {CENTRALIZE!r}: {text}. Ask that question first: the answer "
-        "may change, and a contract costs less than a federation."
+        "may change, and a contract may cost less than a federation."
     )
 
 
@@ -228,8 +230,8 @@ def _test_exact_update(answer: Callable[..., Any]) -> str:
             raise NotYet(f"The update is right for three clients. It is wrong if {what}.")
     lost = np.linalg.norm(right - _product_of_means(factors, w)) / np.linalg.norm(right)
     return (
-        f"For random factors the product of means is off by {lost:.0%}; for clients that begin from one adapter it is much "
-        "less. And the mean of products can be taken where ranks differ. Its price: it is as large as the layer."
+        f"For random factors the product of means is off by {lost:.0%}; for clients that begin from one adapter section "
+        "4 measures much less. And the mean of products can be taken where ranks differ. Its price: it is as large as the layer."
     )
 
 
@@ -815,6 +817,9 @@ def _refuse_local(said: dict[str, Any], train: _Parts, validation: _Parts, test:
         f'"local only" gets five steps, and a client of the federation has taken {5 * count}. Who trains less loses: give '
         "both the same number of steps."
     )
+    from_federation = (
+        '"local only" is what the federation\'s model reaches, with or without fine-tuning. It must begin from zeros.'
+    )
     averaged = np.average(models, axis=0, weights=_sizes(train))
     everybody = [(np.vstack([x for x, _ in test]), np.concatenate([y for _, y in test]))] * len(train)
     _refuse_near(
@@ -828,11 +833,11 @@ def _refuse_local(said: dict[str, Any], train: _Parts, validation: _Parts, test:
             ),
             (
                 _share_right(_alone(train, count, _RATE, said["weights"]), test),
-                '"local only" begins from the federation\'s model: that is fine-tuning. It must begin from zeros.',
+                from_federation,
             ),
             (
                 _share_right(_alone(train, 1, _RATE, said["weights"]), test),
-                '"local only" begins from the federation\'s model: that is fine-tuning. It must begin from zeros.',
+                from_federation,
             ),
             (
                 _mean_share(models, test),
@@ -849,7 +854,7 @@ def _refuse_local(said: dict[str, Any], train: _Parts, validation: _Parts, test:
             ),
             (_share_right(models, validation), '"local only" is measured on validation rows.'),
             (_share_right(models, train), '"local only" is measured on training rows, which its model has seen.'),
-            (said["federated"], '"local only" is the federation\'s accuracy.'),
+            (said["federated"], from_federation),
         ],
     )
     raise NotYet(
@@ -880,7 +885,7 @@ def _test_card(answer: Any, *, try_card: Callable[[int], Sequence[float]]) -> st
     value = number(first)
     if value not in range(1, len(CARDS) + 1):
         raise NotYet(f"The number of a card is from 1 to {len(CARDS)}, and it is {value:g}.")
-    word = word.strip().lower() if isinstance(word, str) else word
+    word = word.strip().lower() if isinstance(word, str) else repr(word)
     if word not in _WORDS:
         raise NotYet(f"The second part must be one of {', '.join(map(repr, _WORDS))}, and it is {word!r}.")
     try:

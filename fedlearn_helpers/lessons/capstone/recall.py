@@ -5,8 +5,8 @@ from fedlearn_helpers.lessons.common.recall import Option, Question, Recall
 recall = Recall(
     (
         Question(
-            "Three clinics may bring their images together, and the images fit on a disk. They want to federate because it "
-            "is modern. What does the decision aid say?",
+            "Three clinics may bring their images together, and the images fit on a disk. They want to federate because "
+            "it is modern. What does the decision aid say?",
             (
                 Option(
                     "Federate: with three parties it is cross-silo.",
@@ -14,7 +14,7 @@ recall = Recall(
                 ),
                 Option(
                     "Centralize: it is least work, and no result is better.",
-                    "Where the right and the network allow it, pooled data are the line that a federation tries to reach.",
+                    "Where right and network allow it, pooled data are the line that a federation tries to reach.",
                     right=True,
                 ),
                 Option(
@@ -24,12 +24,12 @@ recall = Recall(
             ),
         ),
         Question(
-            "Six plants want a federated model. Nobody has trained a model on one plant's data alone. Why is the answer "
-            '"not yet"?',
+            "Six plants want a federated model. Nobody has trained a model on one plant's data alone. Why is the "
+            'answer "not yet"?',
             (
                 Option(
                     "Six plants are too few.",
-                    "Cross-silo federations have had two parties, and seventy. How many there are is not what is missing.",
+                    "Federations of companies have had ten parties. How many there are is not what is missing.",
                 ),
                 Option(
                     "A plant must be able to train before it can take part.",
@@ -43,7 +43,7 @@ recall = Recall(
             ),
         ),
         Question(
-            "A project reports the mean accuracy over clients, which rose by two points. What is the first thing to ask?",
+            "A project reports that the mean accuracy over clients rose by two points. What is the first thing to ask?",
             (
                 Option(
                     "How the worst client did, and whether anybody lost.",
@@ -79,21 +79,21 @@ recall = Recall(
             ),
         ),
         Question(
-            "A phone moves to a country with another language. The shared model was tuned on the owner's old text. What "
-            "does fine-tuning at home cost, and what does one look at?",
+            "A phone moves to a country with another language, and the shared model is fine-tuned on what is written "
+            "there. What is to be measured?",
             (
                 Option(
-                    "A few steps on new text; look at new text and at old text.",
+                    "Accuracy on new text that it was not tuned on, and on text of the old kind.",
                     "What is learned for the new place may be forgotten for the old one. Only both numbers show it.",
                     right=True,
                 ),
                 Option(
-                    "A new federation, as the shared model no longer fits.",
-                    "For all others it fits as before. One client's text has changed, not the federation's.",
+                    "Accuracy on the text that it was tuned on.",
+                    "That says how well it was learned by heart. The next message is another one.",
                 ),
                 Option(
-                    "Nothing: the next round of the federation repairs it.",
-                    "In that round it is one of many, and most of them write as before. The mean hardly moves.",
+                    "Accuracy on all other phones: they get the tuned model, too.",
+                    "Fine-tuning at home changes this phone's model alone. The shared one is as it was.",
                 ),
             ),
         ),
@@ -111,7 +111,7 @@ recall = Recall(
                 ),
                 Option(
                     "Noise: B of one client does not fit A of another one.",
-                    "All began from the same A and B and drifted little. So it works, with an error that one can measure.",
+                    "All began from the same A and B, and drifted little. So it works, with an error to be measured.",
                 ),
             ),
         ),
@@ -175,8 +175,8 @@ recall = Recall(
             of="03",
         ),
         Question(
-            "Hospitals want the mean age of their patients, and a histogram of a blood value. Somebody proposes to train a "
-            "model with FedAvg. What is better?",
+            "Hospitals want the mean age of their patients, and a histogram of a blood value. Somebody proposes to "
+            "train a model with FedAvg. What is better?",
             (
                 Option(
                     "FedAvg, as a model hides single patients.",
