@@ -5,8 +5,8 @@ from fedlearn_helpers.lessons.common.recall import Option, Question, Recall
 recall = Recall(
     (
         Question(
-            "Three clinics may bring their images together, and the images fit on a disk. They want to federate because "
-            "it is modern. What does the decision aid say?",
+            "Three clinics may bring their images together, and the images fit on a disk. They want to federate "
+            "because it is modern. What does the decision aid say?",
             (
                 Option(
                     "Federate: with three parties it is cross-silo.",
