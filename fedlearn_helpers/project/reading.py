@@ -23,6 +23,7 @@ from fedlearn_helpers.project.records import Conclusion, Record, digest_of, when
 PLAN, RESULTS, CONCLUSION = "plan.json", "results.json", "conclusion.json"
 LARGEST_FILE = 5_000_000  # bytes: some ten thousand runs of ten clients
 _CODE = 12  # digits
+_LONGEST = 300  # letters of a sentence
 
 
 @dataclass(frozen=True)
@@ -31,11 +32,15 @@ class Fault:
 
     Attributes:
         part: the file's name.
-        sentence: what is wrong.
+        sentence: what is wrong, in one line of at most 300 letters, whatever the file has in it.
     """
 
     part: str
     sentence: str
+
+    def __post_init__(self) -> None:
+        line = " ".join(self.sentence.split())
+        object.__setattr__(self, "sentence", line if len(line) <= _LONGEST else f"{line[: _LONGEST - 1]}…")
 
 
 @dataclass(frozen=True)

@@ -58,7 +58,7 @@ class Record:
         for client, value in self.per_client.items():
             check_name("a client of per_client", client)
             limits = f"a finite number, at most {LARGEST:g}"
-            check_number(f"per_client of {client!r}", value, limits, lambda number: abs(number) <= LARGEST)
+            check_number(f"per_client of {client!r}", value, limits, _is_sound)
         per_client = {client: float(value) for client, value in self.per_client.items()}
         object.__setattr__(self, "per_client", per_client)
         if self.seconds is not None:
@@ -111,6 +111,10 @@ class Conclusion:
         for name in ("limitation", "threat"):
             if getattr(self, name) != "":
                 check_text(name, getattr(self, name))
+
+
+def _is_sound(value: Any) -> bool:
+    return not isinstance(value, bool) and abs(value) <= LARGEST
 
 
 def digest_of(content: Any) -> str:
