@@ -21,7 +21,7 @@ from fedlearn_helpers.partition.split import Shard
 
 PACKAGE = Path(fedlearn_helpers.__file__).parent
 LESSONS = PACKAGE / "lessons"
-_TEXTS = PACKAGE / "decision"  # questions, cases and claims: nothing that trains reads them
+_TEXTS = (PACKAGE / "decision", PACKAGE / "project")  # questions, claims, plans: nothing that trains reads them
 _COMPUTE_NOTHING = (
     "plots.py",
     "progress.py",
@@ -38,7 +38,7 @@ _COMPUTE_NOTHING = (
 
 def computing_code() -> list[Path]:
     """Return the package's files that numbers depend on: all but figures, exercises, texts and the progress line."""
-    return [path for path in PACKAGE.rglob("*.py") if path.name not in _COMPUTE_NOTHING and path.parent != _TEXTS]
+    return [path for path in PACKAGE.rglob("*.py") if path.name not in _COMPUTE_NOTHING and path.parent not in _TEXTS]
 
 
 def digest_of(files: Iterable[Path]) -> str:

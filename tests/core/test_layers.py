@@ -30,6 +30,7 @@ LAYERS = (
     ("statistics",),  # its sums can be secure ones
     ("trees", "vertical"),
     ("decision",),
+    ("project",),  # a plan holds the ten answers
     ("lessons.common",),
     ("lessons",),  # a lesson is a unit of its own: "lessons.personalization"
 )

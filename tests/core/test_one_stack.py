@@ -475,7 +475,7 @@ def test_a_resumed_run_has_the_accuracies_of_all_rounds(noise, tmp_path):
 def test_code_that_computes_is_told_from_code_that_draws():
     files = {path.relative_to(run_key.PACKAGE).as_posix() for path in run_key.computing_code()}
     assert {"training.py", "algorithms/scaffold.py", "data/load.py", "simulation/grid.py"} <= files
-    assert not [name for name in files if re.search("figures|widget|plots|progress|exercise|decision", name)]
+    assert not [name for name in files if re.search("figures|widget|plots|progress|exercise|decision|project/", name)]
 
 
 def test_code_of_other_lessons_decides_nothing():

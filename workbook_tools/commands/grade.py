@@ -1,4 +1,4 @@
-"""`fedlearn grade`: a table of what submitted notebooks have got right."""
+"""`fedlearn grade`: a table of what submitted notebooks have got right, or of what projects have."""
 
 import html
 from collections.abc import Sequence
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from workbook_tools.grading.handed_in import NotCollected
     from workbook_tools.grading.judgement import Grade
 
+_PROJECTS, _PROJECTS_PAGE = "projects.csv", "projects.md"
 _TABLE, _OVERVIEW, _REPORT = "grades.csv", "overview.csv", "grades.html"
 
 
@@ -33,6 +34,9 @@ def grade(
     output: Annotated[
         Path, typer.Option(help="Folder for the tables and the executed notebooks. What is graded in it is kept.")
     ] = Path("build/grades"),
+    projects: Annotated[
+        bool, typer.Option("--projects", help="The folder holds projects: count what can be counted, execute nothing.")
+    ] = False,
 ) -> None:
     """Execute submitted notebooks and test their exercises; write a table, submission by exercise.
 
@@ -47,8 +51,13 @@ def grade(
     Stop it and start it again, or add submissions, and only what is new is
     executed, and what had crashed or run out of time.
 
+    With --projects the folder is one of projects (plan.json, results.json,
+    conclusion.json), or is one: the counted part of their rubric is filled in.
+
     Example: fedlearn grade submissions --time-limit 600
     """
+    if projects:
+        return _grade_projects(submissions, output)
     with errors_in_one_line():
         from fedlearn_helpers.errors import InputError
         from workbook_tools.grading import grade as grading
@@ -72,6 +81,32 @@ def grade(
                 on_graded=_tell,
             )
         _write(grades, found.others, output)
+
+
+def _grade_projects(submissions: Path, output: Path) -> None:
+    with errors_in_one_line():
+        from dataclasses import asdict
+
+        import pandas as pd
+
+        from fedlearn_helpers.files import write_whole
+        from workbook_tools.grading.projects import in_short, mark_all, markdown_of
+
+        check_output(output)
+        lines = mark_all(submissions)
+        table = pd.DataFrame([asdict(line) for line in lines]).astype({"points": "Int64"})
+        write_whole(output / _PROJECTS, table.to_csv(index=False))
+        write_whole(output / _PROJECTS_PAGE, markdown_of(lines))
+    for name in dict.fromkeys(line.project for line in lines):
+        mine = [line for line in lines if line.project == name]
+        if not mine[0].criterion:
+            print(f"{name}: not marked, {mine[0].reason}")
+            continue
+        print(f"{name}: {in_short(mine)}, plan {mine[0].code or 'none'}")
+        for line in mine:
+            if line.points is not None:
+                print(f"  {line.criterion:17} {line.points:2} of {line.most:2}  {line.reason}")
+    print(f"Written to {output / _PROJECTS} and {output / _PROJECTS_PAGE}.")
 
 
 def _tell(grades: Sequence["Grade"]) -> None:

@@ -1,0 +1,186 @@
+"""A project's folder: the plan is written once, each run is recorded, and checks say what is still missing."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fedlearn_helpers.errors import InputError, check_one_of, check_whole_number
+from fedlearn_helpers.experiments.compare import ComparisonTables
+from fedlearn_helpers.files import write_json
+from fedlearn_helpers.project.checks import REFERENCE_LINES, check_project
+from fedlearn_helpers.project.plan import Plan
+from fedlearn_helpers.project.reading import (
+    CONCLUSION,
+    PLAN,
+    RESULTS,
+    Found,
+    check_beside,
+    plan_digest,
+    read_json,
+    read_project,
+)
+from fedlearn_helpers.project.records import Conclusion, Outcome, Record, now
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+class Project:
+    """A project in a folder.
+
+    Attributes:
+        folder: where `plan.json`, `results.json` and `conclusion.json` are.
+        plan: what was planned.
+        code: twelve digits of the plan's hash. Give them to the instructor before the first run: then nobody can doubt
+            that the plan came first.
+    """
+
+    def __init__(self, folder: Path | str, plan: Plan | None = None) -> None:
+        """Write the plan if the folder has none, or open what is there.
+
+        Args:
+            folder: made if missing.
+            plan: the same again once it is written, or None: then the folder's.
+
+        Raises:
+            InputError: another plan than the one written, or one that was changed in the file; no plan at all.
+        """
+        self.folder = Path(os.path.expanduser(folder))
+        found = read_project(self.folder)
+        _refuse_faults(found.faults_of(PLAN))
+        if found.plan is None:
+            if plan is None:
+                raise InputError(f"plan must be a Plan, got None, and there is no {PLAN} in {str(self.folder)!r}")
+            if os.path.lexists(self.folder / RESULTS):
+                raise InputError(f"folder must have no results before its plan, got {str(self.folder)!r}")
+            written = now()
+            content = {"plan": plan.as_json(), "written": written, "sha256": plan_digest(plan, written)}
+            write_json(self.folder / PLAN, content)
+            found = read_project(self.folder)
+        assert found.plan is not None
+        if plan is not None and plan != found.plan:
+            _refuse_change(found, plan)
+        self.plan, self.code = found.plan, found.code
+
+    def record(
+        self,
+        setting: str,
+        algorithm: str,
+        seed: int,
+        per_client: Mapping[Any, float] | Sequence[float],
+        *,
+        rounds: int,
+        num_bytes: int,
+        seconds: float | None = None,
+    ) -> None:
+        """Add a run to the results. The same run again, with the same numbers, changes nothing.
+
+        Args:
+            setting: one of the plan's.
+            algorithm: one of the plan's, "local only" or "centralized".
+            seed: which decided who has what, the first model and the order of examples.
+            per_client: the metric of each client, by its name or in the clients' order. Their mean is recorded, too.
+            rounds: 0 for a reference line.
+            num_bytes: sent in training, both ways together.
+            seconds: how long the run took.
+
+        Raises:
+            InputError: a name that is not in the plan, a number that is not finite, other clients than in the runs
+                before, or the same run with other numbers.
+        """
+        self._add([self._new_record(setting, algorithm, seed, per_client, rounds, num_bytes, seconds)])
+
+    def record_tables(self, tables: ComparisonTables, rounds: int) -> None:
+        """Add all runs of a comparison, each client with its own accuracy; unseen clients are left out.
+
+        Args:
+            tables: of `experiments.compare`, whose scenarios are the plan's settings.
+            rounds: of every federation.
+
+        Raises:
+            InputError: as in `record`.
+        """
+        check_whole_number("rounds", rounds, 1)
+        records = []
+        members = tables.clients[~tables.clients["unseen"]]
+        for (setting, algorithm, seed), rows in members.groupby(["scenario", "algorithm", "seed"], sort=False):
+            per_client = dict(zip(rows["client"], rows["accuracy"], strict=True))
+            num_bytes = round(rows["megabytes"].iloc[0] * 1e6) if rows["megabytes"].notna().all() else 0
+            of_all = 0 if algorithm in REFERENCE_LINES else rounds
+            records.append(self._new_record(setting, algorithm, seed, per_client, of_all, num_bytes, None))
+        self._add(records)
+
+    def conclude(self, outcome: Outcome, because: str, *, limitation: str = "", threat: str = "") -> None:
+        """Write the conclusion; it may be written anew.
+
+        Args:
+            outcome: "confirmed", "refuted" or "undecided".
+            because: what in the results says so.
+            limitation: what they do not show.
+            threat: what became of the plan's threat: what was tried, and what is left open.
+
+        Raises:
+            InputError: an unknown outcome, or something that is no sentence.
+        """
+        write_json(self.folder / CONCLUSION, asdict(Conclusion(outcome, because, limitation, threat)))
+
+    def check(self) -> pd.DataFrame:
+        """Return the checks of what is in the folder: columns `check`, `state` and `sentence`."""
+        import pandas as pd
+
+        rows = [(check.name, check.state, check.sentence) for check in check_project(read_project(self.folder))]
+        return pd.DataFrame(rows, columns=["check", "state", "sentence"])
+
+    def _new_record(
+        self,
+        setting: str,
+        algorithm: str,
+        seed: int,
+        per_client: Mapping[Any, float] | Sequence[float],
+        rounds: int,
+        num_bytes: int,
+        seconds: float | None,
+    ) -> Record:
+        check_one_of("setting", setting, self.plan.settings)
+        check_one_of("algorithm", algorithm, dict.fromkeys((*self.plan.algorithms, *REFERENCE_LINES)))
+        if not isinstance(per_client, Mapping):
+            try:
+                per_client = dict(enumerate(per_client))
+            except TypeError:
+                raise InputError(f"per_client must have a number for each client, got {per_client!r:.80}") from None
+        by_name = {str(client): value for client, value in per_client.items()}
+        return Record(setting, algorithm, seed, by_name, rounds, num_bytes, seconds, now())
+
+    def _add(self, records: Sequence[Record]) -> None:
+        found = read_project(self.folder)
+        _refuse_faults([fault.sentence for fault in found.faults if fault.part != CONCLUSION])
+        content = read_json(self.folder / RESULTS, ("plan_sha256", "records"))
+        rows = content["records"] if content else []
+        there, last = list(found.records), found.last
+        for record in records:
+            if any(record.same_numbers(other) for other in there):
+                continue
+            check_beside(record, there)
+            there.append(record)
+            last = record.digest(last)
+            rows.append({**asdict(record), "mean": record.mean, "sha256": last})
+        if len(there) > len(found.records):
+            write_json(self.folder / RESULTS, {"plan_sha256": found.sha256, "records": rows})
+
+
+def _refuse_faults(faults: Sequence[str]) -> None:
+    if faults:
+        raise InputError(f"the project's files must be as they were written: {faults[0]}")
+
+
+def _refuse_change(found: Found, plan: Plan) -> None:
+    old, new = found.plan.as_json() if found.plan else {}, plan.as_json()
+    name = next(name for name in old if old[name] != new[name])
+    raise InputError(
+        f"plan must be the one written on {found.written}, got another {name}: {new[name]!r:.60} in place of "
+        f"{old[name]!r:.60}; what was predicted stays, and another plan needs another folder"
+    )
