@@ -230,7 +230,7 @@ def _test_exact_update(answer: Callable[..., Any]) -> str:
             raise NotYet(f"The update is right for three clients. It is wrong if {what}.")
     lost = np.linalg.norm(right - _product_of_means(factors, w)) / np.linalg.norm(right)
     return (
-        f"For random factors the product of means is off by {lost:.0%}; section 4 measures much less, for clients that "
+        f"For random factors the product of means is off by {lost:.0%}; section 3 measures much less, for clients that "
         "begin from one adapter. And the mean of products can be taken where ranks differ. Its price: it is as large as the layer."
     )
 
