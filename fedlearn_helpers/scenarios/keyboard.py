@@ -1,7 +1,7 @@
 """A keyboard that guesses the next character: each phone has one person's text, here one role of Shakespeare's.
 
-61 roles of 27 plays, every fifth by length of those with at least 3,000 characters: from Hamlet's friend Horatio to a
-gentleman of King Lear, 3,000 to 12,000 characters each. Federated learning of next words on phones: Hard et al. 2018,
+61 roles of 27 plays, every fifth by length of those with at least 3,000 characters, and 12,000 characters of each at
+most. Federated learning of next words on phones: Hard et al. 2018,
 https://arxiv.org/abs/1811.03604; roles of Shakespeare as clients: McMahan et al. 2017,
 https://arxiv.org/abs/1602.05629.
 
@@ -10,8 +10,8 @@ characters in place of words):
 
     scores of the next character = W relu(sum_j C_j e(x_{t-j}) + b) + c,    j = 0 ... 5,    e an embedding
 
-As a convolution over time it is many times faster on a processor than a recurrent network of as many parameters, and
-learns as well with the few thousand steps of a short run.
+As a convolution over time it is several times faster on a processor than a recurrent network of 64 units, and learns
+more in the few thousand steps of a short run.
 """
 
 import gzip
