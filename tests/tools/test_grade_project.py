@@ -178,7 +178,7 @@ def test_a_text_of_a_stranger_makes_no_markup(tmp_path):
 
 @pytest.mark.parametrize("seed", range(40))
 def test_whatever_is_put_into_a_file_there_are_points_and_reasons(tmp_path, seed):
-    """A value somewhere in one of the files is replaced, or a key removed; all files are forged to fit if they can."""
+    """A value somewhere in one of the files is replaced, or a key removed."""
     random = Random(seed)
     good_project(tmp_path / "in")
 
@@ -193,14 +193,14 @@ def test_whatever_is_put_into_a_file_there_are_points_and_reasons(tmp_path, seed
             if random.random() < 0.2:
                 del inside[key]
             else:
-                inside[key] = random.choice(VALUES)
+                inside[key] = random.choice([value for value in VALUES if value != inside[key]])
             return
 
     name = random.choice(["plan.json", "results.json", "results.json", "conclusion.json"])
     edit(tmp_path / "in" / name, change)
     table, page, _ = grade(tmp_path / "in")
     assert len(points(table, "in")) == len(FULL) and sum(points(table, "in").values()) < 60
-    assert table["reason"].str.len().between(10, 900).all() and "wrong: " in page
+    assert table["reason"].str.len().between(10, 900).all() and ("wrong: " in page or "missing: " in page)
 
 
 def test_names_of_folders_are_shown_as_text(tmp_path):
