@@ -16,6 +16,7 @@ LARGEST = 1e12  # of a metric: what is larger is a mistake, and its sums could o
 _NAME = re.compile(r"\w[\w .:+()-]{0,59}")
 _LONGEST = 2000  # letters
 _WORDS = 3
+_MOST = 20  # names in a list
 
 
 def check_name(argument: str, value: object) -> str:
@@ -45,6 +46,8 @@ def check_text(argument: str, value: object) -> str:
 def _names(argument: str, values: object, least: int) -> tuple[str, ...]:
     if isinstance(values, str) or not isinstance(values, Sequence):
         raise InputError(f"{argument} must be a list of names, got {values!r:.80}")
+    if len(values) > _MOST:
+        raise InputError(f"{argument} must have at most {_MOST} names, got {len(values)}")
     names = tuple(check_name(argument, value) for value in values)
     if len(names) < least or len(set(names)) < len(names):
         raise InputError(f"{argument} must have at least {least} different names, got {list(names)}")

@@ -11,7 +11,7 @@ import json
 import math
 import os
 import stat
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from fedlearn_helpers.project.records import Conclusion, Record, digest_of, when
 
 PLAN, RESULTS, CONCLUSION = "plan.json", "results.json", "conclusion.json"
 LARGEST_FILE = 5_000_000  # bytes: some ten thousand runs of ten clients
+MOST_RECORDS = 2000
 _CODE = 12  # digits
 _LONGEST = 300  # letters of a sentence
 
@@ -114,6 +115,8 @@ def _read_results(folder: Path, written: str, sha256: str, faults: list[Fault]) 
             return (), sha256
         if not isinstance(content["records"], list):
             raise InputError(f"records must be a list, got {content['records']!r:.80}")
+        if len(content["records"]) > MOST_RECORDS:
+            raise InputError(f"it must have at most {MOST_RECORDS} records, got {len(content['records'])}")
     except InputError as error:
         faults.append(Fault(RESULTS, f"{RESULTS} cannot be used: {error}"))
         return (), sha256
@@ -147,21 +150,21 @@ def _record_of(row: object, before: str) -> Record:
     return record
 
 
-def check_beside(record: Record, others: Iterable[Record]) -> None:
+def check_beside(record: Record, others: Sequence[Record]) -> None:
     """Check that a record may stand beside others: the run is not there yet, and has the clients of its setting.
 
     Raises:
-        InputError: it may not.
+        InputError: it may not, or there are as many as there may be.
     """
-    for other in others:
-        if other.setting == record.setting:
-            if (other.algorithm, other.seed) == (record.algorithm, record.seed):
-                raise InputError(f"{record.name} is there already, with other numbers")
-            if other.per_client.keys() != record.per_client.keys():
-                raise InputError(
-                    f"{record.name} must have the same clients as {other.name}, got {len(record.per_client)} "
-                    f"and {len(other.per_client)} that are not the same"
-                )
+    if len(others) >= MOST_RECORDS:
+        raise InputError(f"a project must have at most {MOST_RECORDS} records")
+    run = (record.setting, record.algorithm, record.seed)
+    if any((other.setting, other.algorithm, other.seed) == run for other in others):
+        raise InputError(f"{record.name} is there already, with other numbers")
+    first = next((other for other in others if other.setting == record.setting), record)
+    if first.per_client.keys() != record.per_client.keys():
+        counts = f"{len(record.per_client)} and {len(first.per_client)}"
+        raise InputError(f"{record.name} must have the same clients as {first.name}, got {counts} with other names")
 
 
 def _read_conclusion(folder: Path, faults: list[Fault]) -> Conclusion | None:

@@ -198,6 +198,7 @@ def set_in_record(number, **changed):
             lambda content: (content["records"].append(dict(content["records"][0])), forge(content)),
             "record 19: .* is there al",
         ),
+        (lambda content: content.update(records=[0] * 2001), "results.json cannot be used: it must have at most 2000"),
         (lambda content: content.update(records=3), "results.json cannot be used: records must be a list"),
     ],
 )

@@ -27,6 +27,7 @@ NOT_YET = next(case.answers for case in CASES if case.name == "Nobody has measur
         ({"metric": "a\nb"}, "^metric must be a name"),
         ({"dataset": "x" * 61}, "^dataset must be a name"),
         ({"settings": ()}, "^settings must have at least 1"),
+        ({"settings": [f"s{number}" for number in range(21)]}, "^settings must have at most 20 names, got 21"),
         ({"settings": "iid"}, "^settings must be a list of names"),
         ({"algorithms": ("fedavg",)}, r"^algorithms must have at least 2 different names, got \['fedavg'\]"),
         ({"algorithms": ("fedavg", "fedavg")}, "^algorithms must have at least 2 different names"),

@@ -1,8 +1,10 @@
 """`fedlearn grade --projects`: points and sentences for a good project, a poor one, and what is none."""
 
 import json
+import math
 import shutil
 from pathlib import Path
+from random import Random
 
 import pandas as pd
 import pytest
@@ -15,6 +17,24 @@ from fedlearn_helpers.project.reading import LARGEST_FILE
 from fedlearn_helpers.project.rubric import COUNTED, JUDGED
 from workbook_tools.cli import app
 
+VALUES = (
+    None,
+    True,
+    0,
+    -1,
+    10**4000,
+    1e999,
+    math.nan,
+    "",
+    "x" * 5000,
+    "\ud800",
+    "=1+1",
+    [],
+    {},
+    [[]],
+    {"a": {}},
+    0.123,
+)
 PAGE = Path(__file__).parents[2] / "docs" / "project.md"
 
 
@@ -154,6 +174,40 @@ def test_a_text_of_a_stranger_makes_no_markup(tmp_path):
     edit(tmp_path / "in" / "<b>|x" / "results.json", lambda c: c["records"][0].update(setting="<script>|[a](b)"))
     _, page, _ = grade(tmp_path / "in")
     assert "<script>" not in page.replace("\\<", "") and "## \\<b\\>\\|x" in page
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_whatever_is_put_into_a_file_there_are_points_and_reasons(tmp_path, seed):
+    """A value somewhere in one of the files is replaced, or a key removed."""
+    random = Random(seed)
+    good_project(tmp_path / "in")
+
+    def change(content):
+        inside = content
+        while True:
+            keys = list(inside) if isinstance(inside, dict) else range(len(inside))
+            key = random.choice(keys)
+            if isinstance(inside[key], dict | list) and inside[key] and random.random() < 0.8:
+                inside = inside[key]
+                continue
+            if random.random() < 0.2:
+                del inside[key]
+            else:
+                inside[key] = random.choice([value for value in VALUES if value != inside[key]])
+            return
+
+    name = random.choice(["plan.json", "results.json", "results.json", "conclusion.json"])
+    edit(tmp_path / "in" / name, change)
+    table, page, _ = grade(tmp_path / "in")
+    assert len(points(table, "in")) == len(FULL) and sum(points(table, "in").values()) < 60
+    assert table["reason"].str.len().between(10, 900).all() and ("wrong: " in page or "missing: " in page)
+
+
+def test_names_of_folders_are_shown_as_text(tmp_path):
+    good_project(tmp_path / "in" / "=1+1")
+    (tmp_path / "in" / "a\x1b[2J").mkdir()
+    table, _, said = grade(tmp_path / "in")
+    assert set(table["project"]) == {"'=1+1", "a?[2J"} and "\x1b" not in said
 
 
 @pytest.mark.parametrize("what", ["nothing", "empty", "file"])

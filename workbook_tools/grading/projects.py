@@ -46,7 +46,7 @@ def mark_all(folder: Path) -> list[Line]:
     if not folder.is_dir():
         raise InputError(f"submissions must be a folder of projects, got {str(folder)!r}")
     if _is_project(folder):
-        return mark(folder.resolve().name, read_project(folder))
+        return mark(_shown(folder.resolve().name), read_project(folder))
     lines = []
     for entry in sorted(folder.iterdir()):
         if entry.name.startswith("."):
@@ -55,7 +55,7 @@ def mark_all(folder: Path) -> list[Line]:
             lines.append(_not_marked(entry.name, "not a folder: unpack archives, and give each project one of its own"))
         elif found := list(_projects_in(entry)):
             for path in found:
-                lines += mark(path.relative_to(folder).as_posix(), read_project(path))
+                lines += mark(_shown(path.relative_to(folder).as_posix()), read_project(path))
         else:
             lines.append(_not_marked(entry.name, f"none of {PLAN}, {RESULTS} and {CONCLUSION} is in it"))
     if not lines:
@@ -99,7 +99,13 @@ def in_short(lines: Sequence[Line]) -> str:
 
 
 def _not_marked(name: str, reason: str) -> Line:
-    return Line(name, "", "", None, 0, reason)
+    return Line(_shown(name), "", "", None, 0, reason)
+
+
+def _shown(name: str) -> str:
+    """Return a file's name as text that can be printed, written, and is no formula of a spreadsheet."""
+    printable = "".join(letter if letter.isprintable() else "?" for letter in name)
+    return f"'{printable}" if printable[0] in "=+-@" else printable
 
 
 def _levels(levels: dict[int, str]) -> str:
