@@ -333,9 +333,26 @@ def best_on_test(history, best, train, validation, test):
 class TestCapstone(LessonTests):
     lesson = Lesson(
         notebook="12_capstone",
-        small={},  # to be filled in with the notebook's parameters
-        metrics=set(),  # to be filled in with the notebook's metrics
-        bad=[],  # to be filled in with the notebook's parameters
+        small={"num_seeds": 2, "rounds": 2, "tuning_rounds": 1},
+        metrics={
+            "watch_alone_accuracy_per_seed",
+            "watch_alone_longer_accuracy_per_seed",
+            "watch_federated_worst_accuracy_per_seed",
+            "watch_unseen_tuned_accuracy_per_seed",
+            "rank_1_bytes",
+            "full_loss_per_seed",
+            "lora_4_epochs_product_error",
+            "moved_loss_after",
+            "exposure_full_clipped_per_seed",
+            "card_2_points_per_seed",
+        },
+        bad=[
+            ({"scenario": "shop"}, "scenario must be 'keyboard', 'watch' or 'bank', got 'shop'"),
+            ({"rounds": -1}, "rounds must be >= 0, got -1"),
+            ({"num_seeds": 1}, "num_seeds must be >= 2, got 1"),
+            ({"rank": 9}, "rank must be <= 8, got 9"),
+            ({"tuning_rounds": 0}, "tuning_rounds must be >= 1, got 0"),
+        ],
         wrong={
             "verdict": [
                 (

@@ -78,6 +78,7 @@ TEXTS = {  # texts that a parameter may be
     "servers": {"auto", "none"},
     "sites": {"heart"},
     "leave_out": {"", "  ", ","},
+    "scenario": {"keyboard", "watch", "bank"},
 }
 # What the comment says of these has no number.
 RULE_OVER_TWO = ("clients_per_round", "min_clients", "slow_share", "buffer_size", "sampling_rate", "num_attackers")
@@ -100,6 +101,8 @@ def is_allowed(name, value, default, comment):
         if name == "output_dir":
             is_name = isinstance(value, str) and 0 < len(value) < 255 and value.isascii() and "\0" not in value
             return is_name and not value.startswith("/proc")
+        if name == "hub_model":
+            return isinstance(value, str) and value != "\udcff"
         return isinstance(value, str) and value in TEXTS[name]
     if isinstance(default, bool):
         return isinstance(value, bool)

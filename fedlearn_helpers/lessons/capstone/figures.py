@@ -19,6 +19,7 @@ _LOOKS: tuple[dict[str, Any], ...] = (
     {"color": "#e76300", "marker": "^"},
     {"color": "#832db6", "marker": "D"},
     {"color": "#00767a", "marker": "s"},
+    {"color": "#a96b59", "marker": "P"},
 )
 _MOST_NAMED = 16  # clients whose names fit below a figure
 
