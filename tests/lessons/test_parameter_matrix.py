@@ -102,7 +102,7 @@ def is_allowed(name, value, default, comment):
             is_name = isinstance(value, str) and 0 < len(value) < 255 and value.isascii() and "\0" not in value
             return is_name and not value.startswith("/proc")
         if name == "hub_model":
-            return isinstance(value, str) and value != "\udcff"
+            return isinstance(value, str)
         return isinstance(value, str) and value in TEXTS[name]
     if isinstance(default, bool):
         return isinstance(value, bool)
