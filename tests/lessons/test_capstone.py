@@ -7,6 +7,7 @@ import pytest
 import torch
 from lesson import Lesson, LessonTests, Typed
 
+from fedlearn_helpers import metrics
 from fedlearn_helpers.decision import CARDS, decide
 from fedlearn_helpers.errors import InputError
 from fedlearn_helpers.metrics import is_clear
@@ -685,7 +686,7 @@ class TestCapstone(LessonTests):
             "asked_rank": 6,
             "five_steps": five_steps,
             "share_right": share_right,
-            "is_clear": is_clear,
+            "metrics": metrics,
         },
         in_browser=Typed("bytes_of_lora", wrong="10752", sentence="That is one way", right="21504"),
     )

@@ -1049,13 +1049,11 @@ card = Exercise(
     minutes=5,
     hints=(
         "try_card(number) gives a difference for each seed; above 0 it speaks for the claim. Have all seeds the same sign?",
-        "is_clear(try_card(number)) says whether other seeds would agree. If it is False the card is undecided.",
+        "metrics.is_clear(try_card(number)) says whether other seeds would agree. If it is False the card is undecided.",
     ),
     solution_code="""
-        outcome = (
-            1,
-            "undecided" if not is_clear(try_card(1)) else "confirmed" if np.mean(try_card(1)) > 0 else "refuted",
-        )
+        clear, for_it = metrics.is_clear(try_card(1)), np.mean(try_card(1)) > 0
+        outcome = (1, "undecided" if not clear else "confirmed" if for_it else "refuted")
     """,
     test=_test_card,
 )

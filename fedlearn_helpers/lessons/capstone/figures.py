@@ -47,7 +47,9 @@ def explore_decision(answers: Mapping[str, str]) -> None:
         )
         for question in decision.QUESTIONS
     }
-    explore(draw, controls, examples=[{}, {"right": "pooled"}, {"wanted": "statistics"}])
+    explore(
+        draw, controls, examples=[{}, {"right": "pooled", "trust": "all", "network": "data"}, {"wanted": "statistics"}]
+    )
 
 
 def _answers(chosen: Mapping[str, str], verdict: str) -> Drawing:
@@ -105,19 +107,31 @@ def bytes_against_loss(sent: Mapping[str, int], losses: Mapping[str, Sequence[fl
     return Drawing(figure, f"Loss against bytes; before tuning {start:.2f}. {'; '.join(said)}.")
 
 
-def moved(path: Sequence[tuple[int, float, float]], name: str) -> Drawing:
-    """Draw what tuning at home does: (epoch, loss in the new spelling, loss on the others' text)."""
-    figure, axis = new_figure(7.5, 3.4)
-    epochs, there, at_home = zip(*path, strict=True)
-    axis.plot(epochs, there, label=f"{name}, spelled as in 1623", linewidth=2, linestyle="-", **_LOOKS[1])
-    axis.plot(epochs, at_home, label="all writers, as before", linewidth=2, linestyle="--", **_LOOKS[0])
+def moved(path: Sequence[tuple[float, float]], control: Sequence[tuple[float, float]], name: str) -> Drawing:
+    """Draw losses by epochs at home: in the new spelling and on the five writers' text, (epochs + 1) pairs.
+
+    Args:
+        path: of a copy that was tuned in the new spelling.
+        control: of a copy that was tuned on as much text in the old one.
+        name: of the role.
+    """
+    figure, axis = new_figure(7.5, 3.6)
+    epochs = range(len(path))
+    there, at_home = zip(*path, strict=True)
+    control_there = [one for one, _ in control]
+    axis.plot(epochs, there, label="in the new spelling", linewidth=2, linestyle="-", **_LOOKS[1])
+    label = "in the new spelling, tuned in the old one"
+    axis.plot(epochs, control_there, label=label, linewidth=2, linestyle=":", **_LOOKS[2])
+    axis.plot(epochs, at_home, label="on the five writers' text", linewidth=2, linestyle="--", **_LOOKS[0])
     axis.set(xlabel="epochs at home", ylabel="loss of a character")
+    axis.set_title(name, loc="left", fontsize=11)
     axis.xaxis.set_major_locator(MaxNLocator(integer=True))
     figure.legend(loc="outside upper center", ncols=2, fontsize=10)
     return Drawing(
         figure,
-        f"Loss by epochs at home. In the new spelling from {there[0]:.2f} to {there[-1]:.2f}; on the others' text from "
-        f"{at_home[0]:.2f} to {at_home[-1]:.2f}.",
+        f"Loss by epochs at home. In the new spelling from {there[0]:.2f} to {there[-1]:.2f}, and to "
+        f"{control_there[-1]:.2f} if tuned in the old one; on the five writers' text from {at_home[0]:.2f} to "
+        f"{at_home[-1]:.2f}.",
     )
 
 
@@ -129,7 +143,7 @@ def exposures(bits: Mapping[str, Sequence[float]], most: float) -> Drawing:
         axis.bar(place, np.mean(of), color=look["color"], alpha=0.4, width=0.6)
         axis.plot(place + np.linspace(-0.15, 0.15, len(of)), of, look["marker"], color=_INK, markersize=5)
     axis.axhline(most, color=_INK, linestyle=(0, (4, 2)), linewidth=1.2, label="first of all")
-    axis.axhline(1, color=_INK, linestyle=":", linewidth=1.2, label="never planted, about")
+    axis.axhline(np.log2(np.e), color=_INK, linestyle=":", linewidth=1.2, label="never planted, on average")
     axis.set_xticks(range(len(bits)), list(bits))
     axis.set_ylabel("exposure, bits")
     figure.legend(loc="outside upper center", ncols=2, fontsize=10)

@@ -13,7 +13,7 @@ recall = Recall(
                     "Three parties make it cross-silo if it is a federation at all. Here nothing keeps the data apart.",
                 ),
                 Option(
-                    "Centralize: it is least work, and no result is better.",
+                    "Centralize: it is least work, and hard to beat.",
                     "Where right and network allow it, pooled data are the line that a federation tries to reach.",
                     right=True,
                 ),
