@@ -1052,8 +1052,9 @@ card = Exercise(
         "metrics.is_clear(try_card(number)) says whether other seeds would agree. If it is False the card is undecided.",
     ),
     solution_code="""
-        clear, for_it = metrics.is_clear(try_card(1)), np.mean(try_card(1)) > 0
-        outcome = (1, "undecided" if not clear else "confirmed" if for_it else "refuted")
+        outcome = (1, "undecided")
+        if metrics.is_clear(try_card(1)):
+            outcome = (1, "confirmed" if np.mean(try_card(1)) > 0 else "refuted")
     """,
     test=_test_card,
 )
