@@ -104,11 +104,19 @@ def _setup_cell(files: list[Path]) -> NotebookNode:
     return _hidden(f"# @title Setup: run this cell first\n{source}\n\n\nset_up(\n{call},\n)", "colab-setup")
 
 
+BINARY = (".gz", ".npz")
+
+
 def _file_cell(path: Path, text: str) -> NotebookNode:
     """Return a cell that writes one file of the package."""
     name = _name_of(path)
     if path.suffix == ".py":  # a magic must be the first line; Colab takes a title from the second line, too
         source = f"%%writefile {name}\n# @title {name}\n{text.rstrip()}"
+    elif path.suffix in BINARY:
+        source = (
+            f'# @title {name}\nimport base64\nimport pathlib\n\npathlib.Path("{name}").write_bytes(\n'
+            f'    base64.b64decode("""\n{text}""")\n)'
+        )
     else:
         lines = "\n".join(f"    {line!r}" for line in text.splitlines(keepends=True))
         source = (

@@ -5,6 +5,7 @@ others: an edition has such a file with these names alone.
 """
 
 import ast
+import base64
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -28,7 +29,7 @@ def files_behind(cells: list[str]) -> dict[Path, str]:
     needed.add_imports_of("\n".join(TransformerManager().transform_cell(cell) for cell in cells), package="")
     texts = {path: needed.text_of(path) for path in needed.files}
     for module in needed.files:
-        texts |= {file: file.read_text(encoding="utf-8") for file in _text_files_of(module)}
+        texts |= {file: _as_text(file) for file in _files_of(module)}
     return dict(sorted(texts.items()))
 
 
@@ -164,20 +165,24 @@ def _package_of(path: Path) -> str:
     return ".".join(path.parent.relative_to(FOLDER.parent).parts)
 
 
-def _text_files_of(module: Path) -> Iterator[Path]:
+def _files_of(module: Path) -> Iterator[Path]:
     strings = {
         node.value
         for node in ast.walk(ast.parse(module.read_text(encoding="utf-8")))
         if isinstance(node, ast.Constant) and isinstance(node.value, str)
     }
     for path in module.parent.rglob("*.*"):
-        if path.name in strings and path.suffix != ".py" and path.is_file() and _is_text(path):
+        if path.name in strings and path.suffix != ".py" and path.is_file() and path.stat().st_size <= MOST_BYTES:
             yield path
 
 
-def _is_text(path: Path) -> bool:
+MOST_BYTES = 1_000_000
+"""Of a file beside a module that an edition brings; larger ones, such as images, are downloaded."""
+
+
+def _as_text(path: Path) -> str:
+    """Return a file's text, or its bytes in base 64."""
     try:
-        path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8")
     except UnicodeDecodeError:
-        return False
-    return True
+        return base64.encodebytes(path.read_bytes()).decode("ascii")
