@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from fedlearn_helpers.device import computing_on
 from fedlearn_helpers.errors import InputError, check_number, check_whole_number
+from fedlearn_helpers.metrics import roc_curve
 from fedlearn_helpers.seeds import check_seed
 from fedlearn_helpers.tasks import normalize
 from fedlearn_helpers.training import EVALUATION_BATCH, in_dtype
@@ -78,11 +79,8 @@ def roc(scores: np.ndarray, is_member: np.ndarray) -> tuple[np.ndarray, np.ndarr
     _check_finite("scores", scores, is_member.shape)
     if is_member.dtype != bool or is_member.all() or not is_member.any():
         raise InputError("is_member must be True for some examples and False for others")
-    falling = np.argsort(-scores)
-    last_of_equals = np.append(np.diff(scores[falling]) != 0, True)
-    members, others = np.cumsum(is_member[falling]), np.cumsum(~is_member[falling])
-    true, false = members[last_of_equals] / members[-1], others[last_of_equals] / others[-1]
-    return np.append(0.0, false), np.append(0.0, true)
+    curve = roc_curve(scores, is_member.astype(np.int64))
+    return curve.false_positive_rates, curve.sensitivities
 
 
 def auc(scores: np.ndarray, is_member: np.ndarray) -> float:
