@@ -252,7 +252,7 @@ def kit(tmp_path, monkeypatch):
     return lambda *cells: {path.relative_to(tmp_path / "kit").as_posix() for path in modules.files_behind([*cells])}
 
 
-EVERYTHING = set(PACKAGE) - {"alone.py", "inner/unused.csv"}
+EVERYTHING = {*PACKAGE, "inner/picture.bin"} - {"alone.py", "inner/unused.csv"}
 
 
 @pytest.mark.parametrize(

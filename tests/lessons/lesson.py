@@ -303,6 +303,11 @@ class LessonTests:
         given = {name: given for name, (_, given) in checks_of(self.lesson.path).items()}
         assert given == {name: set(self.lesson.given.get(name, {})) for name in self.lesson.exercises}
 
+    def test_exercises_have_a_variable_each(self):
+        """Else a check that is run again looks at another exercise's answer."""
+        variables = [variable for variable, _ in checks_of(self.lesson.path).values()]
+        assert len(set(variables)) == len(variables)
+
     def test_an_exercises_name_is_its_variable(self, exercise):
         assert self.lesson.exercises[exercise.name] is exercise
 

@@ -779,7 +779,7 @@ def test_exactly_one_word_is_right_for_a_card(number):
     [
         ("verdict", "prediction"),
         ("product_of_means", "exact_update"),
-        ("bytes_of_lora", "prediction"),
+        ("bytes_of_lora", "bytes_a_round"),
         ("worst_client", "report"),
         ("bug_hunt", "fair_comparison"),
         ("card", "outcome"),

@@ -977,7 +977,7 @@ bytes_of_lora = Exercise(
         "rank * (out + in) for each layer; 4 bytes a number; once from the server, once back.",
     ),
     solution_code="""
-        prediction = 2 * 4 * asked_rank * sum(sum(shape) for shape in asked_layers.values())
+        bytes_a_round = 2 * 4 * asked_rank * sum(sum(shape) for shape in asked_layers.values())
     """,
     test=_test_bytes,
 )
