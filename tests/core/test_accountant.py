@@ -103,6 +103,7 @@ def test_hardly_any_noise_is_infinite_and_much_is_never_negative():
     assert epsilon(1e-6, 1e6, 1, 0.9) == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("asked", [0.05, 1, 8, 1000])
 @pytest.mark.parametrize("q", [0.1, 1])
 def test_the_smallest_noise_that_suffices(asked, q):

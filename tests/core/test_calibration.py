@@ -147,6 +147,7 @@ def test_wide_probabilities_are_found_too():
         assert math.isfinite(calibration_intercept(said, y).value)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("count", "middle"), [(37, 3.0), (60, 1.4), (88, -0.6)])
 def test_intercept_and_slope_keep_their_coverage(count, middle):
     """2,000 calibrated models. With 37 rows, 94 % positive, some have no negative row and some have no slope."""

@@ -208,6 +208,7 @@ BY_RECORDING = {"ditto": 2, "apfl": 1, "fedrep": 2, "ifca": 1}  # and one for al
 OWN_STEPS = {"perfedavg", "perfedavg-hf", "perfedavg-exact", "pfedme"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ALGORITHMS)
 def test_algorithms_do_the_same_by_recordings(name, done, monkeypatch):
     noise, clients = noise_images(72, 10), [Shard(np.arange(*ends), np.arange(60, 72)) for ends in ((0, 33), (33, 60))]
@@ -350,6 +351,7 @@ def test_data_at_the_address_of_data_that_are_gone(images, labels, done, monkeyp
     assert same(run(), eagerly(monkeypatch, run)) and done.count("recorded") == 8
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["momentum", "adam"])
 def test_nothing_depends_on_what_ran_before(name, images, labels, done):
     def run(model):

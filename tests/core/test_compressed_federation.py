@@ -32,6 +32,7 @@ def distance(first, second):
     return max(float((tensor - second[name]).abs().max()) for name, tensor in first.items())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_lossless_is_the_same_federation(noise, algorithm):
     plain, packed = run(noise, algorithm=algorithm), run(noise, algorithm=algorithm, transport=Compression())
@@ -39,6 +40,7 @@ def test_lossless_is_the_same_federation(noise, algorithm):
     np.testing.assert_array_equal(plain.members.own, packed.members.own)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_updates_that_lose_nothing_change_the_last_bits_alone(noise, algorithm):
     """w + (t - w) is rounded; what is left over goes into the next message."""
@@ -49,6 +51,7 @@ def test_updates_that_lose_nothing_change_the_last_bits_alone(noise, algorithm):
     assert distance(plain, control) > 1e-4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_every_algorithm_with_workers_and_stops(noise, algorithm, tmp_path):
     whole = run(noise, 4, algorithm, transport=LOSSY)
@@ -72,6 +75,7 @@ CODECS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("codec", CODECS, ids=repr)
 def test_every_codec_up_and_down(noise, codec):
     plain, up = run(noise), run(noise, transport=Compression(up=codec))

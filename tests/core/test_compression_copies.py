@@ -80,6 +80,7 @@ class Run:
         return kept[name]["w"].numpy()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("down", [TWO_BITS, Sign(), TopK(0.1), LowRank(2), RandomK(0.2, scaled=False)], ids=repr)
 @pytest.mark.parametrize("fraction", [1.0, 0.6])
 def test_all_clients_of_a_round_have_the_same_copy(down, fraction):
@@ -92,6 +93,7 @@ def test_all_clients_of_a_round_have_the_same_copy(down, fraction):
             assert copy["counter"] == server_round - 1  # whole numbers arrive as they are
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("down", [TopK(0.2), TWO_BITS, Quantization(4), RandomK(0.5, scaled=False)], ids=repr)
 def test_what_a_message_lacks_is_in_a_later_one(down):
     """Once the model stands still, the copies reach it."""

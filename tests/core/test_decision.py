@@ -68,6 +68,7 @@ def test_no_answer_is_dead(name, answer):
     pytest.fail(f"{name}={answer} changes nothing")
 
 
+@pytest.mark.slow
 def test_every_rule_decides_or_remarks_and_all_answers_get_a_verdict():
     """All combinations of answers are tried: none falls through, and no rule is hidden behind those above it."""
     used = Counter()

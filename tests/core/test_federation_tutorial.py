@@ -16,6 +16,8 @@ from fedlearn_helpers.partition import Shard, iid, split_train_validation
 from fedlearn_helpers.simulation import keep_result, simulate
 from fedlearn_helpers.training import evaluate
 
+pytestmark = pytest.mark.slow
+
 NUM_CLIENTS = 5
 
 
@@ -111,7 +113,6 @@ def lines(dataset, shards=None, **options):
     )
 
 
-@pytest.mark.slow
 def test_reference_lines_have_one_number_per_client_and_more_data_wins(more_images):
     result = lines(more_images)
     assert isinstance(result, ReferenceLines)
@@ -125,7 +126,6 @@ def test_reference_lines_have_one_number_per_client_and_more_data_wins(more_imag
     assert result.seconds > 0
 
 
-@pytest.mark.slow
 def test_reference_lines_are_deterministic(dataset):
     few = [Shard(shard.train[:60], shard.validation) for shard in split(dataset)]
 

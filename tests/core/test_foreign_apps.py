@@ -341,6 +341,7 @@ def own_start():
 APPS = [with_numpy, with_sklearn, analytics, vertical, clipping, local_noise, lifespans, secure_sum, own_start]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("new_app", APPS)
 def test_an_app_gives_the_right_numbers_with_any_number_of_workers(new_app):
     seen = []

@@ -80,6 +80,7 @@ def test_a_matrix_that_is_not_doubly_stochastic_arrives_elsewhere():
         mix(only_rows, MODELS)
 
 
+@pytest.mark.slow
 def test_rounds_to_consensus():
     assert rounds_to_consensus(metropolis(complete(5)), MODELS, 0.01) == 1
     mixing = metropolis(ring(5))

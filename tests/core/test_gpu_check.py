@@ -117,6 +117,7 @@ def test_the_benchmarks_page_has_the_cards_name():
     assert "## The talk's experiment" in page and "From ten clients" not in page
 
 
+@pytest.mark.slow
 def test_the_benchmark_says_where_there_is_no_gpu(tmp_path, monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     said, failed = gpu_check.measure_speed(tmp_path, quick=True)

@@ -3,10 +3,13 @@
 import subprocess
 import sys
 
+import pytest
+
 SLOW = {"pandas", "matplotlib", "pyarrow", "IPython", "ray", "torch._dynamo", "sklearn", "scipy"}
 MODULES = ("fedlearn_helpers", "fedlearn_helpers.simulation", "fedlearn_helpers.data")
 
 
+@pytest.mark.slow
 def test_nothing_slow_is_imported_but_torch_and_flower():
     """One after the other in one process: what comes with the first is no longer new, but there as well."""
     code = f"""

@@ -125,6 +125,7 @@ def de_long(scores, labels):
     return Interval(value, value - half, value + half)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("true_auc", [0.7, 0.9])
 @pytest.mark.parametrize(("positives", "negatives"), [(35, 2), (34, 3), (20, 17), (75, 25)])
 def test_auc_interval_keeps_its_coverage(positives, negatives, true_auc):

@@ -24,6 +24,8 @@ from fedlearn_helpers.privacy.pictures import best_order, psnr, to_pictures
 from fedlearn_helpers.privacy.victims import as_gradient, gradient_of, sigmoid_lenet, smooth_twin, update_of
 from fedlearn_helpers.tasks import normalize
 
+pytestmark = pytest.mark.slow
+
 SHAPE, SMALL = (1, 28, 28), (1, 14, 14)
 
 
@@ -326,7 +328,6 @@ def test_what_cannot_work_is_named(call, message):
         call()
 
 
-@pytest.mark.slow
 def test_most_images_are_recognized_in_the_gradients_of_smooth_networks(held_out):
     """Five held-out images each; the CNN with ReLU and max-pooling resists L-BFGS."""
 
@@ -340,7 +341,6 @@ def test_most_images_are_recognized_in_the_gradients_of_smooth_networks(held_out
     assert recognized(new_cnn(SHAPE, 10, 0), 100) == 0
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("method", METHODS)
 def test_noise_defeats_both_methods_on_whole_images(held_out, method):
     model = sigmoid_lenet(SHAPE, 10, 0)

@@ -175,6 +175,7 @@ class Tiny(nn.Module):
         return self.head(torch.tanh(self.hidden(self.token(tokens))))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("algorithm", sorted(ALGORITHMS))
 def test_every_algorithm_trains_adapters(algorithm):
     torch.set_num_threads(1)

@@ -24,6 +24,8 @@ from fedlearn_helpers.on_device.export import (
 from fedlearn_helpers.tasks import normalize
 from fedlearn_helpers.training import train
 
+pytestmark = pytest.mark.slow
+
 SHAPE = (1, 28, 28)
 NAMES = [f"class {label}" for label in range(10)]
 
@@ -61,7 +63,6 @@ def test_the_file_gives_the_scores_of_the_model(trained, file, images):
     assert found.same_class == 1
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("kind", [*MODELS, *(f"normalized {name}" for name in NORMALIZED_MODELS)])
 @pytest.mark.parametrize("shape", [(1, 28, 28), (3, 32, 32)])
 def test_every_model_of_the_workbook_can_be_exported(kind, shape, tmp_path):

@@ -65,6 +65,7 @@ def test_a_model_that_is_as_good_is_seldom_taken_back():
     assert share_taken_back(0.05, 0.05) <= above(LEVEL, 300)
 
 
+@pytest.mark.slow
 def test_not_even_if_some_devices_get_better_and_some_worse():
     """Examples of one device are alike: counted one by one they would raise far more alarms than the level says."""
     assert share_taken_back(0.05, 0.05, spread=0.04) <= above(LEVEL, 300)
@@ -163,6 +164,7 @@ def test_the_sign_test_by_hand():
         assert sign_test(least, 0) <= level < sign_test(least - 1, 0)
 
 
+@pytest.mark.slow
 def test_the_chance_of_an_alarm_is_what_comes_out():
     """One stage, many seeds: the exact chance within four standard errors, for no change and for drops."""
     fleet = fleet_of(40)

@@ -81,6 +81,7 @@ def test_fedavg_with_a_median_in_one_call(noise):
     assert not equal(weights_of(result), weights_of(federate("fedavg", noise, shards(SIZES), num_rounds=1, **PLAIN)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name, algorithm in ALGORITHMS.items() if algorithm.takes_aggregator])
 def test_every_server_combines_models_by_the_aggregator(noise, name):
     """With one that returns the first client's model, or change, the others have no say."""
@@ -98,6 +99,7 @@ def settings_of(name):
     return ALGORITHMS[name].complete_settings()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rounds", [1, 3])
 @pytest.mark.parametrize(
     ("name", "flowers", "settings"),
@@ -243,6 +245,7 @@ def used_model(noise, buffers=True, frozen=False):
     return model.eval()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["fedavg", "fedper", "fedrep", "fedbn", "ditto", "ifca", "finetune", "perfedavg"])
 def test_the_same_model_twice_gives_the_same_twice_and_stays_as_it_was(noise, name):
     model = used_model(noise, buffers=ALGORITHMS[name].any_model, frozen=name in ("fedavg", "fedrep"))
@@ -296,6 +299,7 @@ def test_the_centralized_model_is_measured_on_unseen_clients_too(noise):
     assert len(lines.local_validation) == 3
 
 
+@pytest.mark.slow
 def test_early_stopping_takes_the_best_epoch_on_validation_examples(noise):
     """Against a search by hand: a run for every number of epochs, until `patience` of them brought nothing."""
     patience, runs, best = 3, [], -1

@@ -375,6 +375,7 @@ def test_apfl_mixture_reaches_the_clients_own_optimum_unless_alpha_is_0():
     assert near(own, w.expand(3, 2))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["fedper", "fedrep"])
 def test_a_shared_part_is_averaged_and_an_own_part_is_not(name):
     w, own = at_rest(name, own=("y",))
@@ -523,6 +524,7 @@ def choices(outcome, server_round):
     return [e.metrics["cluster"] for e in outcome.history.exchanges if (e.phase, e.round) == ("train", server_round)]
 
 
+@pytest.mark.slow
 def test_ifca_finds_the_two_kinds_of_clients_and_one_model_cannot_serve_both():
     dataset, kinds = two_kinds()
     model = new_mlp(dataset.image_shape, 2, 0)
@@ -608,6 +610,7 @@ def test_what_a_model_has_frozen_stays_frozen(noise, method):
     assert torch.allclose(weights(run(method, noise, model=model))["1.weight"], before, atol=1e-6), "but for rounding"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", METHODS)
 def test_the_same_bits_with_workers_and_in_a_second_run(noise, method):
     """Clients' states travel with them, whichever worker they come to."""
@@ -644,6 +647,7 @@ def test_a_run_that_was_stopped_goes_on_as_if_it_had_not_been(noise, method, tmp
     assert same(whole, finished) and not [e for e in finished.history.exchanges if e.phase == "train"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", KEEPING)
 def test_without_its_clients_states_a_resumed_run_would_be_another(noise, method, tmp_path, monkeypatch):
     """Control of the test above."""
@@ -664,6 +668,7 @@ def _losses(outcome):
     return [e.metrics["loss"] for e in outcome.history.exchanges if e.phase == "evaluate"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", METHODS)
 def test_a_client_that_raises_once_keeps_the_state_it_had(noise, method):
     def fail_after_training(message, context, call_next):
@@ -695,6 +700,7 @@ def test_clients_keep_something_and_measuring_does_not_change_it(noise, method, 
     assert first == second
 
 
+@pytest.mark.slow
 def test_an_unseen_client_is_measured_after_adapting_what_it_received(noise):
     local_config = {"learning_rate": 0.3}
     for method in ("finetune", "perfedavg", "fedper", "ditto", "apfl", "pfedme"):

@@ -116,6 +116,7 @@ def test_fedprox_with_one_local_step_is_fedavg_whatever_mu(noise):
     assert distance(pulled, final_model(noise, "fedavg", batch_size=20)) > 1e-5, "control: two steps at a client"
 
 
+@pytest.mark.slow
 def test_fedprox_with_a_large_mu_stays_near_the_received_model(noise):
     start = new_cnn(noise.image_shape, noise.num_classes, 0).state_dict()
     moved = {
@@ -256,6 +257,7 @@ def test_a_second_run_starts_anew(noise, strategy):
     assert distance(final_model(noise, strategy), final_model(noise, strategy)) == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("strategy", STRATEGIES)
 def test_a_client_that_fails_once_is_left_out_once(noise, strategy):
     def fail_once(message, context, call_next):

@@ -164,6 +164,7 @@ MIXTURES = {  # sizes of classes, fraction, and what is held out of each class o
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", MIXTURES)
 def test_a_class_has_its_share_of_validation_in_every_draw_and_exactly_over_seeds(kind):
     sizes, fraction, expected = MIXTURES[kind]

@@ -166,6 +166,7 @@ def set_in_record(number, **changed):
     return lambda content: content["records"][number].update(changed)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
@@ -226,6 +227,7 @@ def test_runs_older_than_the_plan_are_found(tmp_path):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["plan.json", "results.json", "conclusion.json"])
 @pytest.mark.parametrize(
     "content",

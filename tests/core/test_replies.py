@@ -558,6 +558,7 @@ FAULTS = [(name, spoil(None)) for name in ALGORITHMS] + [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "change"), FAULTS)
 def test_a_reply_that_cannot_be_used_is_as_good_as_none(noise, name, change):
     """The client's state stays what it was, too: the federation is that in which it failed."""

@@ -42,6 +42,7 @@ def two_parts(monkeypatch):
     monkeypatch.setattr(niid_bench, "_PARTS", 2)
 
 
+@pytest.mark.slow
 def test_what_was_stopped_goes_on_with_the_same_numbers(dataset, tmp_path, monkeypatch, two_parts):
     assert run_all(RUNS, 2, dataset, Results(tmp_path / "whole"), tmp_path / "checkpoints", 1e9)
 

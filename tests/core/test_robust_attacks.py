@@ -91,6 +91,7 @@ def test_honest_clients_are_left_alone_and_attackers_are_not(images, honest, nam
         assert not same
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", MODS)
 def test_the_bits_are_the_same_with_any_number_of_workers(images, name):
     one, two = (weights_of(federation(images, 2, mods=[MODS[name]], workers=workers)) for workers in (1, 2))

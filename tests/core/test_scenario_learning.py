@@ -61,6 +61,7 @@ def run(scenario, algorithm="fedavg", workers=1, **options):
 # Federations ------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SCENARIO_NAMES)
 @pytest.mark.parametrize(
     "options",
@@ -86,6 +87,7 @@ def test_scenarios_run_with_all_of_it(name, options):
     assert any(not torch.equal(final[key], first[key]) for key in first), "something was learned"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SCENARIO_NAMES)
 def test_two_workers_give_the_same_bits(name):
     scenario = small(name)

@@ -46,6 +46,7 @@ def test_a_federation_has_them_too(secure):
     assert history.clients["round"].max() <= most_questions(NUMBERS) == 19
 
 
+@pytest.mark.slow
 def test_a_thousand_random_cases():
     rng = np.random.default_rng(5)
     for _ in range(1000):

@@ -41,6 +41,7 @@ def hospitals(seed=0):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "settings", [("fedavg", {}), ("fedprox", {"mu": 0.1}), ("scaffold", {}), ("ditto", {"lambda": 1.0})]
 )
@@ -61,6 +62,7 @@ def test_hospitals_learn_together(settings, new_model):
     assert result.members.own.mean() > 0.7
 
 
+@pytest.mark.slow
 def test_one_hospitals_model_is_worse_elsewhere():
     torch.set_num_threads(1)
     dataset, shards = hospitals()

@@ -99,6 +99,7 @@ def test_batches_of_at_most_as_many_rows_as_columns_give_all_labels(seen):
         assert np.array_equal(labels_from_residuals(found), seen.labels)
 
 
+@pytest.mark.slow
 def test_larger_batches_give_none_once_and_all_when_they_overlap_enough(seen):
     rng = np.random.default_rng(0)
 

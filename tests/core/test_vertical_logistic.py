@@ -126,6 +126,7 @@ def test_columns_without_weights_of_least_loss_are_refused():
 # As a federation -------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_both_parties_train_on_the_same_patients(run):
     active, passive, found = run
     names = [
@@ -188,6 +189,7 @@ def test_bytes_are_those_of_blinded_ids_and_one_number_per_patient(run):
     assert table.loc["train.score", "client"].eq(1).all() and table.loc["train.residual", "client"].eq(0).all()
 
 
+@pytest.mark.slow
 def test_a_teaching_seed_repeats_a_run_and_another_orders_patients_anew(run):
     active, passive, found = run
     again, other = (

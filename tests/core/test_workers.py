@@ -127,6 +127,7 @@ def tutorial():
     return federate
 
 
+@pytest.mark.slow
 def test_any_number_of_workers_gives_the_same_bits(tutorial):
     torch.rand(500, 500) @ torch.rand(500, 500)  # this process has used its threads before it forks
     here = tutorial(1)
@@ -474,6 +475,7 @@ def is_running(pid):
     return state not in "ZX"
 
 
+@pytest.mark.slow
 def test_interrupts_and_sudden_death_end_the_workers(script, tmp_path):
     for interrupt in (os.kill, os.killpg):  # a terminal and Jupyter interrupt the whole group
         soon(lambda: len(os.listdir(tmp_path)) == 2, 60)
@@ -542,6 +544,7 @@ PHASES = {  # of a run, and how many workers can be interrupted in them
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("phase", "workers"), [(phase, n) for phase, some in PHASES.items() for n in some])
 def test_an_interrupt_in_any_phase_leaves_nothing_and_the_next_run_works(phase, workers, interruptible, monkeypatch):
     def world():
@@ -604,6 +607,7 @@ def impatient(monkeypatch):
     monkeypatch.setattr(workers_module, "_PATIENCE", 0.75)
 
 
+@pytest.mark.slow
 def test_a_worker_that_waits_for_ever_is_named_and_ended(impatient):
     children = child_processes()
     lock = threading.Lock()
@@ -642,6 +646,7 @@ def sleep_twice(seconds):
         spin(0.03)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("work", [spin, spin_in_a_process, sleep_twice])
 def test_a_worker_that_takes_long_is_not_taken_for_one_that_waits(work, impatient):
     history = run(lambda client, message, context: work(1.6 * (client == 0)), num_rounds=1, num_clients=2)

@@ -278,6 +278,7 @@ def test_skews_are_rows_in_their_order():
     )
 
 
+@pytest.mark.slow
 def test_cosines_of_both_signs_have_colours_of_their_own():
     drawing = figures.directions_of_updates(
         {

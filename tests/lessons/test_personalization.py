@@ -331,6 +331,7 @@ def test_the_best_algorithm_of_a_scenario_is_no_reference_line_and_no_unseen_cli
     assert left.get_gridspec().get_width_ratios() == pytest.approx(widths), "a point is as wide in every panel"
 
 
+@pytest.mark.slow
 def test_elsewhere_has_per_cents_in_its_cells_while_there_is_room():
     small, large = figures.elsewhere({"m": np.eye(3)}), figures.elsewhere({"m": np.eye(17)})
     assert sorted(text.get_text() for text in small.figure.axes[0].texts) == ["0"] * 6 + ["100"] * 3

@@ -91,6 +91,7 @@ def test_what_is_planted_is_what_is_drawn(screen):
     assert widget.said == "<p>Obeyed in 5 % &amp; 10 pixels.</p>", "it is kept"
 
 
+@pytest.mark.slow
 def test_nothing_drawn_is_a_sentence(widget):
     widget.press(*SQUARE)
     widget.plant.click()

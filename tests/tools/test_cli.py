@@ -24,6 +24,8 @@ from workbook_tools.commands.arguments import parse_value
 from workbook_tools.commands.run import AT_ONCE, _headline
 from workbook_tools.execution import pages
 
+pytestmark = pytest.mark.slow
+
 PARAMETERS = 'number: int = 1  # any number\noutput_dir: str = "out"  # folder'
 KERNEL = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
 RESULTS = """
@@ -72,7 +74,6 @@ def test_the_index_shows_a_few_numbers_and_folds_the_rest(folder):
     assert pages.folded(["a", "b"], shown=2) == "a<br>b" and pages.folded([""]) == ""
 
 
-@pytest.mark.slow
 def test_two_notebooks_run_at_once_and_one_where_times_are_measured(folder, monkeypatch):
     """Each writes a file and waits for the other's: alone it would wait for ever, so it gives up after a while."""
     monkeypatch.setattr("workbook_tools.commands.run.runs_in_parallel", lambda _: 2)
@@ -107,7 +108,6 @@ def is_running(pid):
         return False
 
 
-@pytest.mark.slow
 def test_an_interrupted_run_leaves_nothing_running_and_nothing_half_written(folder):
     for path in (folder / "notebooks").glob("*.ipynb"):
         notebook = nbformat.read(path, as_version=4)

@@ -20,6 +20,7 @@ def untried(monkeypatch):
     monkeypatch.setattr(module, "_abilities", lambda problems: ["abilities"])
 
 
+@pytest.mark.slow
 def test_here_the_notebooks_can_run(monkeypatch, tmp_path):
     monkeypatch.setenv("FEDLEARN_DATA", str(tmp_path / "nothing"))
     result = doctor()

@@ -65,6 +65,7 @@ def test_a_notebook_is_one_whatever_its_name(one, name, encoding):
     assert found(one) == (["ada/04.ipynb", f"ben/{name}", f"cyd.zip/{name}"], {})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "content", "reason"),
     [
@@ -314,6 +315,7 @@ def test_what_was_unpacked_is_private_and_removed_at_the_end(one):
 # The command -------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_tables_have_a_row_for_each_of_fourteen_folders(workbook, monkeypatch):
     names = ["04.ipynb"] * 5 + ["04.ipynb.txt", "00.IPYNB", "x.ipynb.json", "x.json", "x.zip", "x.py", "x.pdf", "x.rar"]
     contents = {"x.zip": zipped(**{"04.ipynb": NOTEBOOK})} | dict.fromkeys(["x.py", "x.pdf", "x.rar"], "x")

@@ -33,6 +33,7 @@ def run(output, *options):
     return CliRunner().invoke(app, ["compare", *SMALL, "--output", str(output), *options])
 
 
+@pytest.mark.slow
 def test_it_writes_a_table_and_a_figure_and_prints_the_summary(tmp_path):
     options = ["--strategies", "fedavg, fedprox", "--partitions", "iid,pathological:5", "--seeds", "0,1"]
     result = run(tmp_path, *options, "-s", "fedprox.mu=0.5")
@@ -48,6 +49,7 @@ def test_it_writes_a_table_and_a_figure_and_prints_the_summary(tmp_path):
     assert (tmp_path / "comparison.csv").read_text() == before
 
 
+@pytest.mark.slow
 def test_results_of_images_that_were_overwritten_are_not_given_for_the_new_ones(tmp_path):
     """Two classes that any model tells apart, and then noise under the same names."""
 

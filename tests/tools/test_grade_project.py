@@ -140,6 +140,7 @@ def test_what_is_no_project_is_named(tmp_path):
     assert "eve: not marked, none of plan.json" in said and "Not marked: not a folder" in page
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["plan.json", "results.json", "conclusion.json"])
 @pytest.mark.parametrize("content", ["", "[" * 100_000, " " * (LARGEST_FILE + 1)], ids=["empty", "deep", "huge"])
 def test_broken_files_cost_points_and_nothing_else_fails(tmp_path, name, content):
@@ -176,6 +177,7 @@ def test_a_text_of_a_stranger_makes_no_markup(tmp_path):
     assert "<script>" not in page.replace("\\<", "") and "## \\<b\\>\\|x" in page
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(40))
 def test_whatever_is_put_into_a_file_there_are_points_and_reasons(tmp_path, seed):
     """A value somewhere in one of the files is replaced, or a key removed."""

@@ -75,6 +75,7 @@ CHANGES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("change", CHANGES.values(), ids=list(CHANGES))
 def test_one_changed_cell_costs_no_points(tmp_path, change):
     handed_in = answered()
@@ -101,6 +102,7 @@ def test_encoding_and_line_ends_cost_no_points(tmp_path, encoding, end):
     assert merged.changed == [] or encoding == "latin-1", "it has no arrows and no dashes"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("lesson", ORIGINALS)
 @pytest.mark.parametrize("place", ["id", "metadata", "none"])
 def test_every_notebook_is_known_by_ids_and_without_them_by_its_checks(lesson, place):

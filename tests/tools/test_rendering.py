@@ -42,6 +42,7 @@ def test_nothing_is_fetched(page_of):
     assert "graph TD;" in body_of(page)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("cell", "count"),
     [
