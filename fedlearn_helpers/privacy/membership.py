@@ -17,9 +17,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from fedlearn_helpers import metrics
 from fedlearn_helpers.device import computing_on
 from fedlearn_helpers.errors import InputError, check_number, check_whole_number
-from fedlearn_helpers.metrics import roc_curve
 from fedlearn_helpers.seeds import check_seed
 from fedlearn_helpers.tasks import normalize
 from fedlearn_helpers.training import EVALUATION_BATCH, in_dtype
@@ -74,12 +74,7 @@ def roc(scores: np.ndarray, is_member: np.ndarray) -> tuple[np.ndarray, np.ndarr
     Raises:
         InputError: other shapes, scores that are not finite, or no members, or members alone.
     """
-    scores, is_member = np.asarray(scores), np.asarray(is_member)
-    _check_shape("is_member", is_member, (scores.size,))
-    _check_finite("scores", scores, is_member.shape)
-    if is_member.dtype != bool or is_member.all() or not is_member.any():
-        raise InputError("is_member must be True for some examples and False for others")
-    curve = roc_curve(scores, is_member.astype(np.int64))
+    curve = metrics.roc_curve(*_check_scored(scores, is_member))
     return curve.false_positive_rates, curve.sensitivities
 
 
@@ -89,7 +84,7 @@ def auc(scores: np.ndarray, is_member: np.ndarray) -> float:
     Args:
         scores, is_member: as in `roc`.
     """
-    return float(np.trapezoid(*reversed(roc(scores, is_member))))
+    return metrics.auc(*_check_scored(scores, is_member))
 
 
 def tpr_at(fpr_limit: float, scores: np.ndarray, is_member: np.ndarray) -> float:
@@ -157,6 +152,16 @@ def likelihood_ratio(target_scores: np.ndarray, shadow_scores: np.ndarray, was_i
         raise InputError("shadow_scores must vary among shadows with a candidate, or without it; use 4 shadows or more")
     variance = (around**2).sum() / freedom
     return ((target_scores - mean_out) ** 2 - (target_scores - mean_in) ** 2) / (2 * variance)
+
+
+def _check_scored(scores: np.ndarray, is_member: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return both as arrays."""
+    scores, is_member = np.asarray(scores), np.asarray(is_member)
+    _check_shape("is_member", is_member, (scores.size,))
+    _check_finite("scores", scores, is_member.shape)
+    if is_member.dtype != bool or is_member.all() or not is_member.any():
+        raise InputError("is_member must be True for some examples and False for others")
+    return scores, is_member
 
 
 def _check_shape(argument: str, array: np.ndarray, shape: tuple[int, ...]) -> None:

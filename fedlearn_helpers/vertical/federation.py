@@ -24,7 +24,7 @@ from flwr.clientapp import ClientApp
 from flwr.serverapp import Grid, ServerApp
 
 from fedlearn_helpers.errors import InputError, check_number, check_whole_number
-from fedlearn_helpers.privacy.membership import auc
+from fedlearn_helpers.metrics import auc
 from fedlearn_helpers.privacy.secure_aggregation.draws import system_bytes, teaching_bytes
 from fedlearn_helpers.seeds import check_seed
 from fedlearn_helpers.simulation import History, simulate

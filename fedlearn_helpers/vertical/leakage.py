@@ -24,7 +24,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from fedlearn_helpers.errors import InputError, check_number
-from fedlearn_helpers.privacy.membership import auc
+from fedlearn_helpers.metrics import auc
 from fedlearn_helpers.seeds import check_seed, derive_seed
 from fedlearn_helpers.vertical.logistic import check_columns, check_labels, check_learning_rate
 

@@ -5,7 +5,7 @@ import pytest
 from flwr.app import RecordDict
 
 from fedlearn_helpers.errors import InputError
-from fedlearn_helpers.privacy.membership import auc
+from fedlearn_helpers.metrics import auc
 from fedlearn_helpers.vertical.federation import federate_two_parties
 from fedlearn_helpers.vertical.logistic import gradient, loss, pooled_weights, residuals, sigmoid, train
 from fedlearn_helpers.vertical.matching import VALUE_BYTES

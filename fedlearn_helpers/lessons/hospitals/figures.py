@@ -10,7 +10,7 @@ import pandas as pd
 from matplotlib.ticker import MaxNLocator
 
 from fedlearn_helpers.lessons.common.widgets import WIDE, explore
-from fedlearn_helpers.lessons.hospitals.measures import spread
+from fedlearn_helpers.lessons.common.words import spread
 from fedlearn_helpers.metrics import AtThreshold, roc_curve, wilson
 from fedlearn_helpers.plots import Drawing, new_figure, percent
 

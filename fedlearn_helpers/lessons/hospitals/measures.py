@@ -1,7 +1,7 @@
-"""Small measures that the notebook needs in many places."""
+"""A measure that not every test set has."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import numpy as np
 
@@ -14,12 +14,3 @@ def or_nan(measure: Callable[[np.ndarray, np.ndarray], float], p: np.ndarray, la
         return float(measure(p, labels))
     except InputError:
         return math.nan
-
-
-def spread(values: Sequence[float] | np.ndarray, decimals: int = 1) -> str:
-    """Return the mean and the range of values, such as "+1.2 (-0.3 to +2.0)"; nan is left out."""
-    known = np.asarray(values, dtype=float)
-    known = known[~np.isnan(known)]
-    if not len(known):
-        return "not measurable"
-    return f"{known.mean():+.{decimals}f} ({known.min():+.{decimals}f} to {known.max():+.{decimals}f})"
