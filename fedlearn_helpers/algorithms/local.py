@@ -1,5 +1,6 @@
 """A client's local training, and the two places in a step where an algorithm may correct it."""
 
+import functools
 import sys
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -53,15 +54,14 @@ class LocalConfig:
         check_number("momentum", self.momentum, "in [0, 1)", lambda momentum: 0 <= momentum < 1)
         check_number("weight_decay", self.weight_decay, ">= 0", lambda decay: decay >= 0)
 
+    @property
+    def sgd(self) -> Callable[..., torch.optim.SGD]:
+        """SGD with all but the learning rate: called with parameters and `lr`."""
+        return functools.partial(torch.optim.SGD, momentum=self.momentum, weight_decay=self.weight_decay)
+
     def new_optimizer(self, model: nn.Module) -> torch.optim.SGD:
         """Return a new SGD for this model."""
-        return torch.optim.SGD(
-            model.parameters(),
-            lr=self.learning_rate,
-            momentum=self.momentum,
-            weight_decay=self.weight_decay,
-            fused=True,
-        )
+        return self.sgd(model.parameters(), lr=self.learning_rate, fused=True)
 
 
 class LocalTraining:

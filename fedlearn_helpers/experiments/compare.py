@@ -272,7 +272,7 @@ def _reference_numbers(plan: Comparison, scenario: Scenario, seed: int, model: n
         seed=seed,
         workers=1,
         model=model,
-        optimizer=partial(torch.optim.SGD, momentum=config.momentum, weight_decay=config.weight_decay),
+        optimizer=config.sgd,
         label=None,
     )
     of_members = lines.local_test[: len(scenario.members)]

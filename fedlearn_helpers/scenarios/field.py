@@ -1,6 +1,5 @@
 """What a scenario is: who has which examples, what is learned from them, and settings that were found to work."""
 
-import functools
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -105,7 +104,7 @@ class FieldScenario:
             "epochs": self.num_rounds * config.local_epochs,
             "batch_size": config.batch_size,
             "learning_rate": self.rate_alone,
-            "optimizer": functools.partial(torch.optim.SGD, momentum=config.momentum),
+            "optimizer": config.sgd,
         }
 
     @property

@@ -114,6 +114,17 @@ def test_reference_lines(name):
     assert 0 <= lines.centralized_test <= 1
 
 
+def test_learning_alone_takes_the_clients_steps():
+    scenario = load_scenario("watch")
+    config = replace(scenario.local_config, local_epochs=3, momentum=0.7, weight_decay=0.1)
+    scenario = replace(scenario, local_config=config, rate_alone=config.learning_rate)
+    options = scenario.reference_options
+    assert (options["epochs"], options["batch_size"]) == (3 * scenario.num_rounds, config.batch_size)
+    model = scenario.new_model(0)
+    own = options["optimizer"](model.parameters(), lr=options["learning_rate"], fused=True)
+    assert own.defaults == config.new_optimizer(model).defaults
+
+
 @pytest.mark.parametrize("name", SCENARIO_NAMES)
 def test_first_models_depend_on_their_seed_alone(name):
     scenario = load_scenario(name)
