@@ -24,6 +24,7 @@ from torch import Tensor
 
 from fedlearn_helpers.algorithms.aggregation import State, shares_of, weighted_mean
 from fedlearn_helpers.errors import InputError
+from fedlearn_helpers.metrics import check_weights
 
 _A, _B, _R = ".A.weight", ".B.weight", ".R.weight"
 
@@ -33,18 +34,19 @@ def product_error(states: Sequence[State], weights: Sequence[float], shared: Sta
 
     Args:
         states: one per client, of an `Adapted`.
-        weights: one per client, >= 0.
+        weights: one per client, finite, >= 0 and not all zero.
         shared: what all clients have and do not send: `Adapted.shared()`.
 
     Returns:
         A number >= 0, computed in float64; 0 where no client has learned anything.
 
     Raises:
-        InputError: states without A or without B, or other names in another client's.
+        InputError: no states, states without A or without B, other names in another client's, or weights that are not
+            as described.
     """
     states = [{**(shared or {}), **state} for state in states]
     mean_of_products, lost = 0.0, 0.0
-    for layer in _layers(states):
+    for layer in _layers(states, weights):
         products = [state[layer + _B].double() @ state[layer + _A].double() for state in states]
         mean = sum(share * product for share, product in zip(shares_of(weights), products, strict=True))
         mean_of_products += float(torch.as_tensor(mean).square().sum())
@@ -57,13 +59,14 @@ def exact_mean(states: Sequence[State], weights: Sequence[float]) -> dict[str, T
 
     Args:
         states: one per client, of an `Adapted` of kind "fedex".
-        weights: one per client, >= 0.
+        weights: one per client, finite, >= 0 and not all zero.
 
     Raises:
         InputError: states without R, or as `product_error`.
     """
+    layers = _layers(states, weights)
     mean = weighted_mean(states, weights)
-    for layer in _layers(states):
+    for layer in layers:
         if layer + _R not in mean:
             raise InputError(f'states must have R of each layer, got none for {layer!r}; use kind="fedex"')
         mean[layer + _R] = mean[layer + _R] + _covariance(states, weights, layer).to(mean[layer + _R].dtype)
@@ -83,7 +86,11 @@ def _around_their_mean(tensors: Sequence[Tensor], weights: Sequence[float]) -> l
     return list(from_first - torch.tensordot(shares, from_first, dims=1))
 
 
-def _layers(states: Sequence[Mapping[str, Tensor]]) -> list[str]:
+def _layers(states: Sequence[Mapping[str, Tensor]], weights: Sequence[float]) -> list[str]:
+    """Return the names of the layers that all states have, after a check of both."""
+    check_weights(weights)
+    if len(states) == 0 or len(weights) != len(states):
+        raise InputError(f"states must be at least one, with a weight each, got {len(states)} and {len(weights)}")
     names = set(states[0])
     layers = [name.removesuffix(_B) for name in states[0] if name.endswith(_B)]
     if not layers or any(set(state) != names for state in states) or any(layer + _A not in names for layer in layers):

@@ -7,17 +7,19 @@ from numbers import Real
 
 import numpy as np
 
+from fedlearn_helpers.errors import InputError
+
 Average = Callable[[Sequence[Mapping[str, float]], Sequence[float]], dict[str, float]]
 
 
 def check_weights(weights: Sequence[float]) -> list[float]:
-    """Return weights as Python's numbers; raise a ValueError if they cannot be normalized. None at all pass."""
+    """Return weights as Python's numbers; raise an InputError if they cannot be normalized. None at all pass."""
     numbers = np.asarray(weights).tolist()
     are_numbers = np.ndim(weights) == 1 and all(isinstance(weight, Real) for weight in numbers)
     if not are_numbers or not (
         all(0 <= weight < math.inf for weight in numbers) and 0 < sum(numbers or [1]) < math.inf
     ):
-        raise ValueError(f"weights must be finite, >= 0 and not all zero, got {numbers}")
+        raise InputError(f"weights must be finite, >= 0 and not all zero, got {numbers}")
     return numbers
 
 

@@ -117,8 +117,27 @@ def test_states_that_are_none_of_adapters_are_refused():
     for wrong in (only_b, [{}], [states[0], only_b[1]], [{"weight": torch.ones(2)}]):
         with pytest.raises(InputError, match="states must have A and B of the same layers, got"):
             product_error(wrong, [1] * len(wrong))
+        with pytest.raises(InputError, match="states must have A and B of the same layers, got"):
+            exact_mean(wrong, [1] * len(wrong))
     with pytest.raises(InputError, match=re.escape("""states must have R of each layer, got none for 'first'""")):
         exact_mean(states, WEIGHTS)
+
+
+@pytest.mark.parametrize("server", [product_error, exact_mean])
+@pytest.mark.parametrize(
+    ("clients", "weights", "says"),
+    [
+        (2, [2, -1], "weights must be finite, >= 0 and not all zero, got [2, -1]"),
+        (2, [math.nan, 1], "weights must be finite, >= 0 and not all zero, got [nan, 1"),
+        (2, [0, 0], "weights must be finite, >= 0 and not all zero, got [0, 0]"),
+        (2, [1], "states must be at least one, with a weight each, got 2 and 1"),
+        (2, [1, 1, 1], "states must be at least one, with a weight each, got 2 and 3"),
+        (0, [], "states must be at least one, with a weight each, got 0 and 0"),
+    ],
+)
+def test_weights_that_cannot_average_are_refused(server, clients, weights, says):
+    with pytest.raises(InputError, match=re.escape(says)):
+        server(states_of(clients, residual=True), weights)
 
 
 def federated(kind, rounds=2, aggregator=weighted_mean):
