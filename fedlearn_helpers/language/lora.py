@@ -20,7 +20,7 @@ https://arxiv.org/abs/2403.12313; FedEx-LoRA: Singhal et al. 2024, https://arxiv
 
 import copy
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any, Self
 
 import torch
@@ -144,19 +144,17 @@ def with_adapters(
         alpha: > 0.
         seed: decides A.
         kind: a key of `SENT`.
-        layers: the last parts of these layers' names, such as ("query", "value"); None for all linear layers but the
-            last, which gives the scores.
+        layers: as in `linear_layers`.
 
     Raises:
-        InputError: an argument out of range, or a model without such layers.
+        InputError: an argument out of range, or as `linear_layers`.
     """
     check_one_of("kind", kind, SENT)
     check_number("alpha", alpha, "> 0", lambda number: number > 0)
-    rank, seed = check_whole_number("rank", rank, 1), check_seed(seed)
+    seed = check_seed(seed)
     base = copy.deepcopy(model).requires_grad_(False)
     found = linear_layers(base, layers)
-    if rank > (smallest := min(min(sizes_of(layer)) for layer in found.values())):
-        raise InputError(f"rank must be <= {smallest}, the smallest size of these layers, got {rank}")
+    rank = _checked_rank(rank, found.values())
     with seeded(seed):
         for name, layer in found.items():
             device = next(layer.parameters()).device
@@ -184,8 +182,9 @@ def adapter_bytes(model: nn.Module, rank: int, *, kind: str = "lora", layers: tu
         model, rank, kind, layers: as in `with_adapters`.
     """
     check_one_of("kind", kind, SENT)
-    total = 0
-    for layer in linear_layers(model, layers).values():
+    found = linear_layers(model, layers).values()
+    rank, total = _checked_rank(rank, found), 0
+    for layer in found:
         out_features, in_features = sizes_of(layer)
         numbers = {"A": rank * in_features, "B": out_features * rank, "R": out_features * in_features}
         total += _BYTES * sum(numbers[part] for part in SENT[kind])
@@ -193,30 +192,39 @@ def adapter_bytes(model: nn.Module, rank: int, *, kind: str = "lora", layers: tu
 
 
 def linear_layers(model: nn.Module, layers: tuple[str, ...] | None = None) -> dict[str, nn.Module]:
-    """Return a model's linear layers by name; of None all but the last, which gives the scores.
+    """Return linear layers of a model by name.
 
     Args:
         model: with layers of `nn.Linear`, or of GPT-2's `Conv1D`.
-        layers: the last parts of their names.
+        layers: the last parts of these layers' names, such as ("query", "value"); None for all linear layers but the
+            last, which gives the scores.
 
     Raises:
-        InputError: there are none.
+        InputError: there are none, or a name is that of none.
     """
     known = {name: module for name, module in model.named_modules() if _is_linear(module)}
     if layers is None:
-        chosen = dict(list(known.items())[:-1])
-    else:
-        chosen = {name: module for name, module in known.items() if name.rpartition(".")[2] in layers}
-    if not chosen:
-        named = "two linear layers or more" if layers is None else f"linear layers named {', '.join(layers)}"
-        raise InputError(f"model must have {named}, got {', '.join(known) or 'none'}")
-    return chosen
+        if len(known) < 2:
+            raise InputError(f"model must have two linear layers or more, got {', '.join(known) or 'none'}")
+        return dict(list(known.items())[:-1])
+    last_parts = {name: name.rpartition(".")[2] for name in known}
+    if isinstance(layers, str) or not layers or not set(layers) <= set(last_parts.values()):
+        named = ", ".join(map(repr, dict.fromkeys(last_parts.values())))
+        raise InputError(f"layers must be names of linear layers ({named or 'there are none'}), got {layers!r}")
+    return {name: module for name, module in known.items() if last_parts[name] in layers}
 
 
 def sizes_of(layer: Any) -> tuple[int, int]:
     """Return the output and input size of a linear layer."""
     first, second = layer.weight.shape
     return (first, second) if isinstance(layer, nn.Linear) else (second, first)
+
+
+def _checked_rank(rank: int, layers: Collection[nn.Module]) -> int:
+    rank, smallest = check_whole_number("rank", rank, 1), min(min(sizes_of(layer)) for layer in layers)
+    if rank > smallest:
+        raise InputError(f"rank must be <= {smallest}, the smallest size of these layers, got {rank}")
+    return rank
 
 
 def _is_linear(module: nn.Module) -> bool:

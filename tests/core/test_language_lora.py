@@ -144,13 +144,8 @@ def test_layers_can_be_named():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"rank": 0}, "rank must be a whole number >= 1, got 0"),
-        ({"rank": 65}, "rank must be <= 64, the smallest size of these layers, got 65"),
         ({"alpha": 0}, "alpha must be > 0, got 0"),
         ({"alpha": float("nan")}, "alpha must be > 0, got nan"),
-        ({"kind": "dora"}, "kind must be 'lora', 'ffa', 'fedex', got 'dora'"),
-        ({"layers": ("q",)}, "model must have linear layers named q, got blocks.0.query"),
-        ({"model": nn.Linear(2, 2)}, "model must have two linear layers or more, got "),
         ({"seed": -1}, "seed must be >= 0, got -1"),
     ],
 )
@@ -158,6 +153,38 @@ def test_bad_arguments_are_refused(options, message):
     options = {"model": new_transformer(0), "rank": 2, "alpha": 8, "seed": 0} | options
     with pytest.raises(InputError, match=re.escape(message)):
         with_adapters(options.pop("model"), options.pop("rank"), **options)
+
+
+NAMES = "layers must be names of linear layers ('query', 'key', 'value', 'out', 'up', 'down', 'head'), got "
+
+
+@pytest.mark.parametrize(
+    "call",
+    [lambda model, **options: with_adapters(model, alpha=8, seed=0, **options), adapter_bytes],
+    ids=["adapters", "bytes"],
+)
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"rank": 0}, "rank must be a whole number >= 1, got 0"),
+        ({"rank": -3}, "rank must be a whole number >= 1, got -3"),
+        ({"rank": 2.5}, "rank must be a whole number >= 1, got 2.5"),
+        ({"rank": 65}, "rank must be <= 64, the smallest size of these layers, got 65"),
+        ({"rank": 46, "layers": ("head",)}, "rank must be <= 45, the smallest size of these layers, got 46"),
+        ({"kind": "dora"}, "kind must be 'lora', 'ffa', 'fedex', got 'dora'"),
+        ({"layers": ("q",)}, f"{NAMES}('q',)"),
+        ({"layers": ("query", "valeu")}, f"{NAMES}('query', 'valeu')"),
+        ({"layers": "query"}, f"{NAMES}'query'"),
+        ({"layers": "queryvalue"}, f"{NAMES}'queryvalue'"),
+        ({"layers": ()}, f"{NAMES}()"),
+        ({"model": nn.Linear(2, 2)}, "model must have two linear layers or more, got "),
+        ({"model": nn.ReLU(), "layers": ("q",)}, "layers must be names of linear layers (there are none), got ('q',)"),
+    ],
+)
+def test_bytes_and_adapters_refuse_the_same(call, options, message):
+    options = {"model": new_transformer(0), "rank": 2} | options
+    with pytest.raises(InputError, match=re.escape(message)):
+        call(options.pop("model"), **options)
 
 
 class Tiny(nn.Module):
