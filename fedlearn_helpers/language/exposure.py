@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from fedlearn_helpers.device import computing_on
 from fedlearn_helpers.errors import InputError, check_number, check_whole_number
@@ -25,6 +25,7 @@ from fedlearn_helpers.language.text import encode
 from fedlearn_helpers.seeds import check_seed
 
 _BATCH = 500  # candidates at once
+_MOST_DIGITS = 5  # 100 000 candidates
 
 
 @dataclass(frozen=True)
@@ -33,21 +34,19 @@ class Canary:
 
     Attributes:
         before: the sentence up to the number, of the alphabet's characters, at least one.
-        number: the planted one, digits, such as "4821"; candidates are all numbers with as many digits.
+        number: the planted one, 1 to 5 digits, such as "4821"; candidates are all numbers with as many digits.
 
     Raises:
-        InputError: no sentence, or no number.
+        InputError: no sentence, or no such number.
     """
 
     before: str
     number: str
 
     def __post_init__(self) -> None:
-        encode(self.before)
-        if not self.before:
-            raise InputError(f"before must have at least one character, got {self.before!r}")
-        if not (self.number.isascii() and self.number.isdigit()):
-            raise InputError(f"number must be digits alone, got {self.number!r}")
+        _encoded(self.before)
+        if not (self.number.isascii() and self.number.isdigit() and len(self.number) <= _MOST_DIGITS):
+            raise InputError(f"number must be 1 to {_MOST_DIGITS} digits alone, got {self.number!r}")
 
     @property
     def sentence(self) -> str:
@@ -66,8 +65,7 @@ def new_canary(before: str, digits: int, seed: int) -> Canary:
     Raises:
         InputError: an argument out of range.
     """
-    check_number("digits", digits, ">= 1 and <= 5", lambda number: 1 <= number <= 5)
-    digits = check_whole_number("digits", digits, 1)
+    digits = _checked_digits(digits)
     number = np.random.default_rng(check_seed(seed)).integers(10**digits)
     return Canary(before, f"{number:0{digits}}")
 
@@ -102,15 +100,16 @@ def number_losses(model: nn.Module, before: str, digits: int) -> np.ndarray:
 
     Args:
         model: maps tokens (n, T) to scores (n, T, characters), such as a `Transformer`.
-        before: the sentence up to the number; with the number at most as long as the model's context.
-        digits: of the numbers, >= 1.
+        before: the sentence up to the number, at least one character; with the number at most as long as the model's
+            context.
+        digits: of the numbers, in [1, 5].
 
     Raises:
-        InputError: scores that are not finite.
+        InputError: an argument out of range, or scores that are not finite.
     """
+    start, digits = _encoded(before), _checked_digits(digits)
     device = next(model.parameters()).device
     model.eval()
-    start = encode(before)
     losses = []
     with computing_on(device):
         for numbers in torch.arange(10**digits).split(_BATCH):
@@ -137,8 +136,10 @@ def exposure(losses: np.ndarray, planted_one: int) -> float:
         InputError: losses that are not finite, or no such candidate.
     """
     losses = np.asarray(losses)
-    if losses.ndim != 1 or losses.size == 0 or losses.dtype.kind not in "fiu" or not np.isfinite(losses).all():
-        raise InputError(f"losses must be a row of finite numbers, got shape {losses.shape}")
+    if losses.ndim != 1 or losses.size == 0 or losses.dtype.kind not in "fiu":
+        raise InputError(f"losses must be a row of numbers, got shape {losses.shape} and type {losses.dtype}")
+    if (wrong := losses[~np.isfinite(losses)]).size:
+        raise InputError(f"losses must be finite, got {wrong[0]}")
     check_number("planted_one", planted_one, f">= 0 and < {len(losses)}", lambda place: 0 <= place < len(losses))
     own = losses[check_whole_number("planted_one", planted_one, 0)]
     rank = (losses < own).sum() + ((losses == own).sum() + 1) / 2
@@ -152,3 +153,15 @@ def exposure_of(model: nn.Module, canary: Canary) -> float:
         model, canary: as in `number_losses`.
     """
     return exposure(number_losses(model, canary.before, len(canary.number)), int(canary.number))
+
+
+def _encoded(before: str) -> Tensor:
+    """Return the numbers of the characters before a number; it needs one from which the first digit is guessed."""
+    if not before:
+        raise InputError(f"before must have at least one character, got {before!r}")
+    return encode(before)
+
+
+def _checked_digits(digits: int) -> int:
+    check_number("digits", digits, f">= 1 and <= {_MOST_DIGITS}", lambda number: 1 <= number <= _MOST_DIGITS)
+    return check_whole_number("digits", digits, 1)
