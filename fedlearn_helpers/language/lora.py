@@ -66,6 +66,7 @@ class LoRALinear(nn.Module):
         self.A = nn.Linear(in_features, rank, bias=False)
         self.B = nn.Linear(rank, out_features, bias=False)
         self.R = Residual(out_features, in_features) if kind == "fedex" else None
+        self.A.requires_grad_("A" in SENT[kind])  # nobody would clear its gradients
         nn.init.kaiming_uniform_(self.A.weight, a=math.sqrt(5))
         nn.init.zeros_(self.B.weight)
         self.scale = alpha / rank
@@ -166,7 +167,7 @@ def merged(model: Adapted) -> nn.Module:
     """Return a copy of the base whose layers are plain again: each has W + (alpha / r) (B A + R) as its weights."""
     base = copy.deepcopy(model.base)
     for name, layer in _adapted_layers(base):
-        linear: Any = layer.linear
+        linear: Any = copy.deepcopy(layer.linear)  # its weights may be an embedding's, or another layer's, too
         change = layer.change()
         linear.weight.data += change if isinstance(linear, nn.Linear) else change.T
         _replace(base, name, linear)

@@ -59,6 +59,39 @@ def test_merging_changes_nothing(kind):
     assert not torch.equal(one.blocks[0].query.weight, adapted.base.blocks[0].query.linear.weight), "a copy"
 
 
+class Tied(nn.Module):
+    """The embedding's weights are the head's, and the same layer is there twice."""
+
+    def __init__(self):
+        super().__init__()
+        self.token, self.first, self.head = nn.Embedding(9, 6), nn.Linear(6, 6), nn.Linear(6, 9, bias=False)
+        self.second, self.head.weight = self.first, self.token.weight
+
+    def forward(self, tokens):
+        return self.head(self.second(torch.tanh(self.first(self.token(tokens)))))
+
+
+@pytest.mark.parametrize("layers", [("head",), ("first",), ("first", "head")])
+def test_merging_leaves_what_shares_its_weights(layers):
+    torch.manual_seed(0)
+    adapted = moved(with_adapters(Tied(), 2, alpha=8, seed=0, layers=layers))
+    tokens, before = torch.arange(9), adapted(torch.arange(9))
+    one = merged(adapted)
+    torch.testing.assert_close(one(tokens), before)
+    torch.testing.assert_close(adapted(tokens), before, rtol=0, atol=0)
+    assert torch.equal(one.token.weight, adapted.base.token.weight)
+    one.head.weight = one.token.weight
+    assert torch.allclose(one(tokens), before) != ("head" in layers), "tied again, the head has lost its change"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_is_not_learned_collects_no_gradients(kind):
+    adapted = with_adapters(new_transformer(0), 2, alpha=8, seed=0, kind=kind)
+    adapted(TOKENS).sum().backward()
+    learned = {id(parameter) for parameter in adapted.parameters()}
+    assert all((id(weight) in learned) == (weight.grad is not None) for weight in adapted.base.parameters())
+
+
 @pytest.mark.parametrize("rank", [1, 3])
 def test_a_change_has_the_rank(rank):
     adapted = moved(with_adapters(new_transformer(0), rank, alpha=8, seed=0))
