@@ -137,7 +137,9 @@ def calibration_intercept(probabilities: np.ndarray, labels: np.ndarray) -> Inte
     """
     log_odds, labels = _log_odds_of(probabilities, labels)
     check_both_classes(labels, "a calibration intercept")
-    (a,), (error,) = _logistic_regression(np.ones((labels.size, 1)), log_odds, labels)
+    middle = float(np.median(log_odds))  # the search begins near a, though all probabilities are close to 0 or to 1
+    (shift,), (error,) = _logistic_regression(np.ones((labels.size, 1)), log_odds - middle, labels)
+    a = shift - middle
     return Interval(a, a - Z * error, a + Z * error)
 
 
@@ -159,9 +161,10 @@ def calibration_slope(probabilities: np.ndarray, labels: np.ndarray) -> Interval
     if negative.max() <= positive.min() or positive.max() <= negative.min():
         parted = f"{positive.size} positive and {negative.size} negative rows do not overlap"
         raise InputError(f"probabilities must overlap between the classes for a slope, but those of {parted}")
-    (_, b), (_, error) = _logistic_regression(
-        np.stack([np.ones(labels.size), log_odds], axis=1), np.zeros(labels.size), labels
-    )
+    spread = float(log_odds.std())  # in its units nothing is rounded off, though probabilities are nearly equal
+    scaled = np.stack([np.ones(labels.size), (log_odds - log_odds.mean()) / spread], axis=1)
+    (_, b), (_, error) = _logistic_regression(scaled, np.zeros(labels.size), labels)
+    b, error = b / spread, error / spread
     return Interval(b, b - Z * error, b + Z * error)
 
 
@@ -224,12 +227,13 @@ def _logistic_regression(inputs: np.ndarray, offset: np.ndarray, labels: np.ndar
     for _ in range(100):
         p = 0.5 * (1 + np.tanh((offset + inputs @ coefficients) / 2))
         information = inputs.T @ (inputs * (p * (1 - p))[:, None])
-        step = np.linalg.solve(information, inputs.T @ (labels - p))
+        try:
+            step = np.linalg.solve(information, inputs.T @ (labels - p))
+        except np.linalg.LinAlgError:
+            break  # p is 0 or 1 in all rows, rounded
         while loss(coefficients + step) > loss(coefficients) and np.abs(step).max() > 1e-12:
             step = step / 2  # a full step can go too far
         coefficients = coefficients + step
         if np.abs(step).max() < 1e-10:
-            break
-    else:
-        raise InputError("probabilities must be further from 0 and 1: their intercept or slope was not found")
-    return coefficients.tolist(), np.sqrt(np.diag(np.linalg.inv(information))).tolist()
+            return coefficients.tolist(), np.sqrt(np.diag(np.linalg.inv(information))).tolist()
+    raise InputError("probabilities must be further from 0 and 1: their intercept or slope was not found")

@@ -147,6 +147,31 @@ def test_wide_probabilities_are_found_too():
         assert math.isfinite(calibration_intercept(said, y).value)
 
 
+@pytest.mark.parametrize(("p", "rows", "positive"), [(1e-17, 10, 1), (1e-300, 10, 9), (1 - 1e-16, 100, 30)])
+def test_a_constant_next_to_0_or_1_has_an_intercept(p, rows, positive):
+    found = calibration_intercept(np.full(rows, p), np.arange(rows) < positive)
+    expected = math.log(positive / (rows - positive)) - (math.log(p) - math.log1p(-p))
+    assert found.value == pytest.approx(expected, abs=1e-6)
+    assert found.high - found.value == pytest.approx(1.959964 * math.sqrt(1 / positive + 1 / (rows - positive)))
+
+
+@pytest.mark.parametrize("apart", [1e-4, 1e-7, 1e-9, 1e-12])
+def test_slope_of_probabilities_that_are_nearly_equal(apart):
+    """In units of their distances it is that of 0, 1, 2, 3."""
+    places, y = np.array([0, 1, 2, 0, 3, 1, 2]), np.array([0, 1, 0, 1, 1, 0, 1])
+    reference = calibration_slope(sigmoid(places), y)
+    found, unit = calibration_slope(0.3 + apart * places, y), apart / (0.3 * 0.7)
+    tolerance = 1e-16 / apart + apart  # of rounded probabilities, and of a line in place of a curve
+    assert found.value * unit == pytest.approx(reference.value, rel=10 * tolerance)
+    assert (found.high - found.low) * unit == pytest.approx(reference.high - reference.low, rel=10 * tolerance)
+
+
+def test_probabilities_that_are_too_wide_are_refused():
+    p, y = np.array([1e-300, 1e-200, 1 - 1e-16, 1 - 1e-16]), np.array([1, 0, 0, 0])
+    with pytest.raises(InputError, match="probabilities must be further from 0 and 1: their intercept"):
+        calibration_intercept(p, y)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("count", "middle"), [(37, 3.0), (60, 1.4), (88, -0.6)])
 def test_intercept_and_slope_keep_their_coverage(count, middle):
