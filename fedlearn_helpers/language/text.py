@@ -16,9 +16,9 @@ import torch
 from torch import Tensor
 
 from fedlearn_helpers.data.dataset import Examples
-from fedlearn_helpers.errors import InputError, check_number, check_whole_number
+from fedlearn_helpers.errors import InputError, check_number
 from fedlearn_helpers.partition.split import Shard
-from fedlearn_helpers.tasks import TEXT
+from fedlearn_helpers.tasks import TEXT, in_pieces
 
 ALPHABET = " abcdefghijklmnopqrstuvwxyz0123456789.,;:'!?-"
 """The characters that a model knows; `simplified` makes a text of them."""
@@ -62,12 +62,7 @@ def windows(text: str, length: int = CONTEXT) -> tuple[Tensor, Tensor]:
     Raises:
         InputError: a text that is too short, a character out of the alphabet, or a length below 1.
     """
-    length = check_whole_number("length", length, 1)
-    if len(text) < length + 1:
-        raise InputError(f"text must have at least {length + 1} characters, got {len(text)}")
-    tokens = encode(text)
-    used = (len(tokens) - 1) // length * length
-    return tokens[:used].view(-1, length).byte(), tokens[1 : used + 1].view(-1, length)
+    return in_pieces(encode(text), length)
 
 
 def as_dataset(

@@ -30,7 +30,7 @@ from fedlearn_helpers.errors import InputError
 from fedlearn_helpers.partition.split import Shard
 from fedlearn_helpers.scenarios.field import EMBEDDED, ClientExamples, FieldScenario, Part, new_scenario
 from fedlearn_helpers.seeds import seeded
-from fedlearn_helpers.tasks import TEXT
+from fedlearn_helpers.tasks import TEXT, in_pieces
 
 FILE = "shakespeare_roles.json.gz"
 VOCABULARY = "\n !',-.:;?abcdefghijklmnopqrstuvwxyz"
@@ -138,11 +138,7 @@ def as_pieces(text: str) -> Part:
     lower = text.lower()
     if other := sorted(set(lower) - set(VOCABULARY)):
         raise InputError(f"text must have the characters of VOCABULARY, got {other[0]!r}")
-    if (pieces := (len(lower) - 1) // LENGTH) < 1:
-        raise InputError(f"text must have more than {LENGTH} characters, got {len(lower)}")
-    coded = torch.tensor([numbers[character] for character in lower], dtype=torch.uint8)
-    until = pieces * LENGTH
-    return coded[:until].reshape(pieces, LENGTH), coded[1 : until + 1].reshape(pieces, LENGTH).long()
+    return in_pieces(torch.tensor([numbers[character] for character in lower], dtype=torch.uint8), LENGTH)
 
 
 def cut_by_time(text: str) -> tuple[str, str, str]:

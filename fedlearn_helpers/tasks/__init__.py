@@ -3,7 +3,7 @@
 from fedlearn_helpers.tasks.classes import IMAGES, SIGNALS, TABLES, is_right, most_likely_class, normalize
 from fedlearn_helpers.tasks.rare import balanced, class_by_threshold, rare_class
 from fedlearn_helpers.tasks.task import Task
-from fedlearn_helpers.tasks.text import TEXT, loss_per_character, share_right
+from fedlearn_helpers.tasks.text import TEXT, in_pieces, loss_per_character, share_right
 
 __all__ = [
     "IMAGES",
@@ -13,6 +13,7 @@ __all__ = [
     "Task",
     "balanced",
     "class_by_threshold",
+    "in_pieces",
     "is_right",
     "loss_per_character",
     "most_likely_class",

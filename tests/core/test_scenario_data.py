@@ -170,7 +170,7 @@ def test_pieces_by_hand():
     assert inputs.shape == targets.shape == (2, LENGTH)
     assert letters(inputs) == "ab" * LENGTH and letters(targets) == ("ab" * LENGTH + "c")[1:]
     assert len(as_pieces("a" * (2 * LENGTH))[0]) == 1, "the last piece needs one more character, to be guessed"
-    for text, says in (("a" * LENGTH, "more than 40"), ("é" * 50, "VOCABULARY")):
+    for text, says in (("a" * LENGTH, "at least 41 characters, got 40"), ("é" * 50, "VOCABULARY")):
         with pytest.raises(InputError, match=says):
             as_pieces(text)
 
