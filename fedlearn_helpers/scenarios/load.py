@@ -45,5 +45,5 @@ def load_scenario(name: str, *, leave_out: Collection[str] | None = None, seed: 
     Raises:
         InputError: another name, or clients that cannot be left out.
     """  # fmt: skip
-    check_one_of("scenario", name, SCENARIO_NAMES)
+    check_one_of("name", name, SCENARIO_NAMES)
     return _LOADERS[name](leave_out, check_seed(seed))

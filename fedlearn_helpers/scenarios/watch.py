@@ -34,7 +34,7 @@ _TYPICAL = (1, 1, 1, 2, 2, 2)  # g, g, g, rad/s, rad/s, rad/s
 
 
 def new_model(seed: int) -> nn.Sequential:
-    """Return a network of two convolutions over time, 4,375 parameters; its weights depend on the seed alone.
+    """Return a network of two convolutions over time, 4,535 parameters; its weights depend on the seed alone.
 
     It maps windows (n, 6, 50) to scores (n, 7).
     """

@@ -228,7 +228,7 @@ def test_a_phone_that_is_not_there_cannot_move(scenario):
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        ({"name": "phone"}, "scenario must be 'keyboard', 'watch', 'bank', got 'phone'"),
+        ({"name": "phone"}, "name must be 'keyboard', 'watch', 'bank', got 'phone'"),
         ({"name": "watch", "seed": -1}, "seed must be >= 0"),
         ({"name": "watch", "leave_out": "person 3"}, "names of clients, as in"),
         ({"name": "watch", "leave_out": ["person 11"]}, "got 'person 11'"),

@@ -14,6 +14,7 @@ from fedlearn_helpers.communication.compression import Compression
 from fedlearn_helpers.communication.top_k import TopK
 from fedlearn_helpers.errors import InputError
 from fedlearn_helpers.experiments import federate, reference_lines
+from fedlearn_helpers.models import count_parameters
 from fedlearn_helpers.partition import Shard
 from fedlearn_helpers.privacy.mods import clip_mod
 from fedlearn_helpers.scenarios import (
@@ -23,6 +24,7 @@ from fedlearn_helpers.scenarios import (
     load_scenario,
     scores_of_class_1,
     share_found,
+    watch,
 )
 from fedlearn_helpers.tasks import TEXT, balanced, class_by_threshold, loss_per_character, rare_class, share_right
 from fedlearn_helpers.training import evaluate, train
@@ -133,6 +135,12 @@ def test_first_models_depend_on_their_seed_alone(name):
     assert all(map(torch.equal, weights, again)) and not any(map(torch.equal, weights, other))
     with pytest.raises(InputError, match="seed must be >= 0"):
         scenario.new_model(-1)
+
+
+def test_the_watch_has_a_small_network():
+    parameters = count_parameters(load_scenario("watch").new_model(0))
+    assert parameters == (6 * 7 + 1) * 16 + (16 * 7 + 1) * 32 + (32 + 1) * 7 == 4_535
+    assert f"{parameters:,} parameters" in watch.new_model.__doc__
 
 
 @pytest.mark.slow
