@@ -15,11 +15,12 @@ https://doi.org/10.1016/j.patrec.2005.10.010 (ties).
 
 import math
 from dataclasses import dataclass
+from numbers import Real
 
 import numpy as np
 
 from fedlearn_helpers.errors import InputError, check_number
-from fedlearn_helpers.metrics.binary import check_both_classes, check_scored
+from fedlearn_helpers.metrics.binary import check_both_classes, check_positive_rows, check_scored, counts_by_score
 
 
 @dataclass(frozen=True)
@@ -46,13 +47,11 @@ def roc_curve(scores: np.ndarray, labels: np.ndarray) -> RocCurve:
     """
     scores, labels = check_scored(scores, labels)
     check_both_classes(labels, "a ROC curve")
-    falling = np.argsort(-scores)
-    last_of_equals = np.append(np.diff(scores[falling]) != 0, True)
-    positives, negatives = np.cumsum(labels[falling]), np.cumsum(~labels[falling])
+    thresholds, positives, negatives = counts_by_score(scores, labels)
     return RocCurve(
-        thresholds=np.append(np.inf, scores[falling][last_of_equals]),
-        false_positive_rates=np.append(0.0, negatives[last_of_equals] / negatives[-1]),
-        sensitivities=np.append(0.0, positives[last_of_equals] / positives[-1]),
+        thresholds=np.append(np.inf, thresholds),
+        false_positive_rates=np.append(0.0, negatives / negatives[-1]),
+        sensitivities=np.append(0.0, positives / positives[-1]),
     )
 
 
@@ -105,8 +104,8 @@ def at_threshold(scores: np.ndarray, labels: np.ndarray, threshold: float) -> At
         InputError: others than described.
     """
     scores, labels = check_scored(scores, labels)
-    if math.isnan(threshold):
-        raise InputError("threshold must be a number, got nan")
+    if not isinstance(threshold, Real) or math.isnan(threshold):
+        raise InputError(f"threshold must be a number, got {threshold!r}")
     called = scores >= threshold
     return AtThreshold(
         threshold=float(threshold),
@@ -133,8 +132,7 @@ def threshold_for_sensitivity(scores: np.ndarray, labels: np.ndarray, wanted: fl
     """
     scores, labels = check_scored(scores, labels)
     check_number("wanted", wanted, "> 0 and <= 1", lambda share: 0 < share <= 1)
+    check_positive_rows(labels, "a threshold")
     falling = np.sort(scores[labels])[::-1]
-    if not falling.size:
-        raise InputError(f"labels must hold a positive row to choose a threshold, got {labels.size} negative rows")
     rank = max(1, math.ceil(wanted * falling.size - 1e-9))  # 0.7 * 10 is a little above 7
     return float(falling[rank - 1])

@@ -12,7 +12,8 @@ import torch
 from torch import nn
 
 from fedlearn_helpers.data.dataset import Dataset
-from fedlearn_helpers.errors import InputError, check_number
+from fedlearn_helpers.errors import check_number
+from fedlearn_helpers.metrics.binary import check_positive_rows, check_scored, counts_by_score
 
 
 @torch.no_grad()
@@ -45,10 +46,9 @@ def average_precision(scores: np.ndarray, labels: np.ndarray) -> float:
     Raises:
         InputError: other arrays.
     """
-    scores, labels = _checked(scores, labels)
-    found, seen = _cumulated(scores, labels)
-    recall = found / labels.sum()
-    return float((np.diff(recall, prepend=0.0) * found / seen).sum())
+    found, others = _counts(scores, labels)
+    recall = found / found[-1]
+    return float((np.diff(recall, prepend=0.0) * found / (found + others)).sum())
 
 
 def share_found(scores: np.ndarray, labels: np.ndarray, looked_at: float) -> float:
@@ -64,23 +64,13 @@ def share_found(scores: np.ndarray, labels: np.ndarray, looked_at: float) -> flo
         InputError: other arrays, or a share out of range.
     """
     check_number("looked_at", looked_at, "> 0 and <= 1", lambda share: 0 < share <= 1)
-    scores, labels = _checked(scores, labels)
-    found, seen = _cumulated(scores, labels)
-    return float(np.interp(looked_at * len(labels), [0, *seen], [0, *found]) / labels.sum())
+    found, others = _counts(scores, labels)
+    seen = found + others
+    return float(np.interp(looked_at * seen[-1], [0, *seen], [0, *found]) / found[-1])
 
 
-def _cumulated(scores: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return how many of class 1, and how many in all, have at least each score, from the highest score down."""
-    order = np.argsort(-scores, kind="stable")
-    last_of_rank = np.append(np.diff(scores[order]) != 0, True)
-    found, seen = np.cumsum(labels[order]), np.arange(1, len(order) + 1)
-    return found[last_of_rank].astype(np.float64), seen[last_of_rank].astype(np.float64)
-
-
-def _checked(scores: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    scores, labels = np.asarray(scores, dtype=np.float64), np.asarray(labels)
-    if scores.ndim != 1 or scores.shape != labels.shape or not np.isfinite(scores).all():
-        raise InputError(f"scores must be finite, one per label, got shapes {scores.shape} and {labels.shape}")
-    if not np.isin(labels, (0, 1)).all() or not (labels == 1).any():
-        raise InputError("labels must be 0 or 1, with at least one 1, got others")
-    return scores, labels.astype(np.int64)
+def _counts(scores: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return how many of class 1, and how many others, have at least each score, from the highest score down."""
+    scores, labels = check_scored(scores, labels)
+    check_positive_rows(labels, "a ranking")
+    return counts_by_score(scores, labels)[1:]

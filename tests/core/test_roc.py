@@ -1,6 +1,7 @@
 """ROC curves and thresholds: against scikit-learn, against pairs counted one by one, and with one class alone."""
 
 import math
+import re
 
 import numpy as np
 import pytest
@@ -73,11 +74,13 @@ def test_one_class_alone_has_no_area(measure, label):
 @pytest.mark.parametrize(
     ("scores", "labels", "said"),
     [
-        ([0.1, math.nan], [0, 1], "scores must be finite"),
-        ([0.1, math.inf], [0, 1], "scores must be finite"),
-        (["a", "b"], [0, 1], "scores must be finite"),
-        ([0.1, 0.2], [0, 2], "labels must be 0 or 1"),
-        ([0.1, 0.2], [0, math.nan], "labels must be 0 or 1"),
+        ([0.1, math.nan], [0, 1], "scores must be finite numbers alone, got nan"),
+        ([0.1, -math.inf], [0, 1], "scores must be finite numbers alone, got -inf"),
+        (["a", "b"], [0, 1], "scores must be finite numbers alone, got values of the type str"),
+        ([0.1, None], [0, 1], "scores must be finite numbers alone, got values of the type object"),
+        ([0.1, 0.2], [0, 2], "labels must be 0 or 1 alone, got 2"),
+        ([0.1, 0.2], [0, math.nan], "labels must be 0 or 1 alone, got nan"),
+        ([0.1, 0.2], [0, "b"], "labels must be finite numbers alone, got values of the type str"),
         ([0.1, 0.2], [0, 1, 1], "one for each row"),
         ([[0.1, 0.2]], [[0, 1]], "one for each row"),
         ([], [], "one for each row"),
@@ -98,8 +101,9 @@ def test_counts_at_a_threshold_by_hand():
     assert (found.sensitivity, found.specificity) == (2 / 3, 1 / 2)
     assert at_threshold(scores, labels, math.inf).sensitivity == 0
     assert at_threshold(scores, labels, -math.inf).specificity == 0
-    with pytest.raises(InputError, match="threshold must be a number"):
-        at_threshold(scores, labels, math.nan)
+    for threshold in (math.nan, None, "0.5", np.ones(2)):
+        with pytest.raises(InputError, match=re.escape(f"threshold must be a number, got {threshold!r}")):
+            at_threshold(scores, labels, threshold)
 
 
 def test_counts_lie_on_the_curve():

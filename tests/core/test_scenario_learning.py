@@ -280,18 +280,32 @@ def test_the_scores_are_those_of_the_model():
 
 
 @pytest.mark.parametrize(
-    "call",
+    ("call", "says"),
     [
-        lambda: rare_class(0.0),
-        lambda: rare_class(math.nan),
-        lambda: average_precision(np.array([1.0, math.nan]), np.array([0, 1])),
-        lambda: average_precision(np.zeros(3), np.zeros(3)),
-        lambda: average_precision(np.zeros(3), np.array([0, 1])),
-        lambda: average_precision(np.zeros(2), np.array([1, 2])),
-        lambda: share_found(np.zeros(2), np.array([0, 1]), 0.0),
-        lambda: share_found(np.zeros(2), np.array([0, 1]), 1.5),
+        (lambda: rare_class(0.0), "got 0.0"),
+        (lambda: rare_class(math.nan), "got nan"),
+        (lambda: share_found(np.zeros(2), np.array([0, 1]), 0.0), "looked_at must be > 0 and <= 1, got 0.0"),
+        (lambda: share_found(np.zeros(2), np.array([0, 1]), 1.5), "looked_at must be > 0 and <= 1, got 1.5"),
     ],
 )
-def test_bad_measures_are_refused(call):
-    with pytest.raises(InputError):
+def test_bad_shares_are_refused(call, says):
+    with pytest.raises(InputError, match=says):
         call()
+
+
+@pytest.mark.parametrize("measure", [average_precision, lambda scores, labels: share_found(scores, labels, 0.5)])
+@pytest.mark.parametrize(
+    ("scores", "labels", "says"),
+    [
+        ([0.1, math.nan], [0, 1], "scores must be finite numbers alone, got nan"),
+        (["a", "b"], [0, 1], "scores must be finite numbers alone, got values of the type str"),
+        ([0.1, 0.2], [0, 2], "labels must be 0 or 1 alone, got 2"),
+        ([0.1, 0.2], [math.nan, 1], "labels must be 0 or 1 alone, got nan"),
+        ([0.1, 0.2], [0, 0], "labels must hold a positive row for a ranking, got 2 negative rows"),
+        ([0.1, 0.2, 0.3], [0, 1], r"one for each row, got the shapes \(3,\), \(2,\)"),
+        ([], [], "one for each row"),
+    ],
+)
+def test_rows_that_cannot_be_ranked_are_refused(measure, scores, labels, says):
+    with pytest.raises(InputError, match=says):
+        measure(scores, labels)
