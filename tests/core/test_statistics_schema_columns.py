@@ -53,3 +53,10 @@ def test_a_number_without_a_range_is_refused_by_name(limits):
     schema = Schema((Column("weight", "number", **limits),), Column("ill", "yes-no"))
     with pytest.raises(InputError, match="lowest and highest of weight must be finite"):
         columns_of(schema)
+
+
+@pytest.mark.parametrize("highest", [1e160, 1e-200])
+def test_a_range_without_a_usable_step_is_refused_by_name(highest):
+    schema = Schema((Column("weight", "number", lowest=0, highest=highest),), Column("ill", "yes-no"))
+    with pytest.raises(InputError, match="step of weight must be a number from 1e-100 to 1e100, got 1e"):
+        columns_of(schema)
