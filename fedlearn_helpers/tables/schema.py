@@ -1,6 +1,7 @@
 """What the columns of a table mean, which all sites agree on before anything else: names, units, ranges."""
 
 import math
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, get_args
@@ -17,7 +18,7 @@ class Column:
     """One column of a table.
 
     Attributes:
-        name: as it stands in the header.
+        name: as it stands in the header; kept in Unicode's form NFC, which is the same on every system.
         kind: "number", "category" (a code, whose size means nothing), or "yes-no" (1 or 0).
         meaning: what it says of a patient; for a category, what its codes mean.
         unit: of a number, such as "mg/dl"; empty where there is none.
@@ -43,6 +44,7 @@ class Column:
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not self.name or self.name != self.name.strip():
             raise InputError(f"name of a column must be a text without spaces around it, got {self.name!r}")
+        object.__setattr__(self, "name", unicodedata.normalize("NFC", self.name))
         check_one_of(f"kind of column {self.name!r}", self.kind, get_args(Kind))
         if not self.lowest <= self.highest:  # also where one is NaN
             raise InputError(f"lowest of column {self.name!r} must be <= {self.highest}, got {self.lowest}")

@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+import unicodedata
 
 import numpy as np
 import pytest
@@ -80,6 +81,37 @@ def test_numbers_are_saved_to_the_last_bit_and_names_as_they_are(tmp_path):
         same(site, again)
 
 
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("a;b;c", "d"),
+        ("a;b",),
+        ("a\tb\tc", "d"),
+        ("a\tb", "c;d"),
+        ("a,b", 'q"q'),
+        ("1", "2"),
+        ("a\n;;b", "c"),
+        ("sep=;",),
+    ],
+)
+def test_names_with_separators_are_read_again(tmp_path, names):
+    schema = Schema(tuple(Column(name, "number") for name in names), Column("y", "yes-no"))
+    site = SiteTable("Basel", schema, np.arange(2.0 * len(names)).reshape(2, -1) + 0.5, [0, 1])
+    save_sites([site], tmp_path)
+    same(load_sites(tmp_path)[0], site)
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+@pytest.mark.parametrize("of_header", ["NFC", "NFD"])
+def test_a_column_has_the_same_name_on_every_system(folder, form, of_header):
+    composed = unicodedata.normalize("NFC", "größe")
+    schema = json.dumps(SCHEMA, ensure_ascii=False).replace("age", unicodedata.normalize(form, composed))
+    (folder / "schema.json").write_text(schema, encoding="utf-8")
+    site = load_one(folder, PLAIN.replace("age", unicodedata.normalize(of_header, composed)))
+    assert site.schema.names == (composed, "sex", "grade") and site.column(composed)[0] == 60.5
+    assert Column(unicodedata.normalize(form, composed), "number").name == composed
+
+
 def test_a_folder_without_a_schema_has_the_hearts_columns(tmp_path):
     save_sites(load_heart()[:1], tmp_path)
     (tmp_path / "schema.json").unlink()
@@ -105,6 +137,11 @@ def test_a_folder_without_a_schema_has_the_hearts_columns(tmp_path):
         PLAIN.replace("60.5", " +6.05e1 ").replace(HEADER, " age , sex,grade ,died "),
         PLAIN.replace("\n", "\n\n,,,\n") + "\n\n,,,\n",
         "died,grade,age,sex\n1,2,60.5,1\n0,nan,,0\n1,1,45.0,\n",
+        "sep=;\n" + PLAIN.replace(",", ";"),
+        b"\xef\xbb\xbf" + b"SEP=,\r\n" + PLAIN.replace("\n", "\r\n").encode(),
+        '"sep=\t"\n' + PLAIN.replace(",", "\t"),
+        "sep=,\n" + PLAIN.replace(",", ";"),
+        ";;;\n" + PLAIN.replace(",", ";"),
     ],
 )
 def test_files_as_programs_write_them(folder, content):
@@ -147,6 +184,12 @@ def test_a_site_has_the_same_name_on_every_system(folder):
         (b"", "Basel.csv is empty"),
         (b" \n\n", "Basel.csv is empty"),
         (b"\xef\xbb\xbf", "Basel.csv is empty"),
+        (b",,,\n,,,\n", "Basel.csv is empty"),
+        (b"sep=;\n", "Basel.csv is empty"),
+        ("sep=;\n" + PLAIN.replace(",", ";").replace("60.5", "600"),
+         "Basel.csv, row 2, age: must be 0 to 120 years, got 600"),
+        (PLAIN.replace(",", "|"), ["Basel.csv lacks the columns 'age', 'sex', 'grade', 'died'",
+                                   "Basel.csv has the unknown column 'age|sex|grade|died'; those"]),
         (HEADER, "Basel.csv has no rows below its header"),
         (HEADER + "\n,,,\n", "Basel.csv has no rows below its header"),
         (PLAIN.encode("utf-16"), "Basel.csv must be text in UTF-8, got byte 0xff"),
