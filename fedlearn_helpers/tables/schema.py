@@ -8,7 +8,7 @@ from typing import Literal, get_args
 
 import numpy as np
 
-from fedlearn_helpers.errors import InputError, check_one_of
+from fedlearn_helpers.errors import InputError, check_number, check_one_of
 
 Kind = Literal["number", "category", "yes-no"]
 
@@ -24,8 +24,9 @@ class Column:
         unit: of a number, such as "mg/dl"; empty where there is none.
         lowest, highest: of a number, in its unit: what is plausible, both included.
         allowed: the codes of a category.
-        zero_means_missing: whether 0 stands for a missing value, as for a blood pressure.
-        other_units: units in which a site may have measured, each with its factor: value x factor is in `unit`.
+        zero_means_missing: whether 0 stands for a missing value, as for a blood pressure; not for yes-no.
+        other_units: of a number, units in which a site may have measured, each with its factor, > 0: value x factor is
+            in `unit`.
 
     Raises:
         InputError: a column that cannot be, such as a category without codes.
@@ -48,6 +49,16 @@ class Column:
         check_one_of(f"kind of column {self.name!r}", self.kind, get_args(Kind))
         if not self.lowest <= self.highest:  # also where one is NaN
             raise InputError(f"lowest of column {self.name!r} must be <= {self.highest}, got {self.lowest}")
+        without_limits = self.lowest == -math.inf and self.highest == math.inf and not self.other_units
+        if self.kind != "number" and not without_limits:
+            raise InputError(
+                f"lowest, highest and other_units of column {self.name!r} must be left out, since it is no number, got "
+                f"kind {self.kind!r}"
+            )
+        for unit, factor in self.other_units:
+            check_number(f"factor of {unit!r} of column {self.name!r}", factor, "a number > 0", lambda n: n > 0)
+        if self.kind == "yes-no" and self.zero_means_missing:
+            raise InputError(f"zero_means_missing of column {self.name!r} must be False, since 0 means no")
         if (self.kind == "category") != bool(self.allowed) or len(set(self.allowed)) < len(self.allowed):
             raise InputError(
                 f"allowed of column {self.name!r} must be the codes of a category, each once, and empty for "

@@ -314,6 +314,11 @@ def test_a_file_that_may_not_be_read_is_refused(folder):
         (b"\xff", "must be a JSON file, got UnicodeDecodeError"),
         ("[" * 100_000, "must be a JSON file, got RecursionError"),
         ("[]", 'must be {"columns"'),
+        (
+            json.dumps(SCHEMA).replace('"highest": 120', '"highest": 120, "highest": 40'),
+            "has no schema: 'highest' is there twice",
+        ),
+        (json.dumps(SCHEMA)[:-1] + ', "label": {"name": "sex", "kind": "yes-no"}}', "'label' is there twice"),
         ({"columns": []}, 'must be {"columns"'),
         ({**SCHEMA, "more": 1}, 'must be {"columns"'),
         ({**SCHEMA, "columns": []}, "has no schema: columns must have at least one column"),
@@ -337,6 +342,8 @@ def test_a_file_that_may_not_be_read_is_refused(folder):
                 ({"allowed": [1, 2]}, "allowed of column 'age' must be the codes of a category"),
                 ({"zero_means_missing": 1}, "zero_means_missing of column 'age' must be true or false, got 1"),
                 ({"other_units": {"days": 365}}, "other_units of column 'age' must be a list"),
+                ({"other_units": [["days", 0]]}, "factor of 'days' of column 'age' must be a number > 0, got 0"),
+                ({"kind": "yes-no", "lowest": 5, "highest": 6}, "highest and other_units of column 'age' must be left"),
                 ({"other_units": [["days"]]}, "other_units of column 'age' must be a list such as"),
             ]
         ),
