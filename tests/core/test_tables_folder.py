@@ -75,7 +75,7 @@ def test_numbers_are_saved_to_the_last_bit_and_names_as_they_are(tmp_path):
     rng = np.random.default_rng(0)
     values = rng.normal(size=(40, 2)) * 10.0 ** rng.integers(-300, 300, size=(40, 2))
     names = ("Basel, Süd", "a.b", "heart", "schema", "Ōsaka 大阪", "“odd” #1 & co.", "-1")
-    sites = [SiteTable(name, schema, values, np.arange(40) % 2) for name in names]
+    sites = [SiteTable(name, schema, values * (1 + k), np.arange(40) % 2) for k, name in enumerate(names)]
     save_sites(sites, tmp_path)
     for site, again in zip(sorted(sites, key=lambda site: site.name), load_sites(tmp_path), strict=True):
         same(site, again)
@@ -261,6 +261,23 @@ def test_problems_of_several_sites_are_listed_up_to_ten(folder):
     assert lines[0] == "0.csv, row 2, age: must be 0 to 120 years, got 150"
     assert lines[1] == "0.csv, row 3, sex: must be 0 or 1, got 5"
     assert len(lines) == 11 and lines[-1] == "and 2 more"
+
+
+def test_a_copy_of_a_file_is_no_further_site(folder):
+    rows = [f"{age},1,2,{age % 2}\n" for age in range(50, 55)] + [",1,2,0\n"]
+    (folder / "Basel.csv").write_text(f"{HEADER}\n{''.join(rows)}")
+    (folder / "Basel (1).csv").write_text(f"{HEADER}\n{''.join(rows)}".replace(",", ";").replace("50", "50.0"))
+    (folder / "Bern.csv").write_text(f"{HEADER}\n{''.join(rows)}".replace("50,", "51,"))
+    says = "sites must have rows of their own, got the same ones in 'Basel' and 'Basel (1)': is one a copy"
+    assert refused(folder)[0].startswith(says)
+    (folder / "Basel (1).csv").write_text(f"{HEADER}\n{''.join(rows[::-1])}")
+    sites = load_sites(folder)
+    assert [site.name for site in sites] == ["Basel", "Basel (1)", "Bern"]
+    twice = [*sites, SiteTable("Biel", sites[0].schema, sites[0].values, sites[0].labels)]
+    with pytest.raises(InputError, match="the same ones in 'Basel' and 'Biel'"):
+        save_sites(twice, folder / "new")
+    save_sites([site.rows(np.arange(4)) for site in twice], folder / "few rows")  # may be alike by chance
+    assert len(load_sites(folder / "few rows")) == 4
 
 
 def test_what_is_no_site_is_refused_by_name(folder):
