@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+from fedlearn_helpers.errors import InputError
+
 _PROBE_BYTES = 8192  # as much as results take: a full disk may still have a place for one byte
 
 
@@ -58,6 +60,20 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
         ValueError: a number that is NaN or infinite; `without_nan` makes None of them.
     """
     write_whole(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
+
+
+def without_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return a JSON object, as the `object_pairs_hook` of `json.loads`, which by itself takes the last of two values.
+
+    Raises:
+        InputError: a name is there twice.
+    """
+    content: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in content:
+            raise InputError(f"{name!r:.60} is there twice")
+        content[name] = value
+    return content
 
 
 def without_nan(value: Any) -> Any:

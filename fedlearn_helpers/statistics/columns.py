@@ -37,8 +37,8 @@ class Number:
         place: of the column in a site's values, from 0.
         name: for messages.
         low, high: between which values can be, by what they mean, such as 0 and 120 for an age in years.
-        step: to which values are rounded before they are counted, > 0. Of data that are multiples of it nothing is
-            lost.
+        step: to which values are rounded before they are counted, 1e-100 to 1e100, so that its square is a number, too.
+            Of data that are multiples of it nothing is lost.
 
     Raises:
         InputError: an argument out of range, or low > high.
@@ -52,6 +52,7 @@ class Number:
 
     def __post_init__(self) -> None:
         check_whole_number(f"place of {self.name}", self.place, 0)
+        check_number(f"step of {self.name}", self.step, "a number from 1e-100 to 1e100", lambda n: 1e-100 <= n <= 1e100)
         for bound in (self.low, self.high):
             in_steps(f"low and high of {self.name}", np.array(bound), self.step)
         if self.low > self.high:

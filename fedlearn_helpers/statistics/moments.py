@@ -29,8 +29,11 @@ def answer_moments(site: Site, asked: Asked) -> np.ndarray:
     """A site's half: counts, numbers of missing values, sums and sums of squares of m columns, int64 (4 m,)."""
     columns = measured_in_steps(site, asked)
     counts = np.array([len(column) for column in columns], np.int64)
-    sums = [add_exactly("sums", column) for column in columns]
-    squares = [add_exactly("sums of squares", square_exactly("values in steps", column)) for column in columns]
+    sums, squares = [], []
+    for place, column in zip(asked["places"], columns, strict=True):
+        name = f"column {place} in steps"
+        sums.append(add_exactly(name, column))
+        squares.append(add_exactly(f"the squares of {name}", square_exactly(name, column)))
     return np.concatenate([counts, len(site.values) - counts, np.array(sums), np.array(squares)])
 
 

@@ -45,7 +45,8 @@ def quantiles(ask: Ask, numbers: Sequence[Number], levels: Sequence[float]) -> n
         levels: k numbers p in [0, 1]; 0 and 1 are the smallest and the largest value.
 
     Returns:
-        float64 (m, k): NumPy's `nanquantile(..., method="inverted_cdf")` of pooled data, rounded to the column's step.
+        float64 (m, k): NumPy's `nanquantile(..., method="inverted_cdf")` of pooled data, rounded to the column's step,
+        but to its low or high where a step lies beyond it.
 
     Raises:
         InputError: a level out of range, a column that nobody measured, or a quantile that is not between low and high.
@@ -67,7 +68,8 @@ def quantiles(ask: Ask, numbers: Sequence[Number], levels: Sequence[float]) -> n
         middle = (low + high) // 2
         enough = _counts(ask, numbers, middle) >= ranks
         low, high = np.where(enough, low, middle + 1), np.where(enough, middle, high)
-    return high * asked_about(numbers)["steps"][:, None]
+    lows, highs, steps = np.array([(one.low, one.high, one.step) for one in numbers], np.float64).T[..., None]
+    return np.clip(high * steps, lows, highs)  # 6000 steps of 0.0001 are more than 0.6
 
 
 def most_questions(numbers: Sequence[Number]) -> int:

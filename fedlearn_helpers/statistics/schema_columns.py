@@ -18,7 +18,8 @@ def columns_of(schema: Schema) -> list[Number | Category]:
     yes or no is a category with the codes 0 and 1.
 
     Raises:
-        InputError: a number for which the schema has no range.
+        InputError: a number for which the schema has no range, or one from which no step follows that a `Number` may
+            have.
     """
     return [_column_of(place, column) for place, column in enumerate(schema.columns)]
 

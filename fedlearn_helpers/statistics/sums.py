@@ -17,6 +17,7 @@ MOST_SITES = 2**16
 
 _DIGIT = 2**DIGIT_BITS - 1
 _HALF = 32
+_SMALLER = "take larger steps, or subtract a number near them from all values"
 
 
 def add_exactly(name: str, numbers: np.ndarray) -> np.ndarray:
@@ -46,7 +47,7 @@ def square_exactly(name: str, numbers: np.ndarray) -> np.ndarray:
     """
     most = 3_037_000_499  # the largest whole number whose square is below 2^63
     if ((numbers > most) | (numbers < -most)).any():
-        raise InputError(f"{name} must be at most {most} in size for their squares to be int64: take larger steps")
+        raise InputError(f"{name} must be at most {most} in size for its squares to be int64: {_SMALLER}")
     return numbers * numbers
 
 
@@ -84,4 +85,4 @@ def from_digits(name: str, total: np.ndarray) -> np.ndarray:
 
 def _check_range(name: str, highest: np.ndarray, bits: int) -> None:
     if ((highest < -(2**bits)) | (highest >= 2**bits)).any():
-        raise InputError(f"{name} must have a sum between -2^63 and 2^63 - 1: take larger steps")
+        raise InputError(f"{name} must have a sum between -2^63 and 2^63 - 1: {_SMALLER}")

@@ -4,6 +4,8 @@ import csv
 import io
 import math
 import re
+import unicodedata
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,7 +16,9 @@ from fedlearn_helpers.tables.checks import Finding, check_names, check_values, m
 from fedlearn_helpers.tables.schema import Schema
 
 MISSING = ("", "?", "na", "nan")  # whatever their case
-_SEPARATORS = ";\t,"  # the first of those that are as frequent in the header
+_SEPARATORS = ";\t,"  # the first of those that fit the header as well
+_SOMETHING = re.compile(rf'[^\s"{_SEPARATORS}]')
+_EXCELS = re.compile(r'\A"?sep=."?(\r\n|\r|\n)', re.IGNORECASE)  # a first line that spreadsheets do not show
 _NUMBER = re.compile(r"[+-]?([0-9]+([.,][0-9]*)?|[.,][0-9]+)([eE][+-]?[0-9]+)?")
 _SHOWN = 40  # characters of a cell
 
@@ -42,16 +46,16 @@ def read_csv(path: Path, schema: Schema) -> Content:
         return Content([Finding("", f"cannot be read: {one_line(error)}")])
     except UnicodeDecodeError as error:
         return Content([Finding("", f"must be text in UTF-8, got byte {error.object[error.start]:#04x}")])
-    if not text.strip():
+    text = _EXCELS.sub("", text)
+    if not _SOMETHING.search(text):
         return Content([Finding("", "is empty")])
-    separator = max(_SEPARATORS, key=text.lstrip().splitlines()[0].count)
     try:
-        records = list(csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True))
+        separator = _separator(text, schema)
+        rows = list(_rows(text, separator, strict=True))
     except csv.Error as error:
         return Content([Finding("", f"must be a CSV file, got {one_line(error)}")])
-    rows = [(number, cells) for number, cells in enumerate(records, start=1) if any(cell.strip() for cell in cells)]
     (header_row, header), *rows = rows
-    names = tuple(name.strip() for name in header)
+    names = _names(header)
     findings = _check_header(names, header_row, schema)
     if findings:
         return Content(findings)
@@ -62,6 +66,26 @@ def read_csv(path: Path, schema: Schema) -> Content:
             says = f"must have {len(names)} cells, as the header has, got {len(cells)}"
             return Content([Finding("", says, row=row)])
     return _read_cells(names, rows, schema, decimal_comma=separator != ",")
+
+
+def _rows(text: str, separator: str, *, strict: bool) -> Iterator[tuple[int, list[str]]]:
+    """Return the rows in which there is anything, with their numbers."""
+    records = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=strict)
+    return ((number, cells) for number, cells in enumerate(records, start=1) if any(cell.strip() for cell in cells))
+
+
+def _separator(text: str, schema: Schema) -> str:
+    """Return the separator between most of the schema's names, and then between most cells: names may have some."""
+
+    def fit(separator: str) -> tuple[int, int]:
+        _, header = next(_rows(text, separator, strict=False))
+        return len({*schema.names, schema.label.name} & set(_names(header))), len(header)
+
+    return max(_SEPARATORS, key=fit)
+
+
+def _names(header: list[str]) -> tuple[str, ...]:
+    return tuple(unicodedata.normalize("NFC", name).strip() for name in header)
 
 
 def _check_header(names: tuple[str, ...], row: int, schema: Schema) -> list[Finding]:

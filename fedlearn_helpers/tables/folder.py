@@ -18,6 +18,7 @@ from fedlearn_helpers.tables.schema_file import SCHEMA_FILE, read_schema, write_
 from fedlearn_helpers.tables.site import SiteTable, check_site_name
 
 _LISTED = 10  # problems in one message
+_TOO_MANY_ALIKE = 5  # rows: two sites may have a few patients that are alike
 _SYSTEM = {"__macosx", "desktop.ini", "thumbs.db"}  # what systems put into folders and do not show
 _HIDDEN = (".", "~$")
 _NOT_IN_NAMES = '/\\:*?"<>|'  # of files, on one system or another
@@ -36,17 +37,18 @@ def load_sites(path_or_name: str | Path) -> list[SiteTable]:
 
     A file is text in UTF-8 (with or without a BOM), with a header: the names of the schema's columns and of its label,
     in any order. Columns are separated by commas, semicolons or tabs; numbers have a decimal point or, between
-    semicolons or tabs, a decimal comma. Missing values are empty, `?`, `NA` or `NaN`, and 0 where the schema says so.
-    Rows without any cell are left out. Hidden files are, too; other files and folders are refused, so that no site is
-    forgotten.
+    semicolons or tabs, a decimal comma. They have no marks for thousands: `1.234` is less than two, and so is `1,234`
+    between semicolons; nothing but a column's range can find that. Missing values are empty, `?`, `NA` or `NaN`, and 0
+    where the schema says so. Rows without any cell are left out. Hidden files are, too; other files and folders are
+    refused, so that no site is forgotten.
 
     Args:
         path_or_name: "heart" for the four hospitals that come with the package, or the path of a folder.
 
     Raises:
-        InputError: no such folder, no sites in it, or tables that do not fit. The message has up to ten lines, each
-            with the file, the row as a spreadsheet counts it (1 is the header), the column, the value and what is
-            allowed.
+        InputError: no such folder, no sites in it, tables that do not fit, or two that are the same. The message has up
+            to ten lines, each with the file, the row as a spreadsheet counts it (1 is the header), the column, the
+            value and what is allowed.
     """
     if path_or_name == "heart":
         return load_heart()
@@ -67,7 +69,20 @@ def load_sites(path_or_name: str | Path) -> list[SiteTable]:
     if problems:
         hint = "" if has_schema else f"; without a {SCHEMA_FILE} the columns are those of 'heart'"
         raise InputError(_listed(f"sites in {str(folder)!r} must fit their schema{hint}", problems))
+    _check_copies(sites)
     return sites
+
+
+def _check_copies(sites: Sequence[SiteTable]) -> None:
+    known: dict[bytes, str] = {}
+    for site in sites:
+        rows = np.column_stack([site.values, site.labels]).tobytes()
+        if len(site) >= _TOO_MANY_ALIKE and rows in known:
+            raise InputError(
+                f"sites must have rows of their own, got the same ones in {known[rows]!r} and {site.name!r}: is one a "
+                "copy of the other?"
+            )
+        known[rows] = site.name
 
 
 def _list(folder: Path) -> dict[str, Path]:
@@ -118,8 +133,8 @@ def save_sites(sites: Sequence[SiteTable], folder: str | Path) -> None:
         folder: made if missing; files of other sites in it stay there.
 
     Raises:
-        InputError: no sites, different schemas, names that differ in no letter or that no file can have, or a folder
-            that cannot be written.
+        InputError: no sites, different schemas, the same rows twice, names that differ in no letter or that no file can
+            have, or a folder that cannot be written.
     """
     if len(sites) == 0:
         raise InputError("sites must be at least one table to save, got none")
@@ -136,6 +151,7 @@ def save_sites(sites: Sequence[SiteTable], folder: str | Path) -> None:
             other = known[site.name.casefold()]
             raise InputError(f"sites must have names of their own, got {other!r} and {site.name!r}")
         known[site.name.casefold()] = site.name
+    _check_copies(sites)
     try:
         write_schema(sites[0].schema, Path(folder))
         for site in sites:

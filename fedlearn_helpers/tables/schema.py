@@ -1,13 +1,14 @@
 """What the columns of a table mean, which all sites agree on before anything else: names, units, ranges."""
 
 import math
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 import numpy as np
 
-from fedlearn_helpers.errors import InputError, check_one_of
+from fedlearn_helpers.errors import InputError, check_number, check_one_of
 
 Kind = Literal["number", "category", "yes-no"]
 
@@ -17,14 +18,15 @@ class Column:
     """One column of a table.
 
     Attributes:
-        name: as it stands in the header.
+        name: as it stands in the header; kept in Unicode's form NFC, which is the same on every system.
         kind: "number", "category" (a code, whose size means nothing), or "yes-no" (1 or 0).
         meaning: what it says of a patient; for a category, what its codes mean.
         unit: of a number, such as "mg/dl"; empty where there is none.
         lowest, highest: of a number, in its unit: what is plausible, both included.
         allowed: the codes of a category.
-        zero_means_missing: whether 0 stands for a missing value, as for a blood pressure.
-        other_units: units in which a site may have measured, each with its factor: value x factor is in `unit`.
+        zero_means_missing: whether 0 stands for a missing value, as for a blood pressure; not for yes-no.
+        other_units: of a number, units in which a site may have measured, each with its factor, > 0: value x factor is
+            in `unit`.
 
     Raises:
         InputError: a column that cannot be, such as a category without codes.
@@ -43,9 +45,20 @@ class Column:
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not self.name or self.name != self.name.strip():
             raise InputError(f"name of a column must be a text without spaces around it, got {self.name!r}")
+        object.__setattr__(self, "name", unicodedata.normalize("NFC", self.name))
         check_one_of(f"kind of column {self.name!r}", self.kind, get_args(Kind))
         if not self.lowest <= self.highest:  # also where one is NaN
             raise InputError(f"lowest of column {self.name!r} must be <= {self.highest}, got {self.lowest}")
+        without_limits = self.lowest == -math.inf and self.highest == math.inf and not self.other_units
+        if self.kind != "number" and not without_limits:
+            raise InputError(
+                f"lowest, highest and other_units of column {self.name!r} must be left out, since it is no number, got "
+                f"kind {self.kind!r}"
+            )
+        for unit, factor in self.other_units:
+            check_number(f"factor of {unit!r} of column {self.name!r}", factor, "a number > 0", lambda n: n > 0)
+        if self.kind == "yes-no" and self.zero_means_missing:
+            raise InputError(f"zero_means_missing of column {self.name!r} must be False, since 0 means no")
         if (self.kind == "category") != bool(self.allowed) or len(set(self.allowed)) < len(self.allowed):
             raise InputError(
                 f"allowed of column {self.name!r} must be the codes of a category, each once, and empty for "

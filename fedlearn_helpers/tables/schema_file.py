@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from fedlearn_helpers.errors import InputError, one_line
-from fedlearn_helpers.files import write_json
+from fedlearn_helpers.files import without_repetition, write_json
 from fedlearn_helpers.tables.schema import Column, Schema
 
 SCHEMA_FILE = "schema.json"
@@ -43,7 +43,9 @@ def read_schema(folder: Path) -> Schema:
     """
     path = folder / SCHEMA_FILE
     try:
-        content = json.loads(path.read_text(encoding="utf-8-sig"))
+        content = json.loads(path.read_text(encoding="utf-8-sig"), object_pairs_hook=without_repetition)
+    except InputError as error:
+        raise InputError(f"{path} has no schema: {error}") from None
     except (OSError, ValueError, RecursionError) as error:  # text that is no UTF-8, too
         raise InputError(f"{path} must be a JSON file, got {one_line(error)}") from None
     if not isinstance(content, dict) or set(content) != _PARTS or not isinstance(content["columns"], list):

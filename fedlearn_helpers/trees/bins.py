@@ -21,6 +21,7 @@ from fedlearn_helpers.statistics.questions import Ask, Asked
 COUNTS_IN_BINS = "counts in bins"
 
 CELLS = 256
+_LARGEST = 1e300  # the difference and the sum of two such numbers are finite
 MOST_BINS = 31  # of values; with that of missing ones 32
 
 
@@ -85,8 +86,9 @@ def bin_edges(ask: Ask, ranges: np.ndarray, num_bins: int) -> np.ndarray:
         InputError: an argument out of range, or no site has a row.
     """
     ranges = np.asarray(ranges, np.float64)
-    if ranges.ndim != 2 or ranges.shape[1] != 2 or not (np.isfinite(ranges).all() and (np.diff(ranges) > 0).all()):
-        raise InputError("ranges must have a finite lowest value below a finite highest one for each feature")
+    fits = ranges.ndim == 2 and ranges.shape[1] == 2 and (np.abs(ranges) <= _LARGEST).all()
+    if not (fits and (np.diff(ranges) > 0).all()):
+        raise InputError("ranges must have a lowest value below a highest one for each feature, from -1e300 to 1e300")
     check_num_bins(num_bins)
     grid = np.linspace(ranges[:, 0], ranges[:, 1], CELLS + 1, axis=1)
     counts = ask(COUNTS_IN_BINS, {"edges": grid[:, 1:-1]}).reshape(len(ranges), CELLS + 1)

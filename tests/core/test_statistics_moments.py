@@ -61,6 +61,14 @@ def test_of_multiples_of_the_step_nothing_is_lost():
     assert found.variances()[0] == pytest.approx(values.var(), abs=1e-15)
 
 
+@pytest.mark.parametrize("step", [1e-100, 1e-20, 1e20, 1e100])
+def test_steps_of_any_size(step):
+    site = MadeUpSite("a", np.array([[0.0], [2.0], [2.0], [4.0]]) * step, np.zeros(4))
+    found = of([site], [Number(0, "x", 0, 4 * step, step)])
+    assert found.variances()[0] == pytest.approx(2 * step * step, rel=1e-12, abs=0)
+    assert found.deviations()[0] == pytest.approx(2**0.5 * step, rel=1e-12, abs=0)
+
+
 def test_the_formula_loses_nothing_where_floats_lose_all():
     values = 9e7 + np.random.default_rng(0).integers(0, 3, (1000, 1)).astype(np.float64)
     found = of([MadeUpSite("a", values, np.zeros(1000))], [Number(0, "x", 0, 2e8, 1.0)])
@@ -96,8 +104,11 @@ def test_a_column_that_nobody_measured_is_named():
 
 def test_sums_that_are_no_int64_are_refused():
     site = MadeUpSite("A", np.array([[5e9], [1.0]]), np.zeros(2))
-    with pytest.raises(InputError, match="site 'A' could not answer 'moments': values in steps must be at most"):
+    with pytest.raises(InputError, match="site 'A' could not answer 'moments': column 0 in steps must be at most"):
         of([site], [Number(0, "x", 0, 1e10, 1.0)])
+    site = MadeUpSite("A", np.array([[1.0, 3e9], [1.0, 3e9]]), np.zeros(2))
+    with pytest.raises(InputError, match="the squares of column 1 in steps must have a sum .* or subtract a number"):
+        of([site], [Number(place, "x", 0, 1e10, 1.0) for place in range(2)])
     sites = [MadeUpSite(name, np.full((2, 1), 2e9), np.zeros(2)) for name in "AB"]
     with pytest.raises(InputError, match="the answers to 'moments' must have a sum between"):
         of(sites, [Number(0, "x", 0, 1e10, 1.0)])
@@ -124,8 +135,9 @@ def test_bad_columns():
         of(made_up_sites(), [])
     with pytest.raises(InputError, match="low of age must be <= high=0, got 1"):
         Number(0, "age", 1, 0, 0.1)
-    with pytest.raises(InputError, match="step must be a finite number > 0"):
-        Number(0, "age", 0, 1, 0.0)
+    for step in (0.0, -1.0, np.nan, np.inf, 1e-101, 1e156):  # the square of some is no number
+        with pytest.raises(InputError, match="step of age must be a number from 1e-100 to 1e100, got "):
+            Number(0, "age", 0, 1, step)
     with pytest.raises(InputError, match="low and high of age must be finite"):
         Number(0, "age", 0, np.inf, 0.1)
     with pytest.raises(InputError, match="place of age must be a whole number >= 0"):

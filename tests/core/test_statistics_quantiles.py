@@ -103,6 +103,18 @@ def test_a_quantile_out_of_bounds_is_refused():
     assert (inside == expected(sites, [0.75])[0]).all()
 
 
+@pytest.mark.parametrize(
+    ("low", "high"), [(0.21, 0.6), (0, 0.7), (0.1, 2.3), (0, 7.8), (0.3, 1.1), (-0.6, 0.2), (0.12345678, 0.3)]
+)
+def test_a_quantile_on_a_bound_is_not_beyond_it(low, high):
+    number = Number(0, "x", low, high, 1e-4)
+    assert in_steps("x", np.array([low, high]), 1e-4).tolist() == [round(low * 1e4), round(high * 1e4)]
+    site = MadeUpSite("a", np.array([[low], [low], [high], [high]]), np.zeros(4))
+    assert quantiles(in_process([site], ANSWERS), [number], [0.25, 0.75]).tolist() == [
+        [max(low, round(low * 1e4) * 1e-4), min(high, round(high * 1e4) * 1e-4)]
+    ]
+
+
 def test_a_column_that_one_site_never_measured_is_found_at_the_others_and_one_that_none_has_is_named():
     sites = made_up_sites()
     assert (quantiles(in_process(sites[1:], ANSWERS), NUMBERS, [0.5])[3] == expected(sites, [0.5])[3]).all()

@@ -8,7 +8,7 @@ from fedlearn_helpers.statistics.answers import ANSWERS
 from fedlearn_helpers.statistics.asking import in_process
 from fedlearn_helpers.statistics.imputing import preparation
 from fedlearn_helpers.statistics.schema_columns import columns_of, ranges_of
-from fedlearn_helpers.tables import HEART, Column, Schema, load_heart
+from fedlearn_helpers.tables import HEART, Column, Schema, SiteTable, impute, load_heart
 
 
 def test_no_decimal_of_the_hospitals_is_lost():
@@ -33,6 +33,15 @@ def test_a_preparation_of_all_columns_is_that_of_numpy():
             assert prepared.deviations[place] == pytest.approx(np.nanstd(pooled[:, place]), rel=1e-6)
 
 
+@pytest.mark.parametrize("highest", [0.6, 0.7, 1.1, 2.3, 7.8])
+def test_a_median_on_the_limit_is_a_value_that_the_schema_allows(highest):
+    schema = Schema((Column("fio2", "number", lowest=0.21, highest=highest),), Column("died", "yes-no"))
+    site = SiteTable("Basel", schema, [[highest], [highest], [np.nan], [0.3]], [0, 1, 0, 1])
+    fill = preparation(in_process([site], ANSWERS), columns_of(schema)).fill
+    assert impute(site, fill).values[2, 0] <= highest
+    assert fill[0] == pytest.approx(highest, abs=1e-12)
+
+
 def test_ranges_are_those_of_the_schema():
     ranges = ranges_of(HEART)
     assert ranges.shape == (13, 2) and (ranges[:, 0] < ranges[:, 1]).all()
@@ -43,4 +52,11 @@ def test_ranges_are_those_of_the_schema():
 def test_a_number_without_a_range_is_refused_by_name(limits):
     schema = Schema((Column("weight", "number", **limits),), Column("ill", "yes-no"))
     with pytest.raises(InputError, match="lowest and highest of weight must be finite"):
+        columns_of(schema)
+
+
+@pytest.mark.parametrize("highest", [1e160, 1e-200])
+def test_a_range_without_a_usable_step_is_refused_by_name(highest):
+    schema = Schema((Column("weight", "number", lowest=0, highest=highest),), Column("ill", "yes-no"))
+    with pytest.raises(InputError, match="step of weight must be a number from 1e-100 to 1e100, got 1e"):
         columns_of(schema)

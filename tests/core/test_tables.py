@@ -102,6 +102,20 @@ def test_embedded_files_are_those_of_the_notice():
         (lambda: Column("a", "number", allowed=(1,)), "allowed of column 'a'"),
         (lambda: Column("a", "category", allowed=(1, 1)), "allowed of column 'a'"),
         (lambda: Column("a", "category", allowed=(1, NAN)), "allowed of column 'a' must be finite numbers"),
+        (lambda: Column("a", "yes-no", lowest=0), "lowest, highest and other_units of column 'a' must be left out"),
+        (
+            lambda: Column("a", "category", allowed=(1, 2), highest=2),
+            "of column 'a' must be left out, .* kind 'category'",
+        ),
+        (lambda: Column("a", "yes-no", other_units=(("g", 1),)), "of column 'a' must be left out, .* kind 'yes-no'"),
+        *(
+            (
+                lambda factor=factor: Column("a", "number", other_units=(("g", 2), ("t", factor))),
+                "factor of 't' of column 'a' must be a number > 0, got",
+            )
+            for factor in (0, -1, NAN, np.inf, "2")
+        ),
+        (lambda: Column("a", "yes-no", zero_means_missing=True), "zero_means_missing of column 'a' must be False"),
         (lambda: Schema((), HEART.label), "columns must have at least one column"),
         (lambda: Schema((Column("disease", "number"),), HEART.label), "columns must have names of their own"),
         (lambda: Schema(HEART.columns, Column("stage", "number")), "label must be of kind 'yes-no', got 'number'"),

@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+import unicodedata
 
 import numpy as np
 import pytest
@@ -74,10 +75,41 @@ def test_numbers_are_saved_to_the_last_bit_and_names_as_they_are(tmp_path):
     rng = np.random.default_rng(0)
     values = rng.normal(size=(40, 2)) * 10.0 ** rng.integers(-300, 300, size=(40, 2))
     names = ("Basel, Süd", "a.b", "heart", "schema", "Ōsaka 大阪", "“odd” #1 & co.", "-1")
-    sites = [SiteTable(name, schema, values, np.arange(40) % 2) for name in names]
+    sites = [SiteTable(name, schema, values * (1 + k), np.arange(40) % 2) for k, name in enumerate(names)]
     save_sites(sites, tmp_path)
     for site, again in zip(sorted(sites, key=lambda site: site.name), load_sites(tmp_path), strict=True):
         same(site, again)
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("a;b;c", "d"),
+        ("a;b",),
+        ("a\tb\tc", "d"),
+        ("a\tb", "c;d"),
+        ("a,b", 'q"q'),
+        ("1", "2"),
+        ("a\n;;b", "c"),
+        ("sep=;",),
+    ],
+)
+def test_names_with_separators_are_read_again(tmp_path, names):
+    schema = Schema(tuple(Column(name, "number") for name in names), Column("y", "yes-no"))
+    site = SiteTable("Basel", schema, np.arange(2.0 * len(names)).reshape(2, -1) + 0.5, [0, 1])
+    save_sites([site], tmp_path)
+    same(load_sites(tmp_path)[0], site)
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+@pytest.mark.parametrize("of_header", ["NFC", "NFD"])
+def test_a_column_has_the_same_name_on_every_system(folder, form, of_header):
+    composed = unicodedata.normalize("NFC", "größe")
+    schema = json.dumps(SCHEMA, ensure_ascii=False).replace("age", unicodedata.normalize(form, composed))
+    (folder / "schema.json").write_text(schema, encoding="utf-8")
+    site = load_one(folder, PLAIN.replace("age", unicodedata.normalize(of_header, composed)))
+    assert site.schema.names == (composed, "sex", "grade") and site.column(composed)[0] == 60.5
+    assert Column(unicodedata.normalize(form, composed), "number").name == composed
 
 
 def test_a_folder_without_a_schema_has_the_hearts_columns(tmp_path):
@@ -105,6 +137,11 @@ def test_a_folder_without_a_schema_has_the_hearts_columns(tmp_path):
         PLAIN.replace("60.5", " +6.05e1 ").replace(HEADER, " age , sex,grade ,died "),
         PLAIN.replace("\n", "\n\n,,,\n") + "\n\n,,,\n",
         "died,grade,age,sex\n1,2,60.5,1\n0,nan,,0\n1,1,45.0,\n",
+        "sep=;\n" + PLAIN.replace(",", ";"),
+        b"\xef\xbb\xbf" + b"SEP=,\r\n" + PLAIN.replace("\n", "\r\n").encode(),
+        '"sep=\t"\n' + PLAIN.replace(",", "\t"),
+        "sep=,\n" + PLAIN.replace(",", ";"),
+        ";;;\n" + PLAIN.replace(",", ";"),
     ],
 )
 def test_files_as_programs_write_them(folder, content):
@@ -147,6 +184,12 @@ def test_a_site_has_the_same_name_on_every_system(folder):
         (b"", "Basel.csv is empty"),
         (b" \n\n", "Basel.csv is empty"),
         (b"\xef\xbb\xbf", "Basel.csv is empty"),
+        (b",,,\n,,,\n", "Basel.csv is empty"),
+        (b"sep=;\n", "Basel.csv is empty"),
+        ("sep=;\n" + PLAIN.replace(",", ";").replace("60.5", "600"),
+         "Basel.csv, row 2, age: must be 0 to 120 years, got 600"),
+        (PLAIN.replace(",", "|"), ["Basel.csv lacks the columns 'age', 'sex', 'grade', 'died'",
+                                   "Basel.csv has the unknown column 'age|sex|grade|died'; those"]),
         (HEADER, "Basel.csv has no rows below its header"),
         (HEADER + "\n,,,\n", "Basel.csv has no rows below its header"),
         (PLAIN.encode("utf-16"), "Basel.csv must be text in UTF-8, got byte 0xff"),
@@ -220,6 +263,23 @@ def test_problems_of_several_sites_are_listed_up_to_ten(folder):
     assert len(lines) == 11 and lines[-1] == "and 2 more"
 
 
+def test_a_copy_of_a_file_is_no_further_site(folder):
+    rows = [f"{age},1,2,{age % 2}\n" for age in range(50, 55)] + [",1,2,0\n"]
+    (folder / "Basel.csv").write_text(f"{HEADER}\n{''.join(rows)}")
+    (folder / "Basel (1).csv").write_text(f"{HEADER}\n{''.join(rows)}".replace(",", ";").replace("50", "50.0"))
+    (folder / "Bern.csv").write_text(f"{HEADER}\n{''.join(rows)}".replace("50,", "51,"))
+    says = "sites must have rows of their own, got the same ones in 'Basel' and 'Basel (1)': is one a copy"
+    assert refused(folder)[0].startswith(says)
+    (folder / "Basel (1).csv").write_text(f"{HEADER}\n{''.join(rows[::-1])}")
+    sites = load_sites(folder)
+    assert [site.name for site in sites] == ["Basel", "Basel (1)", "Bern"]
+    twice = [*sites, SiteTable("Biel", sites[0].schema, sites[0].values, sites[0].labels)]
+    with pytest.raises(InputError, match="the same ones in 'Basel' and 'Biel'"):
+        save_sites(twice, folder / "new")
+    save_sites([site.rows(np.arange(4)) for site in twice], folder / "few rows")  # may be alike by chance
+    assert len(load_sites(folder / "few rows")) == 4
+
+
 def test_what_is_no_site_is_refused_by_name(folder):
     (folder / "Basel.csv").write_text(PLAIN)
     (folder / "Bern.xlsx").write_bytes(b"PK")
@@ -271,6 +331,11 @@ def test_a_file_that_may_not_be_read_is_refused(folder):
         (b"\xff", "must be a JSON file, got UnicodeDecodeError"),
         ("[" * 100_000, "must be a JSON file, got RecursionError"),
         ("[]", 'must be {"columns"'),
+        (
+            json.dumps(SCHEMA).replace('"highest": 120', '"highest": 120, "highest": 40'),
+            "has no schema: 'highest' is there twice",
+        ),
+        (json.dumps(SCHEMA)[:-1] + ', "label": {"name": "sex", "kind": "yes-no"}}', "'label' is there twice"),
         ({"columns": []}, 'must be {"columns"'),
         ({**SCHEMA, "more": 1}, 'must be {"columns"'),
         ({**SCHEMA, "columns": []}, "has no schema: columns must have at least one column"),
@@ -294,6 +359,8 @@ def test_a_file_that_may_not_be_read_is_refused(folder):
                 ({"allowed": [1, 2]}, "allowed of column 'age' must be the codes of a category"),
                 ({"zero_means_missing": 1}, "zero_means_missing of column 'age' must be true or false, got 1"),
                 ({"other_units": {"days": 365}}, "other_units of column 'age' must be a list"),
+                ({"other_units": [["days", 0]]}, "factor of 'days' of column 'age' must be a number > 0, got 0"),
+                ({"kind": "yes-no", "lowest": 5, "highest": 6}, "highest and other_units of column 'age' must be left"),
                 ({"other_units": [["days"]]}, "other_units of column 'age' must be a list such as"),
             ]
         ),

@@ -89,6 +89,8 @@ def test_counts_are_those_of_a_loop():
         (RANGES[0], 8, "ranges must have"),
         (RANGES[:, ::-1], 8, "ranges must have"),
         (np.full((4, 2), np.nan), 8, "ranges must have"),
+        (np.tile([-1e308, 1e308], (4, 1)), 8, "ranges must have .* from -1e300 to 1e300"),
+        (np.tile([-np.inf, 1.0], (4, 1)), 8, "ranges must have"),
         (RANGES[:3], 8, "values must have the 3 features that are asked about, got 4"),
     ],
 )

@@ -8,6 +8,10 @@ import pytest
 import torch
 from lesson import Lesson, LessonTests, Typed
 
+from fedlearn_helpers.errors import InputError
+from fedlearn_helpers.lessons.hospitals import check_hospitals
+from fedlearn_helpers.tables import Column, Schema, SiteTable, load_heart
+
 TWO_HOSPITALS = {"sizes": (200, 100), "means": (50.0, 65.0), "deviations": (6.0, 12.0)}
 
 # Exercise 4: five hospitals, of which one has too few ill rows to be asked
@@ -709,3 +713,39 @@ def test_a_solution_defines_its_answer_and_no_name_that_the_notebook_uses(exerci
     before = set(names)
     exec(lesson.exercises[exercise].solution_source, names)
     assert set(names) - before == {answer}
+
+
+# Hospitals of one's own
+
+
+def hospitals_with(ages, **limits):
+    schema = Schema((Column("age", "number", **limits), Column("sex", "yes-no")), Column("died", "yes-no"))
+    rows = np.arange(len(ages) // 2)
+    return [
+        SiteTable(name, schema, np.column_stack([of, rows % 2]), rows // 2 % 2)
+        for name, of in zip(("Basel", "Bern"), np.split(np.array(ages), 2), strict=True)
+    ]
+
+
+def test_hospitals_that_the_notebook_can_run_on():
+    check_hospitals(load_heart(), "slope,ca,thal", 0.3)
+    check_hospitals(hospitals_with([50.0] * 79 + [51], lowest=0, highest=120), "", 0.3)
+
+
+@pytest.mark.parametrize(
+    ("ages", "says"),
+    [
+        ([50.0] * 80, "which is 50 in all rows, to a step of 0.01"),
+        ([50.0] * 40 + [math.nan] * 40, "which is 50 in all rows"),
+        ([50.0] * 79 + [50.001], "which is 50 in all rows"),  # the deviation in steps is 0, too
+        ([math.nan] * 80, "which no hospital has measured"),
+    ],
+)
+def test_a_number_that_says_nothing_must_be_left_out(ages, says):
+    with pytest.raises(InputError, match=f"leave_out must name 'age', {says}"):
+        check_hospitals(hospitals_with(ages, lowest=0, highest=120), "", 0.3)
+
+
+def test_a_number_that_is_used_needs_a_range():
+    with pytest.raises(InputError, match="lowest and highest of age must be finite"):
+        check_hospitals(hospitals_with([50.0, 51.0] * 40), "", 0.3)

@@ -10,6 +10,8 @@ from pydantic import AfterValidator, Field, model_validator
 
 from fedlearn_helpers.errors import InputError
 from fedlearn_helpers.lessons.common.parameters import Count, LessonParameters, Rate, Workers, split_names
+from fedlearn_helpers.statistics import Number, columns_of
+from fedlearn_helpers.statistics.steps import in_steps
 from fedlearn_helpers.tables import HEART, Schema, SiteTable
 
 FEWEST, MOST = 2, 6  # hospitals; 2^6 coalitions are fitted for each split
@@ -59,7 +61,8 @@ def check_hospitals(hospitals: Sequence[SiteTable], leave_out: str, test_fractio
 
     Raises:
         InputError: too few or too many hospitals, one with too few rows, or with one class alone, an unknown column to
-            leave out, no two columns left, no number or no category among them, or one that nobody has measured.
+            leave out, no two columns left, no number or no category among them, a number without a range, or a column
+            that nobody has measured, or a number that is the same in all rows.
     """
     schema = hospitals[0].schema
     _check_columns(leave_out, schema)
@@ -80,9 +83,14 @@ def check_hospitals(hospitals: Sequence[SiteTable], leave_out: str, test_fractio
     if kinds != {"number", "code"}:
         raise InputError("leave_out must leave at least one number and one category or yes-no column, got another")
     pooled = np.concatenate([site.values for site in hospitals])
-    for column in used:
-        if np.isnan(pooled[:, schema.position(column.name)]).all():
+    for column in columns_of(schema.only([column.name for column in used])):
+        measured = pooled[:, schema.position(column.name)]
+        measured = measured[~np.isnan(measured)]
+        if len(measured) == 0:
             raise InputError(f"leave_out must name {column.name!r}, which no hospital has measured")
+        if isinstance(column, Number) and not np.ptp(in_steps(column.name, measured, column.step)):
+            same = f"{measured[0]:g} in all rows, to a step of {column.step:g}"
+            raise InputError(f"leave_out must name {column.name!r}, which is {same}")
 
 
 check_parameters = HospitalParameters.check
