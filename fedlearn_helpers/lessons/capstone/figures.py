@@ -83,6 +83,7 @@ def by_client(values: Mapping[str, np.ndarray], clients: Sequence[str]) -> Drawi
     else:
         axis.set(xticks=[], xlabel=f"{len(clients)} clients, sorted by how well they do alone")
     axis.set_ylabel("accuracy on own examples")
+    axis.set_title("mean and range over seeds; clients sorted by the first way", loc="left", fontsize=10)
     axis.yaxis.set_major_formatter(percent)
     figure.legend(loc="outside upper center", ncols=4, fontsize=10)
     return Drawing(figure, f"Accuracy of each client by way of learning. {'; '.join(said)}.")
@@ -101,36 +102,36 @@ def bytes_against_loss(sent: Mapping[str, int], losses: Mapping[str, Sequence[fl
         said.append(f"{name}: {size / 1000:.0f} kB, loss {np.mean(of):.2f}")
     axis.axhline(start, color=_INK, linestyle=(0, (4, 2)), linewidth=1.2, label="before tuning")
     axis.set_xscale("log")
-    axis.set(xlabel="kB each way, for a client and a round", ylabel="loss of a character")
+    axis.set(xlabel="kB each way, for a client and a round", ylabel="loss, nats a character")
     axis.margins(x=0.15, y=0.15)
     figure.legend(loc="outside upper right", fontsize=10)
     return Drawing(figure, f"Loss against bytes; before tuning {start:.2f}. {'; '.join(said)}.")
 
 
 def moved(path: Sequence[tuple[float, float]], control: Sequence[tuple[float, float]], name: str) -> Drawing:
-    """Draw losses by epochs at home: in the new spelling and on the five writers' text, (epochs + 1) pairs.
+    """Draw losses by epochs at home: on the text of 1623 and on the five writers' text, (epochs + 1) pairs.
 
     Args:
-        path: of a copy that was tuned in the new spelling.
-        control: of a copy that was tuned on as much text in the old one.
+        path: of a copy that was tuned on the text of 1623.
+        control: of a copy that was tuned on as much modern text.
         name: of the role.
     """
     figure, axis = new_figure(7.5, 3.6)
     epochs = range(len(path))
     there, at_home = zip(*path, strict=True)
     control_there = [one for one, _ in control]
-    axis.plot(epochs, there, label="in the new spelling", linewidth=2, linestyle="-", **_LOOKS[1])
-    label = "in the new spelling, tuned in the old one"
+    axis.plot(epochs, there, label="text of 1623, tuned on it", linewidth=2, linestyle="-", **_LOOKS[1])
+    label = "text of 1623, tuned on modern text"
     axis.plot(epochs, control_there, label=label, linewidth=2, linestyle=":", **_LOOKS[2])
-    axis.plot(epochs, at_home, label="on the five writers' text", linewidth=2, linestyle="--", **_LOOKS[0])
-    axis.set(xlabel="epochs at home", ylabel="loss of a character")
+    axis.plot(epochs, at_home, label="the five writers' text, tuned on 1623", linewidth=2, linestyle="--", **_LOOKS[0])
+    axis.set(xlabel="epochs at home", ylabel="loss, nats a character")
     axis.set_title(name, loc="left", fontsize=11)
     axis.xaxis.set_major_locator(MaxNLocator(integer=True))
     figure.legend(loc="outside upper center", ncols=2, fontsize=10)
     return Drawing(
         figure,
-        f"Loss by epochs at home. In the new spelling from {there[0]:.2f} to {there[-1]:.2f}, and to "
-        f"{control_there[-1]:.2f} if tuned in the old one; on the five writers' text from {at_home[0]:.2f} to "
+        f"Loss by epochs at home. On the text of 1623 from {there[0]:.2f} to {there[-1]:.2f}, and to "
+        f"{control_there[-1]:.2f} if tuned on modern text; on the five writers' text from {at_home[0]:.2f} to "
         f"{at_home[-1]:.2f}.",
     )
 
