@@ -128,6 +128,7 @@ class Plan:
         changed["budget"] = check_whole_number("budget", self.budget, 1)
         check_one_of("budget_unit", self.budget_unit, BUDGETS)
         check_one_of("higher_is_better", self.higher_is_better, (True, False))
+        changed["higher_is_better"] = bool(self.higher_is_better)
         if not isinstance(self.answers, Mapping):
             raise InputError(f"answers must be a dictionary of the ten questions, got {self.answers!r:.80}")
         verdict = decide(self.answers)

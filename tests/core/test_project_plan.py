@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 import pytest
 from made_projects import ANSWERS, plan
 
@@ -75,6 +76,12 @@ def test_a_plan_of_a_file_with_other_fields_is_refused(change):
         plan_from_json(content)
 
 
+@pytest.mark.parametrize("value", [np.True_, np.False_, 1, 0])
+def test_a_truth_of_another_kind_is_written_as_one(value):
+    made = plan(higher_is_better=value)
+    assert json.loads(json.dumps(made.as_json()))["higher_is_better"] is bool(value)
+
+
 def test_the_candidate_is_the_first_that_is_not_the_baseline():
     assert plan().candidate == "scaffold"
     assert plan(algorithms=("fedprox", "scaffold", "fedavg")).candidate == "fedprox"
@@ -93,6 +100,10 @@ def test_the_candidate_is_the_first_that_is_not_the_baseline():
         (0.0, -0.02, (-0.001, 0.001, -0.002), "confirmed"),  # loses less than two points
         (0.0, -0.02, (-0.03, -0.031, -0.032), "refuted"),
         (0.0, -0.02, (-0.019, -0.021, -0.020), "undecided"),
+        (0.05, 0.02, (0.52 - 0.5,) * 3, "undecided"),  # as large as the threshold, but for rounding
+        (0.05, 0.02, (0.5 - 0.48,) * 3, "undecided"),
+        (0.05, 0.02, (0.021,) * 3, "confirmed"),
+        (0.05, 0.02, (0.019,) * 3, "refuted"),
         (0.05, 0.0, (0.02,), "undecided"),
         (0.05, 0.0, (), "undecided"),
     ],
