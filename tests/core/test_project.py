@@ -371,7 +371,11 @@ def test_leaderboard(tmp_path):
     assert first["worst_client"] == pytest.approx(np.mean(south))
     assert first["bytes"] == 2000 and table["seeds"].tolist() == [3, 0] and math.isnan(table["mean"][1])
     path = write_leaderboard([tmp_path / "a"], tmp_path / "out" / "board.csv")
-    assert path.read_text().splitlines()[0] == "name,metric,mean,spread,worst_client,bytes,seeds"
+    assert path.read_text().splitlines()[0] == "name,metric,mean,spread,worst_client,bytes,seeds,faults"
     assert SECOND not in path.read_text() and len(path.read_text().splitlines()) == 2
+    assert table["faults"].tolist() == [0, 0]
+    edit(tmp_path / "a" / "results.json", set_in_record(4, mean=0.99))
+    edit(tmp_path / "b" / "plan.json", lambda content: content["plan"].update(predicted_difference=0.01))
+    assert leaderboard([tmp_path / "a", tmp_path / "b"])["faults"].tolist() == [1, 1]
     with pytest.raises(InputError, match="^folders must be folders of projects, got .*: there is no plan.json"):
         leaderboard([tmp_path])
