@@ -126,6 +126,9 @@ def _budget(found: Found, plan: Plan) -> Told:
     for record in compared:
         if wrong := _beside_the_budget(record, plan):
             return "wrong", f"{record.name} {wrong}"
+    for name in plan.algorithms:
+        if name not in REFERENCE_LINES and not runs_of(found.records, plan.settings[0], name):
+            return "missing", f"no run of {name!r} is recorded in {plan.settings[0]!r}"
     return "done", f"all {len(compared)} federations used the planned {plan.budget} {plan.budget_unit}"
 
 

@@ -343,7 +343,19 @@ def test_the_budget_is_used_and_kept(tmp_path, unit, rounds, num_bytes, state):
     project.record(MAIN, "centralized", 0, per_client(0, 0), rounds=0, num_bytes=0)
     assert states(project)["budget"] == "missing", "reference lines have none"
     project.record(MAIN, "fedavg", 0, per_client(0, 0), rounds=rounds, num_bytes=num_bytes)
+    assert states(project)["budget"] == ("missing" if state == "done" else state), "half of a comparison"
+    project.record(MAIN, "scaffold", 0, per_client(0, 0), rounds=rounds, num_bytes=num_bytes)
     assert states(project)["budget"] == state
+
+
+def test_a_planned_algorithm_without_a_run_keeps_no_budget(tmp_path):
+    project = Project(tmp_path, plan(algorithms=("fedavg", "scaffold", "fedprox")))
+    record_all(project, 0.04)
+    assert states(project)["budget"] == "missing"
+    assert sentence_of(project, "budget") == f"no run of 'fedprox' is recorded in {MAIN!r}"
+    for seed in range(3):
+        project.record(MAIN, "fedprox", seed, per_client(seed, 0), **RUN)
+    assert states(project)["budget"] == "done"
 
 
 def test_where_less_is_better_the_worst_client_has_most(tmp_path):
