@@ -59,7 +59,9 @@ def _numbers(found: Found, plan: Plan | None) -> Told:
         return "wrong", _first_of(faults)
     if not found.records:
         return "missing", "no run is recorded"
-    return "done", f"{len(found.records)} records are finite and unchanged, and each mean is that of its clients"
+    count = f"{len(found.records)} record{'s' * (len(found.records) > 1)}"
+    sound = "finite, with hashes that fit, each mean that of its clients"
+    return "done", f"{count}, {sound}; code of the last: {found.last_code}"
 
 
 def _local_only(found: Found, plan: Plan) -> Told:

@@ -1,8 +1,10 @@
 """Reads a project's folder, whoever has written it: nothing in it is executed, and what is wrong with it is named.
 
 Three files count: `plan.json`, `results.json` and `conclusion.json`. Each record holds a hash of itself and of what was
-written before it, and the first one of the plan. So a number or a prediction that was changed later is found. It is no
-signature: who writes all hashes anew is not found out, but for an instructor who was given the plan's code before.
+written before it, and the first one of the plan. So a number or a prediction that was changed later is found, and a
+record that was removed from between others. Records that were removed from the end, or all of them, are not found. Nor
+is it a signature: who writes all hashes anew is not found out, but for an instructor who was given codes before, of the
+plan and of the records up to some time.
 """
 
 from __future__ import annotations
@@ -21,9 +23,9 @@ from fedlearn_helpers.project.plan import Plan, plan_from_json
 from fedlearn_helpers.project.records import Conclusion, Record, digest_of, when
 
 PLAN, RESULTS, CONCLUSION = "plan.json", "results.json", "conclusion.json"
-LARGEST_FILE = 5_000_000  # bytes: some ten thousand runs of ten clients
+LARGEST_FILE = 5_000_000  # bytes: as many records as there may be, of fifty clients each
 MOST_RECORDS = 2000
-_CODE = 12  # digits
+_CODE = 32  # digits: with twelve, two plans of the same code can be searched for
 _LONGEST = 300  # letters of a sentence
 
 
@@ -68,8 +70,13 @@ class Found:
 
     @property
     def code(self) -> str:
-        """The plan's code: the first twelve digits of its hash."""
+        """The plan's code: the first 32 digits of its hash."""
         return self.sha256[:_CODE]
+
+    @property
+    def last_code(self) -> str:
+        """The code of all records so far: the first 32 digits of the last one's hash."""
+        return self.last[:_CODE]
 
     def faults_of(self, part: str) -> list[str]:
         """Return what is wrong with one of the files."""

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from fedlearn_helpers.project import RUBRIC, rubric_table
 from fedlearn_helpers.project.checks import CHECKS
-from fedlearn_helpers.project.reading import LARGEST_FILE
+from fedlearn_helpers.project.reading import LARGEST_FILE, read_project
 from fedlearn_helpers.project.rubric import COUNTED, JUDGED
 from workbook_tools.cli import app
 
@@ -81,7 +81,8 @@ def test_good_and_poor_projects_get_points_with_reasons(projects):
         "missing: there is no seed with both scaffold and fedavg",
         "Every client": "missing: no run of 'fedavg' is recorded in 'many kinds of wind'",
         "Equal budget": "wrong: scaffold in 'many kinds of wind' with seed 0 has 25 rounds, and planned were 10",
-        "Sound numbers": "done: 1 records are finite and unchanged, and each mean is that of its clients",
+        "Sound numbers": "done: 1 record, finite, with hashes that fit, each mean that of its clients; "
+        f"code of the last: {read_project(projects / 'cyd').last_code}",
         "Tried to break it": "missing: the plan has one setting only: none tries to break the claim",
         "Conclusion": "wrong: it says confirmed, on 0 paired seeds: 3 are needed to say anything; "
         "missing: a limitation and what became of the threat must be written down",
@@ -113,7 +114,7 @@ def test_one_project_is_graded_alone_and_shows_the_code_of_its_plan(projects):
     table, _, said = grade(projects / "ada")
     assert set(table["project"]) == {"ada"} and len(table) == len(RUBRIC)
     (code,) = set(table["code"])
-    assert len(code) == 12 and f"plan {code}" in said
+    assert len(code) == 32 and f"plan {code}" in said
 
 
 def test_grading_executes_and_changes_nothing(projects):
