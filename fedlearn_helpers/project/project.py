@@ -8,13 +8,14 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fedlearn_helpers.errors import InputError, check_one_of, check_whole_number
+from fedlearn_helpers.errors import InputError, check_number, check_one_of, check_whole_number
 from fedlearn_helpers.experiments.compare import ComparisonTables
-from fedlearn_helpers.files import write_json
+from fedlearn_helpers.files import json_text, write_json, write_whole
 from fedlearn_helpers.project.checks import REFERENCE_LINES, check_project
 from fedlearn_helpers.project.plan import Plan
 from fedlearn_helpers.project.reading import (
     CONCLUSION,
+    LARGEST_FILE,
     PLAN,
     RESULTS,
     Found,
@@ -23,7 +24,7 @@ from fedlearn_helpers.project.reading import (
     read_json,
     read_project,
 )
-from fedlearn_helpers.project.records import Conclusion, Outcome, Record, now
+from fedlearn_helpers.project.records import Conclusion, Outcome, Record, now, run_name
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -35,8 +36,8 @@ class Project:
     Attributes:
         folder: where `plan.json`, `results.json` and `conclusion.json` are.
         plan: what was planned.
-        code: twelve digits of the plan's hash. Give them to the instructor before the first run: then nobody can doubt
-            that the plan came first.
+        code: 32 digits of the plan's hash. Given to the instructor before the first run, they show that the plan came
+            first.
     """
 
     def __init__(self, folder: Path | str, plan: Plan | None = None) -> None:
@@ -90,28 +91,39 @@ class Project:
 
         Raises:
             InputError: a name that is not in the plan, a number that is not finite, other clients than in the runs
-                before, or the same run with other numbers.
+                before, the same run with other numbers, or more runs than a file may hold.
         """
         self._add([self._new_record(setting, algorithm, seed, per_client, rounds, num_bytes, seconds)])
 
     def record_tables(self, tables: ComparisonTables, rounds: int) -> None:
         """Add all runs of a comparison, each client with its own accuracy; unseen clients are left out.
 
+        A run in which a client has no accuracy, since it diverged, is not recorded: a printed line names it.
+
         Args:
             tables: of `experiments.compare`, whose scenarios are the plan's settings.
-            rounds: of every federation.
+            rounds: of every federation. Tables know it of algorithms with one model for all.
 
         Raises:
-            InputError: as in `record`.
+            InputError: as in `record`, or another number of rounds than in the tables.
         """
         check_whole_number("rounds", rounds, 1)
+        names = ["scenario", "algorithm", "seed"]
+        for run, of_run in tables.rounds.groupby(names, sort=False):
+            if (last := of_run["round"].max()) != rounds:
+                raise InputError(f"rounds must be {last}, as in the tables for {run_name(*run)}, got {rounds}")
         records = []
         members = tables.clients[~tables.clients["unseen"]]
-        for (setting, algorithm, seed), rows in members.groupby(["scenario", "algorithm", "seed"], sort=False):
+        for (setting, algorithm, seed), rows in members.groupby(names, sort=False):
+            run = run_name(setting, algorithm, seed)
+            if missing := int(rows["accuracy"].isna().sum()):
+                print(f"Not recorded: {run} has no accuracy of {missing} of {len(rows)} clients.")
+                continue
+            megabytes = float(rows["megabytes"].iloc[0])
+            check_number(f"megabytes of {run}", megabytes, "a finite number >= 0", lambda value: value >= 0)
             per_client = dict(zip(rows["client"], rows["accuracy"], strict=True))
-            num_bytes = round(rows["megabytes"].iloc[0] * 1e6) if rows["megabytes"].notna().all() else 0
             of_all = 0 if algorithm in REFERENCE_LINES else rounds
-            records.append(self._new_record(setting, algorithm, seed, per_client, of_all, num_bytes, None))
+            records.append(self._new_record(setting, algorithm, seed, per_client, of_all, round(megabytes * 1e6), None))
         self._add(records)
 
     def conclude(self, outcome: Outcome, because: str, *, limitation: str = "", threat: str = "") -> None:
@@ -153,6 +165,8 @@ class Project:
             except TypeError:
                 raise InputError(f"per_client must have a number for each client, got {per_client!r:.80}") from None
         by_name = {str(client): value for client, value in per_client.items()}
+        if len(by_name) < len(per_client):
+            raise InputError(f"per_client must have names that differ as text, got {list(per_client)!r:.80}")
         return Record(setting, algorithm, seed, by_name, rounds, num_bytes, seconds, now())
 
     def _add(self, records: Sequence[Record]) -> None:
@@ -169,7 +183,10 @@ class Project:
             last = record.digest(last)
             rows.append({**asdict(record), "mean": record.mean, "sha256": last})
         if len(there) > len(found.records):
-            write_json(self.folder / RESULTS, {"plan_sha256": found.sha256, "records": rows})
+            text = json_text({"plan_sha256": found.sha256, "records": rows})
+            if len(text) > LARGEST_FILE:  # it could not be read again
+                raise InputError(f"{RESULTS} must have at most {LARGEST_FILE} bytes, and would have {len(text)}")
+            write_whole(self.folder / RESULTS, text)
 
 
 def _refuse_faults(faults: Sequence[str]) -> None:

@@ -69,7 +69,7 @@ class Record:
     @property
     def name(self) -> str:
         """Which run it is."""
-        return f"{self.algorithm} in {self.setting!r} with seed {self.seed}"
+        return run_name(self.setting, self.algorithm, self.seed)
 
     @property
     def mean(self) -> float:
@@ -115,6 +115,11 @@ class Conclusion:
 
 def _is_sound(value: Any) -> bool:
     return not isinstance(value, bool) and abs(value) <= LARGEST
+
+
+def run_name(setting: str, algorithm: str, seed: int) -> str:
+    """Return which run it is, in words."""
+    return f"{algorithm} in {setting!r} with seed {seed}"
 
 
 def digest_of(content: Any) -> str:

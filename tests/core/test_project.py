@@ -13,7 +13,7 @@ from fedlearn_helpers.errors import InputError
 from fedlearn_helpers.experiments import ComparisonTables
 from fedlearn_helpers.project import Project, leaderboard, write_leaderboard
 from fedlearn_helpers.project.checks import CHECKS
-from fedlearn_helpers.project.reading import LARGEST_FILE, read_project
+from fedlearn_helpers.project.reading import LARGEST_FILE, MOST_RECORDS, read_project
 
 RUN = {"rounds": 10, "num_bytes": 1000}
 
@@ -110,6 +110,10 @@ def test_no_plan_at_all(tmp_path):
         ({"per_client": [0.5, math.nan]}, "^per_client of '1' must be a finite number"),
         ({"per_client": [0.5, math.inf]}, "^per_client of '1' must be a finite number"),
         ({"per_client": [0.5, "good"]}, "^per_client of '1' must be a finite number"),
+        (
+            {"per_client": {1: 0.1, "1": 0.9, 2: 0.5}},
+            "^per_client must have names that differ as text, got .1, '1', 2.$",
+        ),
         ({"per_client": {"=cmd": 1}}, "^a client of per_client must be a name"),
         ({"per_client": [0.5, 0.6]}, "^fedavg in .* must have the same clients as fedavg in .* seed 0"),
         ({"seed": 0, "per_client": dict.fromkeys(CLIENTS, 0.1)}, "with seed 0 is there already, with other numbers"),
@@ -139,24 +143,93 @@ def test_the_same_run_again_changes_nothing_and_arrays_are_taken(tmp_path):
     assert row["mean"] == pytest.approx(0.25) and row["seconds"] == 1.0
 
 
-def test_tables_of_a_comparison_are_recorded_without_unseen_clients(tmp_path):
-    rows = [
+def tables(changed=lambda clients: None, rounds=10):
+    """Both seeds of fedavg and of a reference line, which has no rounds; the third client took no part in training."""
+    clients = pd.DataFrame(
         {"algorithm": algorithm, "scenario": MAIN, "seed": seed, "client": client, "unseen": client == 2}
         | {"accuracy": 0.1 * client + 0.01 * seed, "megabytes": 0.0 if algorithm == "local only" else 1.5}
         for algorithm in ("local only", "fedavg")
         for seed in (0, 1)
         for client in range(3)
-    ]
-    project, nothing = Project(tmp_path, plan()), pd.DataFrame()
-    project.record_tables(ComparisonTables(nothing, pd.DataFrame(rows), nothing), rounds=10)
+    )
+    changed(clients)
+    by_round = pd.DataFrame(
+        {"algorithm": "fedavg", "scenario": MAIN, "seed": seed, "round": number, "test_accuracy": 0.5}
+        for seed in (0, 1)
+        for number in range(rounds + (seed == 0 and rounds < 10) + 1)
+    )
+    return ComparisonTables(pd.DataFrame(), clients, by_round)
+
+
+def test_tables_of_a_comparison_are_recorded_without_unseen_clients(tmp_path):
+    project = Project(tmp_path, plan())
+    project.record_tables(tables(), rounds=10)
     found = {(record.algorithm, record.seed): record for record in read_project(tmp_path).records}
     assert len(found) == 4 and set(found["fedavg", 1].per_client) == {"0", "1"}
     assert found["fedavg", 1].mean == pytest.approx(0.06)
     assert (found["fedavg", 0].rounds, found["fedavg", 0].bytes) == (10, 1_500_000)
     assert (found["local only", 0].rounds, found["local only", 0].bytes) == (0, 0)
-    rows[0]["accuracy"] = math.nan
-    with pytest.raises(InputError, match="^per_client of '0' must be a finite number"):
-        project.record_tables(ComparisonTables(nothing, pd.DataFrame(rows), nothing), rounds=10)
+
+
+@pytest.mark.parametrize("clients_without", [2, 1])
+def test_a_run_that_diverged_is_left_out_and_named_and_the_others_are_recorded(tmp_path, capsys, clients_without):
+    def diverge(clients):
+        clients.loc[6 : 5 + clients_without, ["accuracy", "megabytes"]] = math.nan
+
+    Project(tmp_path, plan()).record_tables(tables(diverge), rounds=10)
+    kept = [(record.algorithm, record.seed) for record in read_project(tmp_path).records]
+    assert kept == [("local only", 0), ("local only", 1), ("fedavg", 1)]
+    said = f"fedavg in {MAIN!r} with seed 0 has no accuracy of {clients_without} of 2 clients"
+    assert capsys.readouterr().out == f"Not recorded: {said}.\n"
+
+
+def test_bytes_that_nobody_counted_are_not_taken_for_none(tmp_path):
+    def uncounted(clients):
+        clients.loc[6:8, "megabytes"] = math.nan
+
+    with pytest.raises(
+        InputError, match="^megabytes of fedavg in .* with seed 0 must be a finite number >= 0, got nan"
+    ):
+        Project(tmp_path, plan()).record_tables(tables(uncounted), rounds=10)
+    assert not (tmp_path / "results.json").exists()
+
+
+@pytest.mark.parametrize(("ran", "told", "first_wrong"), [(10, 20, 10), (2, 10, 3), (2, 3, 2)])
+def test_rounds_are_those_of_the_tables(tmp_path, ran, told, first_wrong):
+    """Where fewer than ten ran, the run with seed 0 had one more."""
+    with pytest.raises(InputError, match=f"^rounds must be {first_wrong}, as in the tables for fedavg .*, got {told}"):
+        Project(tmp_path, plan()).record_tables(tables(rounds=ran), rounds=told)
+    assert not (tmp_path / "results.json").exists()
+
+
+def test_what_is_written_can_be_read_again(tmp_path, monkeypatch):
+    for module in ("project", "reading"):
+        monkeypatch.setattr(f"fedlearn_helpers.project.{module}.LARGEST_FILE", 5000)
+    project = Project(tmp_path, plan())
+    project.record(MAIN, "fedavg", 0, [0.5] * 130, **RUN)
+    before = (tmp_path / "results.json").read_bytes()
+    assert 2500 < len(before) < 5000
+    with pytest.raises(InputError, match="^results.json must have at most 5000 bytes, and would have [56][0-9]{3}$"):
+        project.record(MAIN, "fedavg", 1, [0.5] * 130, **RUN)
+    assert (tmp_path / "results.json").read_bytes() == before and states(project)["numbers"] == "done"
+
+
+def test_as_many_records_as_there_may_be_fit_with_fifty_clients(tmp_path):
+    project = Project(tmp_path, plan())
+    project.record(MAIN, "fedavg", 10_000, [1 / 3] * 50, rounds=1000, num_bytes=10**9, seconds=1234.5678)
+    assert (tmp_path / "results.json").stat().st_size * MOST_RECORDS < LARGEST_FILE
+
+
+def test_the_code_of_the_last_record_tells_later_what_was_there(tmp_path):
+    """Removing records from the end is no fault of the file that is left."""
+    project = good_project(tmp_path)
+    told, code = sentence_of(project, "numbers"), read_project(tmp_path).last_code
+    assert told.startswith("18 records, finite") and told.endswith(f": {code}") and len(code) == 32
+    assert json.loads((tmp_path / "results.json").read_text())["records"][17]["sha256"].startswith(code)
+    edit(tmp_path / "results.json", lambda content: content["records"].pop())
+    project.record(SECOND, "scaffold", 2, per_client(2, 0.3), **RUN)
+    now = sentence_of(project, "numbers")
+    assert states(project)["numbers"] == "done" and now.startswith("18 records, finite") and code not in now
 
 
 # Files that somebody has touched ------------------------------------------------------------
