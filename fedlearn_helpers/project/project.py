@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from fedlearn_helpers.errors import InputError, check_number, check_one_of, check_whole_number
 from fedlearn_helpers.experiments.compare import ComparisonTables
-from fedlearn_helpers.files import json_text, write_json, write_whole
+from fedlearn_helpers.files import json_text, one_at_a_time, write_json, write_whole
 from fedlearn_helpers.project.checks import REFERENCE_LINES, check_project
 from fedlearn_helpers.project.plan import Plan
 from fedlearn_helpers.project.reading import (
@@ -21,13 +21,14 @@ from fedlearn_helpers.project.reading import (
     Found,
     check_beside,
     plan_digest,
-    read_json,
     read_project,
 )
 from fedlearn_helpers.project.records import Conclusion, Outcome, Record, now, run_name
 
 if TYPE_CHECKING:
     import pandas as pd
+
+_LOCK = ".project.lock"
 
 
 class Project:
@@ -56,12 +57,7 @@ class Project:
         if found.plan is None:
             if plan is None:
                 raise InputError(f"plan must be a Plan, got None, and there is no {PLAN} in {str(self.folder)!r}")
-            if os.path.lexists(self.folder / RESULTS):
-                raise InputError(f"folder must have no results before its plan, got {str(self.folder)!r}")
-            written = now()
-            content = {"plan": plan.as_json(), "written": written, "sha256": plan_digest(plan, written)}
-            write_json(self.folder / PLAN, content)
-            found = read_project(self.folder)
+            found = self._write_plan(plan)
         assert found.plan is not None
         if plan is not None and plan != found.plan:
             _refuse_change(found, plan)
@@ -169,24 +165,40 @@ class Project:
             raise InputError(f"per_client must have names that differ as text, got {list(per_client)!r:.80}")
         return Record(setting, algorithm, seed, by_name, rounds, num_bytes, seconds, now())
 
+    def _write_plan(self, plan: Plan) -> Found:
+        with one_at_a_time(self.folder / _LOCK):
+            found = read_project(self.folder)
+            if found.plan is not None:  # another program came first
+                return found
+            if os.path.lexists(self.folder / RESULTS):
+                raise InputError(f"folder must have no results before its plan, got {str(self.folder)!r}")
+            written = now()
+            content = {"plan": plan.as_json(), "written": written, "sha256": plan_digest(plan, written)}
+            write_json(self.folder / PLAN, content)
+            return read_project(self.folder)
+
     def _add(self, records: Sequence[Record]) -> None:
-        found = read_project(self.folder)
-        _refuse_faults([fault.sentence for fault in found.faults if fault.part != CONCLUSION])
-        content = read_json(self.folder / RESULTS, ("plan_sha256", "records"))
-        rows = content["records"] if content else []
-        there, last = list(found.records), found.last
-        for record in records:
-            if any(record.same_numbers(other) for other in there):
-                continue
-            check_beside(record, there)
-            there.append(record)
-            last = record.digest(last)
-            rows.append({**asdict(record), "mean": record.mean, "sha256": last})
-        if len(there) > len(found.records):
-            text = json_text({"plan_sha256": found.sha256, "records": rows})
-            if len(text) > LARGEST_FILE:  # it could not be read again
-                raise InputError(f"{RESULTS} must have at most {LARGEST_FILE} bytes, and would have {len(text)}")
-            write_whole(self.folder / RESULTS, text)
+        with one_at_a_time(self.folder / _LOCK):
+            found = read_project(self.folder)
+            _refuse_faults([fault.sentence for fault in found.faults if fault.part != CONCLUSION])
+            there = list(found.records)
+            for record in records:
+                if not any(record.same_numbers(other) for other in there):
+                    check_beside(record, there)
+                    there.append(record)
+            if len(there) > len(found.records):
+                write_whole(self.folder / RESULTS, _text_of(there, found.sha256))
+
+
+def _text_of(records: Sequence[Record], plan_sha256: str) -> str:
+    rows, last = [], plan_sha256
+    for record in records:
+        last = record.digest(last)
+        rows.append({**asdict(record), "mean": record.mean, "sha256": last})
+    text = json_text({"plan_sha256": plan_sha256, "records": rows})
+    if len(text) > LARGEST_FILE:  # it could not be read again
+        raise InputError(f"{RESULTS} must have at most {LARGEST_FILE} bytes, and would have {len(text)}")
+    return text
 
 
 def _refuse_faults(faults: Sequence[str]) -> None:

@@ -3,6 +3,8 @@
 import json
 import math
 import os
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -230,6 +232,35 @@ def test_the_code_of_the_last_record_tells_later_what_was_there(tmp_path):
     project.record(SECOND, "scaffold", 2, per_client(2, 0.3), **RUN)
     now = sentence_of(project, "numbers")
     assert states(project)["numbers"] == "done" and now.startswith("18 records, finite") and code not in now
+
+
+def test_two_who_record_at_the_same_time_lose_nothing(tmp_path):
+    def record(algorithm):
+        project = Project(tmp_path, plan())
+        for seed in range(8):
+            project.record(MAIN, algorithm, seed, per_client(seed, 0), **RUN)
+        return project.code
+
+    with ThreadPoolExecutor(4) as pool:
+        codes = set(pool.map(record, ("fedavg", "scaffold", "local only", "centralized")))
+    found = read_project(tmp_path)
+    assert len(found.records) == 32 and not found.faults and codes == {found.code}
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["plan.json", "results.json"]
+
+
+def test_a_lock_that_was_left_behind_is_named(tmp_path, monkeypatch):
+    monkeypatch.setattr("fedlearn_helpers.files._SECONDS_TO_WAIT", 0.05)
+    project = Project(tmp_path, plan())
+    record = partial(project.record, MAIN, "fedavg", 0, per_client(0, 0), **RUN)
+    lock = tmp_path / ".project.lock"
+    lock.write_text("")
+    with pytest.raises(InputError, match="^folder must be written by one program at a time, got one with .*lock'"):
+        record()
+    lock.unlink()
+    record()
+    with pytest.raises(InputError, match="with other numbers"):
+        project.record(MAIN, "fedavg", 0, per_client(0, 1), **RUN)
+    assert not lock.exists() and len(read_project(tmp_path).records) == 1
 
 
 # Files that somebody has touched ------------------------------------------------------------
