@@ -12,7 +12,7 @@ from fedlearn_helpers.errors import InputError, check_number, check_one_of, chec
 from fedlearn_helpers.experiments.compare import ComparisonTables
 from fedlearn_helpers.files import json_text, one_at_a_time, write_json, write_whole
 from fedlearn_helpers.project.checks import REFERENCE_LINES, check_project
-from fedlearn_helpers.project.plan import Plan
+from fedlearn_helpers.project.plan import Plan, check_name
 from fedlearn_helpers.project.reading import (
     CONCLUSION,
     LARGEST_FILE,
@@ -153,6 +153,7 @@ class Project:
         num_bytes: int,
         seconds: float | None,
     ) -> Record:
+        setting, algorithm = check_name("setting", setting), check_name("algorithm", algorithm)
         check_one_of("setting", setting, self.plan.settings)
         check_one_of("algorithm", algorithm, dict.fromkeys((*self.plan.algorithms, *REFERENCE_LINES)))
         if not isinstance(per_client, Mapping):
@@ -160,7 +161,7 @@ class Project:
                 per_client = dict(enumerate(per_client))
             except TypeError:
                 raise InputError(f"per_client must have a number for each client, got {per_client!r:.80}") from None
-        by_name = {str(client): value for client, value in per_client.items()}
+        by_name = {check_name("a client of per_client", str(client)): value for client, value in per_client.items()}
         if len(by_name) < len(per_client):
             raise InputError(f"per_client must have names that differ as text, got {list(per_client)!r:.80}")
         return Record(setting, algorithm, seed, by_name, rounds, num_bytes, seconds, now())

@@ -15,6 +15,7 @@ import os
 import stat
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ LARGEST_FILE = 5_000_000  # bytes: as many records as there may be, of fifty cli
 MOST_RECORDS = 2000
 _CODE = 32  # digits: with twelve, two plans of the same code can be searched for
 _LONGEST = 300  # letters of a sentence
+_CLOCKS = timedelta(days=1)  # by which two may differ
 
 
 @dataclass(frozen=True)
@@ -100,7 +102,8 @@ def _read_plan(folder: Path, faults: list[Fault]) -> tuple[Plan | None, str, str
         if content is None:
             return None, "", ""
         plan, written = plan_from_json(content["plan"]), content["written"]
-        when(written)
+        if _is_to_come(written):
+            faults.append(Fault(PLAN, f"{PLAN} is of {written}, which is still to come"))
         sha256 = plan_digest(plan, written)
         if content["sha256"] != sha256:
             faults.append(Fault(PLAN, f"{PLAN} was changed after it was written"))
@@ -108,6 +111,10 @@ def _read_plan(folder: Path, faults: list[Fault]) -> tuple[Plan | None, str, str
         faults.append(Fault(PLAN, f"{PLAN} cannot be used: {error}"))
         return None, "", ""
     return plan, written, sha256
+
+
+def _is_to_come(time: str) -> bool:
+    return when(time) > datetime.now(UTC) + _CLOCKS
 
 
 def plan_digest(plan: Plan, written: str) -> str:
@@ -140,6 +147,9 @@ def _read_results(folder: Path, written: str, sha256: str, faults: list[Fault]) 
                 faults.append(Fault(PLAN, text))
         except InputError as error:
             faults.append(Fault(RESULTS, f"record {number}: {error}"))
+            if sha256 and number == 1:  # the only one that has the plan's hash in its own
+                text = f"record 1 does not follow from {PLAN}: the plan was changed after it, or that record was"
+                faults.append(Fault(PLAN, text))
         last = str(row.get("sha256")) if isinstance(row, dict) else ""
     return tuple(records), last
 
@@ -154,6 +164,8 @@ def _record_of(row: object, before: str) -> Record:
         raise InputError(f"{record.name} has the mean {mean!r:.40}, and that of its clients is {record.mean:.6g}")
     if row["sha256"] != record.digest(before):
         raise InputError(f"{record.name} was changed after it was recorded, or the record before it was")
+    if _is_to_come(record.recorded):
+        raise InputError(f"{record.name} is of {record.recorded}, which is still to come")
     return record
 
 
@@ -216,7 +228,7 @@ def _text_of(path: Path) -> str:
         content = file.read(LARGEST_FILE + 1)
     if len(content) > LARGEST_FILE:
         raise InputError(f"it must have at most {LARGEST_FILE} bytes")
-    return content.decode()
+    return content.decode("utf-8-sig")  # an editor may have put a mark of its own first
 
 
 def _without_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

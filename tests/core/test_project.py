@@ -15,7 +15,7 @@ from fedlearn_helpers.errors import InputError
 from fedlearn_helpers.experiments import ComparisonTables
 from fedlearn_helpers.project import Project, leaderboard, write_leaderboard
 from fedlearn_helpers.project.checks import CHECKS
-from fedlearn_helpers.project.reading import LARGEST_FILE, MOST_RECORDS, read_project
+from fedlearn_helpers.project.reading import LARGEST_FILE, MOST_RECORDS, plan_digest, read_project
 
 RUN = {"rounds": 10, "num_bytes": 1000}
 
@@ -89,6 +89,23 @@ def test_a_plan_written_anew_does_not_fit_the_records(tmp_path):
     assert "results.json was recorded under another plan" in sentence_of(project, "plan first")
 
 
+def test_a_plan_changed_with_both_of_its_hashes_does_not_fit_the_first_record(tmp_path):
+    project = good_project(tmp_path)
+
+    def change(content):
+        content["plan"]["predicted_difference"] = 0.04
+        content["sha256"] = plan_digest(plan(predicted_difference=0.04), content["written"])
+
+    edit(tmp_path / "plan.json", change)
+    sha256 = json.loads((tmp_path / "plan.json").read_text())["sha256"]
+    edit(tmp_path / "results.json", lambda content: content.update(plan_sha256=sha256))
+    assert states(project)["plan first"] == "wrong" and states(project)["numbers"] == "wrong"
+    said = "record 1 does not follow from plan.json: the plan was changed after it, or that record was"
+    assert sentence_of(project, "plan first") == said
+    edit(tmp_path / "results.json", set_in_record(0, mean=0.9))
+    assert sentence_of(project, "plan first") == said, "a first record that is broken for another reason shows no more"
+
+
 def test_no_plan_at_all(tmp_path):
     with pytest.raises(InputError, match="^plan must be a Plan, got None, and there is no plan.json"):
         Project(tmp_path)
@@ -116,6 +133,7 @@ def test_no_plan_at_all(tmp_path):
             {"per_client": {1: 0.1, "1": 0.9, 2: 0.5}},
             "^per_client must have names that differ as text, got .1, '1', 2.$",
         ),
+        ({"per_client": {"Zürich": 0.1, "Zu\u0308rich": 0.9}}, "^per_client must have names that differ as text"),
         ({"per_client": {"=cmd": 1}}, "^a client of per_client must be a name"),
         ({"per_client": [0.5, 0.6]}, "^fedavg in .* must have the same clients as fedavg in .* seed 0"),
         ({"seed": 0, "per_client": dict.fromkeys(CLIENTS, 0.1)}, "with seed 0 is there already, with other numbers"),
@@ -143,6 +161,14 @@ def test_the_same_run_again_changes_nothing_and_arrays_are_taken(tmp_path):
     (row,) = json.loads((tmp_path / "results.json").read_text())["records"]
     assert row["per_client"] == {"0": pytest.approx(0.1), "1": pytest.approx(0.4)} and row["seed"] == 3
     assert row["mean"] == pytest.approx(0.25) and row["seconds"] == 1.0
+
+
+def test_names_are_the_same_however_a_system_writes_an_umlaut(tmp_path):
+    project = Project(tmp_path, plan(settings=("Zürich",), algorithms=("fedavg", "grün")))
+    for setting, algorithm, client in (("Zürich", "grün", "Süd"), ("Zu\u0308rich", "gru\u0308n", "Su\u0308d")):
+        project.record(setting, algorithm, 0, {client: 0.5}, **RUN)
+    (record,) = read_project(tmp_path).records
+    assert (record.setting, record.algorithm, *record.per_client) == ("Zürich", "grün", "Süd")
 
 
 def tables(changed=lambda clients: None, rounds=10):
@@ -329,6 +355,30 @@ def test_runs_older_than_the_plan_are_found(tmp_path):
     assert "record 1 (local only in 'many kinds of wind' with seed 0) is of 2020-01-01" in sentence_of(
         project, "plan first"
     )
+
+
+def test_times_that_are_still_to_come_are_found(tmp_path):
+    project = good_project(tmp_path)
+    later = set_in_record(17, recorded="2099-01-01T00:00:00+00:00")
+    edit(tmp_path / "results.json", lambda content: (later(content), forge(content)))
+    assert states(project)["numbers"] == "wrong" and states(project)["plan first"] == "done"
+    said = f"record 18: scaffold in {SECOND!r} with seed 2 is of 2099-01-01T00:00:00+00:00, which is still to come"
+    assert sentence_of(project, "numbers") == said and len(read_project(tmp_path).records) == 17
+    (tmp_path / "results.json").unlink()
+
+    def change(content):
+        content["written"] = "2099-01-01T00:00:00+00:00"
+        content["sha256"] = plan_digest(plan(), content["written"])
+
+    edit(tmp_path / "plan.json", change)
+    assert sentence_of(project, "plan first") == "plan.json is of 2099-01-01T00:00:00+00:00, which is still to come"
+
+
+def test_a_mark_that_an_editor_puts_first_changes_nothing(tmp_path):
+    project = good_project(tmp_path)
+    for path in tmp_path.glob("*.json"):
+        path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes().replace(b"\n", b"\r\n"))
+    assert set(states(project).values()) == {"done"}
 
 
 @pytest.mark.slow

@@ -76,6 +76,17 @@ def test_a_plan_of_a_file_with_other_fields_is_refused(change):
         plan_from_json(content)
 
 
+def test_names_that_look_the_same_are_the_same():
+    """Some systems write an umlaut as a letter and an accent."""
+    apart = {"field": "Gro\u0308ße", "settings": ["Zu\u0308rich"], "algorithms": ["fedavg", "gru\u0308n"]}
+    made = plan(**apart, baseline="gru\u0308n")
+    assert (made.field, made.settings, made.baseline) == ("Größe", ("Zürich",), "grün") and made.candidate == "fedavg"
+    with pytest.raises(InputError, match="^settings must have at least 1 different names"):
+        plan(settings=["Zu\u0308rich", "Zürich"])
+    with pytest.raises(InputError, match="^field must be a name"):
+        plan(field="\u0308rger")
+
+
 @pytest.mark.parametrize("value", [np.True_, np.False_, 1, 0])
 def test_a_truth_of_another_kind_is_written_as_one(value):
     made = plan(higher_is_better=value)
