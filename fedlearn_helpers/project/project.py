@@ -101,8 +101,15 @@ class Project:
             rounds: of every federation. Tables know it of algorithms with one model for all.
 
         Raises:
-            InputError: as in `record`, or another number of rounds than in the tables.
+            InputError: as in `record`, another number of rounds than in the tables, or a plan whose metric is not
+                accuracy.
         """
+        if "accuracy" not in self.plan.metric.casefold() or not self.plan.higher_is_better:
+            better = "higher" if self.plan.higher_is_better else "lower"
+            raise InputError(
+                f"tables must have the plan's metric, and they have accuracy, where higher is better; planned is "
+                f"{self.plan.metric!r}, where {better} is: use `record`"
+            )
         check_whole_number("rounds", rounds, 1)
         names = ["scenario", "algorithm", "seed"]
         for run, of_run in tables.rounds.groupby(names, sort=False):
@@ -123,7 +130,9 @@ class Project:
         self._add(records)
 
     def conclude(self, outcome: Outcome, because: str, *, limitation: str = "", threat: str = "") -> None:
-        """Write the conclusion; it may be written anew.
+        """Write the conclusion, with the number of records and the code of the last; it may be written anew.
+
+        It belongs to the records that are there: whoever adds some, concludes anew.
 
         Args:
             outcome: "confirmed", "refuted" or "undecided".
@@ -134,7 +143,9 @@ class Project:
         Raises:
             InputError: an unknown outcome, or something that is no sentence.
         """
-        write_json(self.folder / CONCLUSION, asdict(Conclusion(outcome, because, limitation, threat)))
+        found = read_project(self.folder)
+        conclusion = Conclusion(outcome, because, limitation, threat, len(found.records), found.last_code)
+        write_json(self.folder / CONCLUSION, asdict(conclusion))
 
     def check(self) -> pd.DataFrame:
         """Return the checks of what is in the folder: columns `check`, `state` and `sentence`."""

@@ -2,9 +2,9 @@
 
 Three files count: `plan.json`, `results.json` and `conclusion.json`. Each record holds a hash of itself and of what was
 written before it, and the first one of the plan. So a number or a prediction that was changed later is found, and a
-record that was removed from between others. Records that were removed from the end, or all of them, are not found. Nor
-is it a signature: who writes all hashes anew is not found out, but for an instructor who was given codes before, of the
-plan and of the records up to some time.
+record that was removed from between others. Records that were removed from the end, or all of them, are found only
+by a conclusion that was written before, and not anew. Nor is it a signature: who writes all hashes anew is not found
+out, but for an instructor who was given codes before, of the plan and of the records up to some time.
 """
 
 from __future__ import annotations

@@ -222,6 +222,14 @@ def test_bytes_that_nobody_counted_are_not_taken_for_none(tmp_path):
     assert not (tmp_path / "results.json").exists()
 
 
+@pytest.mark.parametrize("metric", [{"metric": "loss"}, {"higher_is_better": False, "predicted_difference": -0.05}])
+def test_tables_have_accuracy_and_no_other_metric(tmp_path, metric):
+    with pytest.raises(InputError, match="^tables must have the plan's metric, and they have accuracy, where higher"):
+        Project(tmp_path / "a", plan(**metric)).record_tables(tables(), rounds=10)
+    assert not (tmp_path / "a" / "results.json").exists()
+    Project(tmp_path / "b", plan(metric="Balanced Accuracy")).record_tables(tables(), rounds=10)
+
+
 @pytest.mark.parametrize(("ran", "told", "first_wrong"), [(10, 20, 10), (2, 10, 3), (2, 3, 2)])
 def test_rounds_are_those_of_the_tables(tmp_path, ran, told, first_wrong):
     """Where fewer than ten ran, the run with seed 0 had one more."""
@@ -255,7 +263,9 @@ def test_the_code_of_the_last_record_tells_later_what_was_there(tmp_path):
     assert told.startswith("18 records, finite") and told.endswith(f": {code}") and len(code) == 32
     assert json.loads((tmp_path / "results.json").read_text())["records"][17]["sha256"].startswith(code)
     edit(tmp_path / "results.json", lambda content: content["records"].pop())
+    assert "at its time 18, and now there are 17; conclude anew" in sentence_of(project, "conclusion")
     project.record(SECOND, "scaffold", 2, per_client(2, 0.3), **RUN)
+    assert "at its time 18, and now there are 18; conclude anew" in sentence_of(project, "conclusion")
     now = sentence_of(project, "numbers")
     assert states(project)["numbers"] == "done" and now.startswith("18 records, finite") and code not in now
 
@@ -473,6 +483,32 @@ def test_seeds_that_decide_nothing_are_noticed(tmp_path):
     assert "the same with every seed" in sentence_of(project, "differences")
 
 
+def test_seeds_of_one_of_the_two_are_named(tmp_path):
+    """Seeds of scaffold that came out badly are left out."""
+    project = good_project(tmp_path)
+    for seed in range(3, 10):
+        project.record(MAIN, "fedavg", seed, per_client(seed, 0), **RUN)
+    project.record(SECOND, "scaffold", 4, per_client(4, 0), **RUN)
+    assert states(project) == dict.fromkeys(CHECKS, "done") | {"conclusion": "wrong"}
+    named = "predicted was +0.05; seeds 3, 4, 5, 6, 7 and 2 more with fedavg only: ask why"
+    assert sentence_of(project, "differences").endswith(named)
+    assert sentence_of(project, "second setting").endswith("undecided; seed 4 with scaffold only: ask why")
+
+
+def test_a_copy_of_the_first_setting_is_no_second_one(tmp_path):
+    project = Project(tmp_path, plan())
+    for seed in range(3):
+        for gain, algorithm in enumerate(plan().algorithms):
+            numbers = per_client(seed, 0.01 * gain)
+            project.record(MAIN, algorithm, seed, numbers, **RUN)
+            others = dict(zip(("a", "b", "c"), reversed(numbers.values()), strict=True))
+            project.record(SECOND, algorithm, 7 + seed, others, **RUN)
+    assert states(project)["second setting"] == "wrong"
+    assert sentence_of(project, "second setting") == f"{SECOND!r} has the numbers of {MAIN!r}, client by client"
+    project.record(SECOND, "fedavg", 0, {"a": 0.1, "b": 0.2, "c": 0.3}, **RUN)
+    assert states(project)["second setting"] == "done"
+
+
 def test_one_client_is_not_every_client(tmp_path):
     project = Project(tmp_path, plan())
     project.record(MAIN, "fedavg", 0, {"all": 0.5}, **RUN)
@@ -500,6 +536,8 @@ def test_the_budget_is_used_and_kept(tmp_path, unit, rounds, num_bytes, state):
     assert states(project)["budget"] == ("missing" if state == "done" else state), "half of a comparison"
     project.record(MAIN, "scaffold", 0, per_client(0, 0), rounds=rounds, num_bytes=num_bytes)
     assert states(project)["budget"] == state
+    if state == "done":
+        assert sentence_of(project, "budget").endswith("; what reference lines did is not counted")
 
 
 def test_a_planned_algorithm_without_a_run_keeps_no_budget(tmp_path):
