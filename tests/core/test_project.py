@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
@@ -561,6 +562,19 @@ def test_where_less_is_better_the_worst_client_has_most(tmp_path):
 
 
 # Side by side ----------------------------------------------------------------------------------
+
+
+def test_a_name_in_the_leaderboard_is_no_formula(tmp_path):
+    Project(tmp_path / "=cmd()", plan())
+    path = write_leaderboard([tmp_path / "=cmd()"], tmp_path / "board.csv")
+    assert path.read_text().splitlines()[1].startswith("'=cmd(),accuracy,")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="others refuse such names")
+def test_a_name_of_other_bytes_can_be_written(tmp_path):
+    folder = tmp_path / os.fsdecode(b"M\xfcller")
+    Project(folder, plan())
+    assert "M\\udcfcller,accuracy," in write_leaderboard([folder], tmp_path / "board.csv").read_text()
 
 
 def test_leaderboard(tmp_path):
