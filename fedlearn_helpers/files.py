@@ -57,9 +57,18 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
     """Write a JSON file, completely or not at all; its folder is made if missing.
 
     Raises:
+        ValueError: as in `json_text`.
+    """
+    write_whole(path, json_text(content))
+
+
+def json_text(content: Mapping[str, Any]) -> str:
+    """Return what `write_json` writes, in ASCII.
+
+    Raises:
         ValueError: a number that is NaN or infinite; `without_nan` makes None of them.
     """
-    write_whole(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
+    return json.dumps(content, indent=2, allow_nan=False) + "\n"
 
 
 def without_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

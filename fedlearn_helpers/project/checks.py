@@ -15,6 +15,7 @@ from fedlearn_helpers.project.records import Record
 State = Literal["done", "missing", "wrong"]
 Told = tuple[State, str]
 REFERENCE_LINES = (LOCAL_ONLY, CENTRALIZED)
+_SHOWN = 5  # seeds in a sentence
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,9 @@ def _numbers(found: Found, plan: Plan | None) -> Told:
         return "wrong", _first_of(faults)
     if not found.records:
         return "missing", "no run is recorded"
-    return "done", f"{len(found.records)} records are finite and unchanged, and each mean is that of its clients"
+    count = f"{len(found.records)} record{'s' * (len(found.records) > 1)}"
+    sound = "finite, with hashes that fit, each mean that of its clients"
+    return "done", f"{count}, {sound}; code of the last: {found.last_code}"
 
 
 def _local_only(found: Found, plan: Plan) -> Told:
@@ -93,12 +96,23 @@ def _differences(found: Found, plan: Plan) -> Told:
     pair = f"{plan.candidate} less {plan.baseline}"
     if not paired:
         return "missing", f"there is no seed with both {plan.candidate} and {plan.baseline}"
+    alone = _seeds_of_one(found, plan, plan.settings[0])
     if len(paired) < SEEDS:
-        return "wrong", f"{pair} is {in_words(paired)}: a spread needs {SEEDS}"
+        return "wrong", f"{pair} is {in_words(paired)}: a spread needs {SEEDS}{alone}"
     runs = [runs_of(found.records, plan.settings[0], name) for name in (plan.candidate, plan.baseline)]
     if all(_all_equal([run.per_client for run in of_one.values()]) for of_one in runs):
         return "wrong", f"{pair} is the same with every seed, client by client: let the seed decide who has what"
-    return "done", f"{pair} is {in_words(paired)}; predicted was {plan.predicted_difference:+g}"
+    return "done", f"{pair} is {in_words(paired)}; predicted was {plan.predicted_difference:+g}{alone}"
+
+
+def _seeds_of_one(found: Found, plan: Plan, setting: str) -> str:
+    """Name the seeds that only one of the two has: who leaves seeds out afterwards can choose the outcome."""
+    paired, parts = differences(plan, found.records, setting), []
+    for name in (plan.baseline, plan.candidate):
+        if alone := [seed for seed in runs_of(found.records, setting, name) if seed not in paired]:
+            more = f" and {len(alone) - _SHOWN} more" if len(alone) > _SHOWN else ""
+            parts.append(f"seed{'s' * (len(alone) > 1)} {', '.join(map(str, alone[:_SHOWN]))}{more} with {name} only")
+    return f"; {', '.join(parts)}: ask why" if parts else ""
 
 
 def _all_equal(values: list) -> bool:
@@ -126,7 +140,11 @@ def _budget(found: Found, plan: Plan) -> Told:
     for record in compared:
         if wrong := _beside_the_budget(record, plan):
             return "wrong", f"{record.name} {wrong}"
-    return "done", f"all {len(compared)} federations used the planned {plan.budget} {plan.budget_unit}"
+    for name in plan.algorithms:
+        if name not in REFERENCE_LINES and not runs_of(found.records, plan.settings[0], name):
+            return "missing", f"no run of {name!r} is recorded in {plan.settings[0]!r}"
+    used = f"all {len(compared)} federations used the planned {plan.budget} {plan.budget_unit}"
+    return "done", f"{used}; what reference lines did is not counted"
 
 
 def _beside_the_budget(record: Record, plan: Plan) -> str:
@@ -146,10 +164,22 @@ def _second_setting(found: Found, plan: Plan) -> Told:
     paired = differences(plan, found.records, best)
     if not paired:
         return "missing", f"there is no seed with both {plan.candidate} and {plan.baseline} in {best!r}"
+    if _numbers_in(found, plan, best) <= _numbers_in(found, plan, plan.settings[0]):
+        return "wrong", f"{best!r} has the numbers of {plan.settings[0]!r}, client by client"
     told = f"in {best!r} {plan.candidate} less {plan.baseline} is {in_words(paired)}"
+    alone = _seeds_of_one(found, plan, best)
     if len(paired) < SEEDS:
-        return "wrong", f"{told}: {SEEDS} seeds are needed"
-    return "done", f"{told}: there the claim is {outcome_of(plan, paired)}"
+        return "wrong", f"{told}: {SEEDS} seeds are needed{alone}"
+    return "done", f"{told}: there the claim is {outcome_of(plan, paired)}{alone}"
+
+
+def _numbers_in(found: Found, plan: Plan, setting: str) -> set[tuple]:
+    """Return what clients have reached under each of the two, whatever their names and the seeds are."""
+    return {
+        (name, *sorted(run.per_client.values()))
+        for name in (plan.baseline, plan.candidate)
+        for run in runs_of(found.records, setting, name).values()
+    }
 
 
 def _conclusion(found: Found, plan: Plan) -> Told:
@@ -157,6 +187,9 @@ def _conclusion(found: Found, plan: Plan) -> Told:
         return "wrong", _first_of(faults)
     if found.conclusion is None:
         return "missing", f"there is no {CONCLUSION}"
+    if found.conclusion.code != found.last_code:
+        counts = f"{found.conclusion.records}, and now there are {len(found.records)}"
+        return "wrong", f"it rests on other records: at its time {counts}; conclude anew, and say why they changed"
     said, paired = found.conclusion.outcome, differences(plan, found.records, plan.settings[0])
     if len(paired) < SEEDS:
         return "wrong", f"it says {said}, on {len(paired)} paired seeds: {SEEDS} are needed to say anything"

@@ -10,6 +10,7 @@ from fedlearn_helpers.project.plan import Plan
 from fedlearn_helpers.project.records import Outcome, Record
 
 SEEDS = 3  # the fewest that a conclusion rests on
+_ROUNDING = 1e-9  # 0.52 - 0.50 is more than 0.02 by 2e-17
 
 
 def runs_of(records: Iterable[Record], setting: str, algorithm: str) -> dict[int, Record]:
@@ -33,6 +34,7 @@ def outcome_of(plan: Plan, found: Mapping[int, float]) -> Outcome:
     they are as large as predicted is not asked for.
     """
     beyond = [difference - plan.threshold for difference in found.values()]
+    beyond = [0.0 if abs(value) <= _ROUNDING else value for value in beyond]
     if not is_clear(beyond):
         return "undecided"
     return "confirmed" if (beyond[0] > 0) == (plan.predicted_difference > plan.threshold) else "refuted"

@@ -10,22 +10,24 @@ from typing import TYPE_CHECKING
 from fedlearn_helpers.errors import InputError
 from fedlearn_helpers.files import write_whole
 from fedlearn_helpers.project.evidence import runs_of, worst_client
+from fedlearn_helpers.project.names import name_as_text
 from fedlearn_helpers.project.reading import PLAN, read_project
 
 if TYPE_CHECKING:
     import pandas as pd
 
-COLUMNS = ("name", "metric", "mean", "spread", "worst_client", "bytes", "seeds")
+COLUMNS = ("name", "metric", "mean", "spread", "worst_client", "bytes", "seeds", "faults")
 
 
 def leaderboard(folders: Iterable[Path | str]) -> pd.DataFrame:
     """Return one row per project: what its candidate reaches in the setting of the claim.
 
     Returns:
-        Columns: `name` (of the folder), `metric`, `mean` (over clients, then over seeds), `spread` (standard deviation
-        over seeds; nan for one), `worst_client` (the number of the client that is worst off on average over seeds),
-        `bytes` (of a run, mean over seeds) and `seeds`. Numbers are nan, and seeds 0, without a run. Rows in the order
-        of the folders.
+        Columns: `name` (of the folder, as text that is no formula), `metric`, `mean` (over clients, then over seeds),
+        `spread` (standard deviation over seeds; nan for one), `worst_client` (the number of the client that is worst
+        off on average over seeds), `bytes` (of a run, mean over seeds), `seeds`, and `faults` (how many are in the
+        files: a plan that was changed, records that were edited and so do not count; `Project.check` names them).
+        Numbers are nan, and seeds 0, without a run. Rows in the order of the folders.
 
     Raises:
         InputError: a folder without a plan that can be read.
@@ -38,7 +40,8 @@ def leaderboard(folders: Iterable[Path | str]) -> pd.DataFrame:
         if (plan := found.plan) is None:
             reason = (found.faults_of(PLAN) or [f"there is no {PLAN}"])[0]
             raise InputError(f"folders must be folders of projects, got {str(folder)!r}: {reason}")
-        row: dict[str, object] = {"name": folder.resolve().name, "metric": plan.metric, "seeds": 0}
+        row: dict[str, object] = {"name": name_as_text(folder.resolve().name), "metric": plan.metric, "seeds": 0}
+        row["faults"] = len(found.faults)
         if runs := runs_of(found.records, plan.settings[0], plan.candidate):
             means = [run.mean for run in runs.values()]
             row |= {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal, cast
@@ -22,9 +23,12 @@ _MOST = 20  # names in a list
 def check_name(argument: str, value: object) -> str:
     """Return a short name: letters, digits and " .:+()-_", 60 at most, and at the beginning a letter or a digit.
 
+    A letter with its accent is made one letter (NFC): some systems write two, and names must be equal if they look so.
+
     Raises:
         InputError: it is none.
     """
+    value = unicodedata.normalize("NFC", value) if isinstance(value, str) else value
     if not (isinstance(value, str) and _NAME.fullmatch(value) and value == value.strip() and value.isprintable()):
         raise InputError(f"{argument} must be a name of at most 60 letters, digits and ' .:+()-_', got {value!r:.80}")
     return value
@@ -115,7 +119,7 @@ class Plan:
         changed |= {name: check_name(name, getattr(self, name)) for name in ("field", "dataset", "baseline", "metric")}
         changed["settings"] = _names("settings", self.settings, 1)
         changed["algorithms"] = _names("algorithms", self.algorithms, 2)
-        check_one_of("baseline", self.baseline, changed["algorithms"])
+        check_one_of("baseline", changed["baseline"], changed["algorithms"])
         for name in ("predicted_difference", "threshold"):
             limits = f"a number from {-LARGEST:g} to {LARGEST:g}"
             check_number(name, getattr(self, name), limits, lambda value: abs(value) <= LARGEST)
@@ -128,6 +132,7 @@ class Plan:
         changed["budget"] = check_whole_number("budget", self.budget, 1)
         check_one_of("budget_unit", self.budget_unit, BUDGETS)
         check_one_of("higher_is_better", self.higher_is_better, (True, False))
+        changed["higher_is_better"] = bool(self.higher_is_better)
         if not isinstance(self.answers, Mapping):
             raise InputError(f"answers must be a dictionary of the ten questions, got {self.answers!r:.80}")
         verdict = decide(self.answers)

@@ -8,25 +8,28 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fedlearn_helpers.errors import InputError, check_one_of, check_whole_number
+from fedlearn_helpers.errors import InputError, check_number, check_one_of, check_whole_number
 from fedlearn_helpers.experiments.compare import ComparisonTables
-from fedlearn_helpers.files import write_json
+from fedlearn_helpers.files import json_text, write_json, write_whole
 from fedlearn_helpers.project.checks import REFERENCE_LINES, check_project
-from fedlearn_helpers.project.plan import Plan
+from fedlearn_helpers.project.lock import one_at_a_time
+from fedlearn_helpers.project.plan import Plan, check_name
 from fedlearn_helpers.project.reading import (
     CONCLUSION,
+    LARGEST_FILE,
     PLAN,
     RESULTS,
     Found,
     check_beside,
     plan_digest,
-    read_json,
     read_project,
 )
-from fedlearn_helpers.project.records import Conclusion, Outcome, Record, now
+from fedlearn_helpers.project.records import Conclusion, Outcome, Record, now, run_name
 
 if TYPE_CHECKING:
     import pandas as pd
+
+_LOCK = ".project.lock"
 
 
 class Project:
@@ -35,8 +38,8 @@ class Project:
     Attributes:
         folder: where `plan.json`, `results.json` and `conclusion.json` are.
         plan: what was planned.
-        code: twelve digits of the plan's hash. Give them to the instructor before the first run: then nobody can doubt
-            that the plan came first.
+        code: 32 digits of the plan's hash. Given to the instructor before the first run, they show that the plan came
+            first.
     """
 
     def __init__(self, folder: Path | str, plan: Plan | None = None) -> None:
@@ -55,12 +58,7 @@ class Project:
         if found.plan is None:
             if plan is None:
                 raise InputError(f"plan must be a Plan, got None, and there is no {PLAN} in {str(self.folder)!r}")
-            if os.path.lexists(self.folder / RESULTS):
-                raise InputError(f"folder must have no results before its plan, got {str(self.folder)!r}")
-            written = now()
-            content = {"plan": plan.as_json(), "written": written, "sha256": plan_digest(plan, written)}
-            write_json(self.folder / PLAN, content)
-            found = read_project(self.folder)
+            found = self._write_plan(plan)
         assert found.plan is not None
         if plan is not None and plan != found.plan:
             _refuse_change(found, plan)
@@ -90,32 +88,52 @@ class Project:
 
         Raises:
             InputError: a name that is not in the plan, a number that is not finite, other clients than in the runs
-                before, or the same run with other numbers.
+                before, the same run with other numbers, or more runs than a file may hold.
         """
         self._add([self._new_record(setting, algorithm, seed, per_client, rounds, num_bytes, seconds)])
 
     def record_tables(self, tables: ComparisonTables, rounds: int) -> None:
         """Add all runs of a comparison, each client with its own accuracy; unseen clients are left out.
 
+        A run in which a client has no accuracy, since it diverged, is not recorded: a printed line names it.
+
         Args:
             tables: of `experiments.compare`, whose scenarios are the plan's settings.
-            rounds: of every federation.
+            rounds: of every federation. Tables know it of algorithms with one model for all.
 
         Raises:
-            InputError: as in `record`.
+            InputError: as in `record`, another number of rounds than in the tables, or a plan whose metric is not
+                accuracy.
         """
+        if "accuracy" not in self.plan.metric.casefold() or not self.plan.higher_is_better:
+            better = "higher" if self.plan.higher_is_better else "lower"
+            raise InputError(
+                f"tables must have the plan's metric, and they have accuracy, where higher is better; planned is "
+                f"{self.plan.metric!r}, where {better} is: use `record`"
+            )
         check_whole_number("rounds", rounds, 1)
+        names = ["scenario", "algorithm", "seed"]
+        for run, of_run in tables.rounds.groupby(names, sort=False):
+            if (last := of_run["round"].max()) != rounds:
+                raise InputError(f"rounds must be {last}, as in the tables for {run_name(*run)}, got {rounds}")
         records = []
         members = tables.clients[~tables.clients["unseen"]]
-        for (setting, algorithm, seed), rows in members.groupby(["scenario", "algorithm", "seed"], sort=False):
+        for (setting, algorithm, seed), rows in members.groupby(names, sort=False):
+            run = run_name(setting, algorithm, seed)
+            if missing := int(rows["accuracy"].isna().sum()):
+                print(f"Not recorded: {run} has no accuracy of {missing} of {len(rows)} clients.")
+                continue
+            megabytes = float(rows["megabytes"].iloc[0])
+            check_number(f"megabytes of {run}", megabytes, "a finite number >= 0", lambda value: value >= 0)
             per_client = dict(zip(rows["client"], rows["accuracy"], strict=True))
-            num_bytes = round(rows["megabytes"].iloc[0] * 1e6) if rows["megabytes"].notna().all() else 0
             of_all = 0 if algorithm in REFERENCE_LINES else rounds
-            records.append(self._new_record(setting, algorithm, seed, per_client, of_all, num_bytes, None))
+            records.append(self._new_record(setting, algorithm, seed, per_client, of_all, round(megabytes * 1e6), None))
         self._add(records)
 
     def conclude(self, outcome: Outcome, because: str, *, limitation: str = "", threat: str = "") -> None:
-        """Write the conclusion; it may be written anew.
+        """Write the conclusion, with the number of records and the code of the last; it may be written anew.
+
+        It belongs to the records that are there: whoever adds some, concludes anew.
 
         Args:
             outcome: "confirmed", "refuted" or "undecided".
@@ -126,7 +144,9 @@ class Project:
         Raises:
             InputError: an unknown outcome, or something that is no sentence.
         """
-        write_json(self.folder / CONCLUSION, asdict(Conclusion(outcome, because, limitation, threat)))
+        found = read_project(self.folder)
+        conclusion = Conclusion(outcome, because, limitation, threat, len(found.records), found.last_code)
+        write_json(self.folder / CONCLUSION, asdict(conclusion))
 
     def check(self) -> pd.DataFrame:
         """Return the checks of what is in the folder: columns `check`, `state` and `sentence`."""
@@ -145,6 +165,7 @@ class Project:
         num_bytes: int,
         seconds: float | None,
     ) -> Record:
+        setting, algorithm = check_name("setting", setting), check_name("algorithm", algorithm)
         check_one_of("setting", setting, self.plan.settings)
         check_one_of("algorithm", algorithm, dict.fromkeys((*self.plan.algorithms, *REFERENCE_LINES)))
         if not isinstance(per_client, Mapping):
@@ -152,24 +173,45 @@ class Project:
                 per_client = dict(enumerate(per_client))
             except TypeError:
                 raise InputError(f"per_client must have a number for each client, got {per_client!r:.80}") from None
-        by_name = {str(client): value for client, value in per_client.items()}
+        by_name = {check_name("a client of per_client", str(client)): value for client, value in per_client.items()}
+        if len(by_name) < len(per_client):
+            raise InputError(f"per_client must have names that differ as text, got {list(per_client)!r:.80}")
         return Record(setting, algorithm, seed, by_name, rounds, num_bytes, seconds, now())
 
+    def _write_plan(self, plan: Plan) -> Found:
+        with one_at_a_time(self.folder / _LOCK):
+            found = read_project(self.folder)
+            if found.plan is not None:  # another program came first
+                return found
+            if os.path.lexists(self.folder / RESULTS):
+                raise InputError(f"folder must have no results before its plan, got {str(self.folder)!r}")
+            written = now()
+            content = {"plan": plan.as_json(), "written": written, "sha256": plan_digest(plan, written)}
+            write_json(self.folder / PLAN, content)
+            return read_project(self.folder)
+
     def _add(self, records: Sequence[Record]) -> None:
-        found = read_project(self.folder)
-        _refuse_faults([fault.sentence for fault in found.faults if fault.part != CONCLUSION])
-        content = read_json(self.folder / RESULTS, ("plan_sha256", "records"))
-        rows = content["records"] if content else []
-        there, last = list(found.records), found.last
-        for record in records:
-            if any(record.same_numbers(other) for other in there):
-                continue
-            check_beside(record, there)
-            there.append(record)
-            last = record.digest(last)
-            rows.append({**asdict(record), "mean": record.mean, "sha256": last})
-        if len(there) > len(found.records):
-            write_json(self.folder / RESULTS, {"plan_sha256": found.sha256, "records": rows})
+        with one_at_a_time(self.folder / _LOCK):
+            found = read_project(self.folder)
+            _refuse_faults([fault.sentence for fault in found.faults if fault.part != CONCLUSION])
+            there = list(found.records)
+            for record in records:
+                if not any(record.same_numbers(other) for other in there):
+                    check_beside(record, there)
+                    there.append(record)
+            if len(there) > len(found.records):
+                write_whole(self.folder / RESULTS, _text_of(there, found.sha256))
+
+
+def _text_of(records: Sequence[Record], plan_sha256: str) -> str:
+    rows, last = [], plan_sha256
+    for record in records:
+        last = record.digest(last)
+        rows.append({**asdict(record), "mean": record.mean, "sha256": last})
+    text = json_text({"plan_sha256": plan_sha256, "records": rows})
+    if len(text) > LARGEST_FILE:  # it could not be read again
+        raise InputError(f"{RESULTS} must have at most {LARGEST_FILE} bytes, and would have {len(text)}")
+    return text
 
 
 def _refuse_faults(faults: Sequence[str]) -> None:

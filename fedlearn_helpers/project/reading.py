@@ -1,8 +1,10 @@
 """Reads a project's folder, whoever has written it: nothing in it is executed, and what is wrong with it is named.
 
 Three files count: `plan.json`, `results.json` and `conclusion.json`. Each record holds a hash of itself and of what was
-written before it, and the first one of the plan. So a number or a prediction that was changed later is found. It is no
-signature: who writes all hashes anew is not found out, but for an instructor who was given the plan's code before.
+written before it, and the first one of the plan. So a number or a prediction that was changed later is found, and a
+record that was removed from between others. Records that were removed from the end, or all of them, are found only
+by a conclusion that was written before, and not anew. Nor is it a signature: who writes all hashes anew is not found
+out, but for an instructor who was given codes before, of the plan and of the records up to some time.
 """
 
 from __future__ import annotations
@@ -13,18 +15,21 @@ import os
 import stat
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from fedlearn_helpers.errors import InputError
+from fedlearn_helpers.files import without_repetition
 from fedlearn_helpers.project.plan import Plan, plan_from_json
 from fedlearn_helpers.project.records import Conclusion, Record, digest_of, when
 
 PLAN, RESULTS, CONCLUSION = "plan.json", "results.json", "conclusion.json"
-LARGEST_FILE = 5_000_000  # bytes: some ten thousand runs of ten clients
+LARGEST_FILE = 5_000_000  # bytes: as many records as there may be, of fifty clients each
 MOST_RECORDS = 2000
-_CODE = 12  # digits
+_CODE = 32  # digits: with twelve, two plans of the same code can be searched for
 _LONGEST = 300  # letters of a sentence
+_CLOCKS = timedelta(days=1)  # by which two may differ
 
 
 @dataclass(frozen=True)
@@ -68,8 +73,13 @@ class Found:
 
     @property
     def code(self) -> str:
-        """The plan's code: the first twelve digits of its hash."""
+        """The plan's code: the first 32 digits of its hash."""
         return self.sha256[:_CODE]
+
+    @property
+    def last_code(self) -> str:
+        """The code of all records so far: the first 32 digits of the last one's hash."""
+        return self.last[:_CODE]
 
     def faults_of(self, part: str) -> list[str]:
         """Return what is wrong with one of the files."""
@@ -93,7 +103,8 @@ def _read_plan(folder: Path, faults: list[Fault]) -> tuple[Plan | None, str, str
         if content is None:
             return None, "", ""
         plan, written = plan_from_json(content["plan"]), content["written"]
-        when(written)
+        if _is_to_come(written):
+            faults.append(Fault(PLAN, f"{PLAN} is of {written}, which is still to come"))
         sha256 = plan_digest(plan, written)
         if content["sha256"] != sha256:
             faults.append(Fault(PLAN, f"{PLAN} was changed after it was written"))
@@ -101,6 +112,10 @@ def _read_plan(folder: Path, faults: list[Fault]) -> tuple[Plan | None, str, str
         faults.append(Fault(PLAN, f"{PLAN} cannot be used: {error}"))
         return None, "", ""
     return plan, written, sha256
+
+
+def _is_to_come(time: str) -> bool:
+    return when(time) > datetime.now(UTC) + _CLOCKS
 
 
 def plan_digest(plan: Plan, written: str) -> str:
@@ -133,6 +148,9 @@ def _read_results(folder: Path, written: str, sha256: str, faults: list[Fault]) 
                 faults.append(Fault(PLAN, text))
         except InputError as error:
             faults.append(Fault(RESULTS, f"record {number}: {error}"))
+            if sha256 and number == 1:  # the only one that has the plan's hash in its own
+                text = f"record 1 does not follow from {PLAN}: the plan was changed after it, or that record was"
+                faults.append(Fault(PLAN, text))
         last = str(row.get("sha256")) if isinstance(row, dict) else ""
     return tuple(records), last
 
@@ -147,6 +165,8 @@ def _record_of(row: object, before: str) -> Record:
         raise InputError(f"{record.name} has the mean {mean!r:.40}, and that of its clients is {record.mean:.6g}")
     if row["sha256"] != record.digest(before):
         raise InputError(f"{record.name} was changed after it was recorded, or the record before it was")
+    if _is_to_come(record.recorded):
+        raise InputError(f"{record.name} is of {record.recorded}, which is still to come")
     return record
 
 
@@ -183,7 +203,7 @@ def read_json(path: Path, keys: tuple[str, ...]) -> dict[str, Any] | None:
         InputError: it is no plain file, too large, no JSON, or has other keys.
     """
     try:
-        content = json.loads(_text_of(path), object_pairs_hook=_without_repetition)
+        content = json.loads(_text_of(path), object_pairs_hook=without_repetition)
     except FileNotFoundError:
         return None
     except OSError as error:
@@ -209,12 +229,4 @@ def _text_of(path: Path) -> str:
         content = file.read(LARGEST_FILE + 1)
     if len(content) > LARGEST_FILE:
         raise InputError(f"it must have at most {LARGEST_FILE} bytes")
-    return content.decode()
-
-
-def _without_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    content = dict(pairs)
-    if len(content) < len(pairs):  # a reader would see one number, and JSON takes the last
-        names = [name for name, _ in pairs]
-        raise InputError(f"{next(name for name in names if names.count(name) > 1)!r:.60} is there twice")
-    return content
+    return content.decode("utf-8-sig")  # an editor may have put a mark of its own first

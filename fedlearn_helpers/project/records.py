@@ -51,8 +51,7 @@ class Record:
         check_name("setting", self.setting)
         check_name("algorithm", self.algorithm)
         for name in ("seed", "rounds", "bytes"):
-            object.__setattr__(self, name, check_whole_number(name, getattr(self, name), 0))
-            check_number(name, getattr(self, name), f"at most {_LARGEST_WHOLE}", lambda value: value <= _LARGEST_WHOLE)
+            object.__setattr__(self, name, _check_whole(name, getattr(self, name)))
         if not isinstance(self.per_client, Mapping) or not self.per_client:
             raise InputError(f"per_client must have a number for each client, got {self.per_client!r:.80}")
         for client, value in self.per_client.items():
@@ -69,7 +68,7 @@ class Record:
     @property
     def name(self) -> str:
         """Which run it is."""
-        return f"{self.algorithm} in {self.setting!r} with seed {self.seed}"
+        return run_name(self.setting, self.algorithm, self.seed)
 
     @property
     def mean(self) -> float:
@@ -95,6 +94,8 @@ class Conclusion:
         because: what in the results says so.
         limitation: what they do not show.
         threat: what became of the plan's threat: what was tried, and what is left open.
+        records: how many there were.
+        code: of the last of them.
 
     Raises:
         InputError: an unknown outcome, or no sentence. Limitation and threat may be "" for the time being.
@@ -102,8 +103,10 @@ class Conclusion:
 
     outcome: Outcome
     because: str
-    limitation: str = ""
-    threat: str = ""
+    limitation: str
+    threat: str
+    records: int
+    code: str
 
     def __post_init__(self) -> None:
         check_one_of("outcome", self.outcome, OUTCOMES)
@@ -111,10 +114,22 @@ class Conclusion:
         for name in ("limitation", "threat"):
             if getattr(self, name) != "":
                 check_text(name, getattr(self, name))
+        _check_whole("records", self.records)
+
+
+def _check_whole(argument: str, value: object) -> int:
+    number = check_whole_number(argument, value, 0)
+    check_number(argument, number, f"at most {_LARGEST_WHOLE}", lambda value: value <= _LARGEST_WHOLE)
+    return number
 
 
 def _is_sound(value: Any) -> bool:
     return not isinstance(value, bool) and abs(value) <= LARGEST
+
+
+def run_name(setting: str, algorithm: str, seed: int) -> str:
+    """Return which run it is, in words."""
+    return f"{algorithm} in {setting!r} with seed {seed}"
 
 
 def digest_of(content: Any) -> str:

@@ -70,7 +70,11 @@ COUNTED = (
         {"seeds": 5, "differences": 5},
     ),
     Counted("Every client", "a number for every client in every run, and who is worst off", {"clients": 6}),
-    Counted("Equal budget", "the planned rounds or bytes for every compared algorithm", {"budget": 6}),
+    Counted(
+        "Equal budget",
+        "the planned rounds or bytes for every compared algorithm; reference lines are not counted",
+        {"budget": 6},
+    ),
     Counted(
         "Sound numbers",
         "all finite, as they were recorded, each mean that of its clients",

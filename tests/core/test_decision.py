@@ -91,6 +91,22 @@ def test_the_order_of_the_rules_matters_where_it_should():
             assert (other.verdict, other.first) == (NOT_YET, "settle the right to use the data")
 
 
+@pytest.mark.parametrize(
+    ("change", "first"),
+    [
+        ({"clients": "two"}, "find a third party"),
+        ({"clients": "two", "trust": "neither"}, "find a third party"),
+        ({"clients": "few", "trust": "neither"}, "decide whom to trust"),
+    ],
+)
+@pytest.mark.parametrize("wanted", ANSWERS["wanted"])
+def test_a_sum_that_hides_nothing_is_none_for_a_count_either(wanted, change, first):
+    assert GOOD["trust"] == "not-server"
+    assert decide(GOOD | {"wanted": wanted} | change).first == first
+    others = GOOD | {"wanted": wanted} | change | {"trust": "all"}
+    assert decide(others).verdict != NOT_YET
+
+
 def test_rules_and_contradictions_name_questions_and_answers_that_exist():
     conditions = [rule.conditions for rule in RULES]
     conditions += [type(RULES[0])(when, "", why, places.WHY).conditions for when, why in CONTRADICTIONS.items()]
@@ -126,12 +142,15 @@ def test_the_answers_that_were_given_stay_as_they_are():
     assert answers == GOOD
 
 
+def test_every_place_is_one_of_a_rule():
+    named = {place for place in vars(places).values() if type(place) is Place}
+    assert named == {rule.place for rule in RULES} | {places.WHY}, "contradictions have none of their own, and take WHY"
+
+
 @pytest.mark.parametrize(
     "place",
     sorted(
-        {rule.place for rule in RULES}
-        | {card.place for card in CARDS}
-        | {p for p in vars(places).values() if type(p) is Place},
+        {rule.place for rule in RULES} | {card.place for card in CARDS} | {places.WHY},
         key=str,  # the same order in every process
     ),
     ids=lambda place: f"{place.number}-{place.cell}",

@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 import pytest
 from made_projects import ANSWERS, plan
 
@@ -75,6 +76,23 @@ def test_a_plan_of_a_file_with_other_fields_is_refused(change):
         plan_from_json(content)
 
 
+def test_names_that_look_the_same_are_the_same():
+    """Some systems write an umlaut as a letter and an accent."""
+    apart = {"field": "Gro\u0308ße", "settings": ["Zu\u0308rich"], "algorithms": ["fedavg", "gru\u0308n"]}
+    made = plan(**apart, baseline="gru\u0308n")
+    assert (made.field, made.settings, made.baseline) == ("Größe", ("Zürich",), "grün") and made.candidate == "fedavg"
+    with pytest.raises(InputError, match="^settings must have at least 1 different names"):
+        plan(settings=["Zu\u0308rich", "Zürich"])
+    with pytest.raises(InputError, match="^field must be a name"):
+        plan(field="\u0308rger")
+
+
+@pytest.mark.parametrize("value", [np.True_, np.False_, 1, 0])
+def test_a_truth_of_another_kind_is_written_as_one(value):
+    made = plan(higher_is_better=value)
+    assert json.loads(json.dumps(made.as_json()))["higher_is_better"] is bool(value)
+
+
 def test_the_candidate_is_the_first_that_is_not_the_baseline():
     assert plan().candidate == "scaffold"
     assert plan(algorithms=("fedprox", "scaffold", "fedavg")).candidate == "fedprox"
@@ -93,6 +111,10 @@ def test_the_candidate_is_the_first_that_is_not_the_baseline():
         (0.0, -0.02, (-0.001, 0.001, -0.002), "confirmed"),  # loses less than two points
         (0.0, -0.02, (-0.03, -0.031, -0.032), "refuted"),
         (0.0, -0.02, (-0.019, -0.021, -0.020), "undecided"),
+        (0.05, 0.02, (0.52 - 0.5,) * 3, "undecided"),  # as large as the threshold, but for rounding
+        (0.05, 0.02, (0.5 - 0.48,) * 3, "undecided"),
+        (0.05, 0.02, (0.021,) * 3, "confirmed"),
+        (0.05, 0.02, (0.019,) * 3, "refuted"),
         (0.05, 0.0, (0.02,), "undecided"),
         (0.05, 0.0, (), "undecided"),
     ],

@@ -2,7 +2,9 @@
 
 import json
 import math
+import os
 import shutil
+import sys
 from pathlib import Path
 from random import Random
 
@@ -13,7 +15,7 @@ from typer.testing import CliRunner
 
 from fedlearn_helpers.project import RUBRIC, rubric_table
 from fedlearn_helpers.project.checks import CHECKS
-from fedlearn_helpers.project.reading import LARGEST_FILE
+from fedlearn_helpers.project.reading import LARGEST_FILE, read_project
 from fedlearn_helpers.project.rubric import COUNTED, JUDGED
 from workbook_tools.cli import app
 
@@ -81,7 +83,8 @@ def test_good_and_poor_projects_get_points_with_reasons(projects):
         "missing: there is no seed with both scaffold and fedavg",
         "Every client": "missing: no run of 'fedavg' is recorded in 'many kinds of wind'",
         "Equal budget": "wrong: scaffold in 'many kinds of wind' with seed 0 has 25 rounds, and planned were 10",
-        "Sound numbers": "done: 1 records are finite and unchanged, and each mean is that of its clients",
+        "Sound numbers": "done: 1 record, finite, with hashes that fit, each mean that of its clients; "
+        f"code of the last: {read_project(projects / 'cyd').last_code}",
         "Tried to break it": "missing: the plan has one setting only: none tries to break the claim",
         "Conclusion": "wrong: it says confirmed, on 0 paired seeds: 3 are needed to say anything; "
         "missing: a limitation and what became of the threat must be written down",
@@ -113,7 +116,7 @@ def test_one_project_is_graded_alone_and_shows_the_code_of_its_plan(projects):
     table, _, said = grade(projects / "ada")
     assert set(table["project"]) == {"ada"} and len(table) == len(RUBRIC)
     (code,) = set(table["code"])
-    assert len(code) == 12 and f"plan {code}" in said
+    assert len(code) == 32 and f"plan {code}" in said
 
 
 def test_grading_executes_and_changes_nothing(projects):
@@ -209,7 +212,40 @@ def test_names_of_folders_are_shown_as_text(tmp_path):
     good_project(tmp_path / "in" / "=1+1")
     (tmp_path / "in" / "a\x1b[2J").mkdir()
     table, _, said = grade(tmp_path / "in")
-    assert set(table["project"]) == {"'=1+1", "a?[2J"} and "\x1b" not in said
+    assert set(table["project"]) == {"'=1+1", "a\\x1b[2J"} and "\x1b" not in said
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="others refuse such names")
+def test_names_that_can_hardly_be_told_apart_are_two_projects(tmp_path):
+    names = [b"M\xfcller", b"M\xf6ller", b"M\\udcfcller", b"\x85", b"\xc2\x85", b"=1", b"'=1"]
+    for number, name in enumerate(names):
+        good_project(tmp_path / "one")
+        os.makedirs(tmp_path / "in", exist_ok=True)
+        os.rename(tmp_path / "one", os.fsencode(tmp_path / "in") + b"/" + name)
+        assert len(os.listdir(tmp_path / "in")) == number + 1
+    table, _, said = grade(tmp_path / "in")
+    assert table["project"].nunique() == len(names) and said.count("60 of 60 points counted") == len(names)
+    assert {"M\\udcfcller", "M\\udcf6ller", "M\\\\udcfcller"} < set(table["project"])
+
+
+def test_a_file_above_projects_hides_none(tmp_path):
+    folder = tmp_path / "in"
+    good_project(folder / "ada" / "first plan")
+    good_project(folder / "ada" / "first plan" / "and" / "second plan")
+    (folder / "ada" / "results.json").write_text('{"my": "own"}')
+    good_project(folder / "ben")
+    (folder / "cyd").mkdir()
+    (folder / "cyd" / "conclusion.json").write_text("{}")
+    (folder / "results.json").write_text("{}")
+    table, _, _ = grade(folder)
+    full = ["ada/first plan", "ada/first plan/and/second plan", "ben"]
+    assert list(table["project"].unique()) == [*full, "cyd", "results.json"]
+    assert all(points(table, name) == FULL for name in full)
+    assert sum(points(table, "cyd").values()) == 0 and points(table, "results.json") == {}
+    (folder / "plan.json").write_text("{}")
+    table, _, _ = grade(folder)
+    assert set(table["project"]) == {".", *full, "cyd", "plan.json", "results.json"}
+    assert all(points(table, name) == FULL for name in full) and sum(points(table, ".").values()) == 0
 
 
 @pytest.mark.parametrize("what", ["nothing", "empty", "file"])

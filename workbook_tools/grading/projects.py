@@ -1,12 +1,13 @@
 """Marks projects: the counted part of the rubric, with a reason for each line. Nothing of theirs is executed."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from fedlearn_helpers.errors import InputError
 from fedlearn_helpers.project.checks import check_project
+from fedlearn_helpers.project.names import name_as_text
 from fedlearn_helpers.project.reading import CONCLUSION, PLAN, RESULTS, Found, read_project
 from fedlearn_helpers.project.rubric import COUNTED, JUDGED
 
@@ -19,7 +20,7 @@ class Line:
     """One line of a project's rubric.
 
     Attributes:
-        project: its path below the folder of projects.
+        project: its path below the folder of projects, as text; "." is that folder, with projects below it.
         code: of its plan, to compare with what was handed in before the runs.
         criterion: one of the rubric's; empty if there is no project.
         points: counted ones; None where an instructor judges.
@@ -38,25 +39,26 @@ class Line:
 def mark_all(folder: Path) -> list[Line]:
     """Return the rubric's lines of all projects in a folder, or of the one that it is.
 
-    Each sub-folder is a hand-in, and has one line that says so if there is no project in it.
+    Each sub-folder is a hand-in, and has one line that says so if there is no project in it. A project's file that lies
+    above others hides none of them.
 
     Raises:
         InputError: there is no such folder, or nothing in it.
     """
     if not folder.is_dir():
         raise InputError(f"submissions must be a folder of projects, got {str(folder)!r}")
-    if _is_project(folder):
-        return mark(_shown(folder.resolve().name), read_project(folder))
-    lines = []
-    for entry in sorted(folder.iterdir()):
-        if entry.name.startswith("."):
-            continue
-        if entry.is_symlink() or not entry.is_dir():
+    entries = sorted(entry for entry in folder.iterdir() if not entry.name.startswith("."))
+    found = {entry: _projects_in(entry) for entry in entries if entry.is_dir() and not entry.is_symlink()}
+    names = {entry.name for entry in entries}
+    if names & _FILES and not any(found.values()):
+        return mark(name_as_text(folder.resolve().name), read_project(folder))
+    lines = mark(".", read_project(folder)) if PLAN in names else []
+    for entry in entries:
+        for path in found.get(entry, ()):
+            lines += mark(name_as_text(path.relative_to(folder).as_posix()), read_project(path))
+        if entry not in found:
             lines.append(_not_marked(entry.name, "not a folder: unpack archives, and give each project one of its own"))
-        elif found := list(_projects_in(entry)):
-            for path in found:
-                lines += mark(_shown(path.relative_to(folder).as_posix()), read_project(path))
-        else:
+        elif not found[entry]:
             lines.append(_not_marked(entry.name, f"none of {PLAN}, {RESULTS} and {CONCLUSION} is in it"))
     if not lines:
         raise InputError(f"submissions must be a folder of projects, got one with nothing in it: {str(folder)!r}")
@@ -99,32 +101,28 @@ def in_short(lines: Sequence[Line]) -> str:
 
 
 def _not_marked(name: str, reason: str) -> Line:
-    return Line(_shown(name), "", "", None, 0, reason)
-
-
-def _shown(name: str) -> str:
-    """Return a file's name as text that can be printed, written, and is no formula of a spreadsheet."""
-    printable = "".join(letter if letter.isprintable() else "?" for letter in name)
-    return f"'{printable}" if printable[0] in "=+-@" else printable
+    return Line(name_as_text(name), "", "", None, 0, reason)
 
 
 def _levels(levels: dict[int, str]) -> str:
     return "to judge: " + "; ".join(f"{points} for: {text}" for points, text in levels.items())
 
 
-def _is_project(folder: Path) -> bool:
-    return any(os.path.lexists(folder / name) for name in _FILES)
+def _projects_in(folder: Path) -> list[Path]:
+    """Return the folders with a plan, or those with another file of a project if there is no plan at all.
 
-
-def _projects_in(folder: Path) -> Iterator[Path]:
-    """Yield the folders of projects, at most three levels down; links are not followed."""
+    They are at most three levels down; links are not followed.
+    """
+    planned, others = [], []
     for top, folders, files in os.walk(folder):
-        if _FILES & {*files, *folders}:
-            folders.clear()
-            yield Path(top)
-        elif len(Path(top).relative_to(folder).parts) >= _LEVELS:
+        if PLAN in (names := {*files, *folders}):
+            planned.append(Path(top))
+        elif _FILES & names:
+            others.append(Path(top))
+        if len(Path(top).relative_to(folder).parts) >= _LEVELS:
             folders.clear()
         folders[:] = sorted(name for name in folders if not name.startswith("."))
+    return planned or others
 
 
 def _plain(text: str) -> str:
