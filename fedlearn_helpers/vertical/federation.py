@@ -104,6 +104,7 @@ def federate_two_parties(
         seed=0,  # nothing is drawn from it
         run_config={"num-server-rounds": num_rounds},
         states=states,
+        label=None,  # the line counts plain trainings of models, and there are none
     )
     kept = [_kept(unpack(states[party])) for party in (ACTIVE, PASSIVE)]
     return VerticalRun(

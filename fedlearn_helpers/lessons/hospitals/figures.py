@@ -49,7 +49,7 @@ def bisection(path: Sequence[tuple[float, float, float]], found: float, name: st
     look = {"color": _LOOKS[1]["color"], "markersize": 6, "label": "threshold that is asked about"}
     axis.plot(steps[first], asked[first], "o", **look)
     axis.axhline(found, color=_INK, linestyle=":", linewidth=1.5, label="median")
-    axis.set(xlabel="question", ylabel=name)
+    axis.set(xlabel="question, the first 8", ylabel=name)
     widths.plot(steps, high - low, "s", color=_LOOKS[0]["color"], markersize=5)
     widths.set_yscale("log")
     widths.set(xlabel="question", ylabel="width of the range")
@@ -176,42 +176,46 @@ def explore_threshold(decide: Callable[[float], Sequence[AtThreshold]], names: S
     explore(draw, {"threshold": control}, examples=[{}, {"threshold": 0.5}, {"threshold": 0.9}])
 
 
-def lines(curves: Mapping[str, tuple[Sequence[float], Sequence[Sequence[float]]]], xlabel: str, ylabel: str) -> Drawing:
-    """Draw curves: by name, x values, and for each of them the values of all splits; mean, and range as a band."""
-    figure, axis = new_figure(7.5, 3.8)
-    said = []
-    for (name, (x, values)), look in zip(curves.items(), _looks(len(curves)), strict=True):
-        means = [float(np.mean(of)) for of in values]
-        axis.fill_between(
-            x, [min(of) for of in values], [max(of) for of in values], color=look["color"], alpha=0.15, linewidth=0
-        )
-        axis.plot(x, means, label=name, linewidth=2, markersize=7, **look)
-        said.append(f"{name}: {', '.join(f'{mean:+.3f} at {place:g}' for mean, place in zip(means, x, strict=True))}")
+def gains(sizes: Sequence[int], of_each: np.ndarray, names: Sequence[str]) -> Drawing:
+    """Draw gains in AUC (splits, sizes, hospitals), nan where there is none: means of the splits, by rows to train on.
+
+    A line for each hospital, and a thick one for the mean of the hospitals, with its range over the splits as a band.
+    """
+    figure, axis = new_figure(7.5, 4.2)
+    means = np.nanmean(of_each, axis=0)
+    for name, mean, look in zip(names, means.T, _looks(len(names)), strict=True):
+        axis.plot(sizes, mean, label=name, linewidth=1.3, markersize=6, **look)
+    together = np.nanmean(of_each, axis=2)
+    axis.fill_between(sizes, together.min(axis=0), together.max(axis=0), color=_INK, alpha=0.12, linewidth=0)
+    axis.plot(sizes, together.mean(axis=0), color=_INK, linewidth=3, label="mean of the hospitals, and its range")
     axis.axhline(0, color=_INK, linestyle=":", linewidth=1.2)
     axis.set_xscale("log")
-    x = next(iter(curves.values()))[0]
-    axis.set_xticks(x, [f"{place:g}" for place in x], minor=False)
+    axis.set_xticks(sizes, [f"{size:g}" for size in sizes], minor=False)
     axis.set_xticks([], minor=True)
-    axis.set(xlabel=xlabel, ylabel=ylabel)
-    figure.legend(loc="outside upper center", ncols=2, fontsize=10)
-    return Drawing(figure, f"{ylabel} by {xlabel}. {'; '.join(said)}.")
+    axis.set(xlabel="training rows of each hospital, at most", ylabel="gain in AUC, together minus alone")
+    figure.legend(loc="outside upper center", ncols=3, fontsize=10)
+    curves = [*zip(names, means.T, strict=True), ("mean of the hospitals", together.mean(axis=0))]
+    said = [
+        f"{name}: {', '.join(f'{gain:+.3f} at {size:g}' for gain, size in zip(mean, sizes, strict=True))}"
+        for name, mean in curves
+    ]
+    return Drawing(figure, f"Gain in AUC by training rows of each hospital. {'; '.join(said)}.")
 
 
 def contributions(values: Mapping[str, np.ndarray], names: Sequence[str]) -> Drawing:
-    """Draw values (splits, hospitals) by utility: the mean as a bar, and a thin line with dots for each split."""
-    figure, axes = new_figure(8.0, 3.8, columns=len(values))
+    """Draw values (splits, hospitals) by utility: the mean as a bar, and the range over the splits as a line."""
+    figure, axes = new_figure(8.0, 3.8, columns=len(values), sharey=True)
     said = []
     for axis, (utility, of), look in zip(np.atleast_1d(axes), values.items(), _LOOKS, strict=False):
         means = of.mean(axis=0)
         axis.bar(range(len(names)), means, color=look["color"], alpha=0.45, width=0.6)
-        for split in of:
-            axis.plot(range(len(names)), split, "o-", color=_INK, markersize=3, linewidth=0.5, alpha=0.7)
+        axis.vlines(range(len(names)), of.min(axis=0), of.max(axis=0), color=_INK, linewidth=2)
         axis.axhline(0, color=_INK, linewidth=1)
         axis.set_xticks(range(len(names)), names, rotation=20, ha="right")
-        axis.set_title(utility, fontsize=11)
+        axis.set_title(f"in units of {utility}", fontsize=11)
         listed = ", ".join(f"{name} {spread(column, 3)}" for name, column in zip(names, of.T, strict=True))
         said.append(f"{utility}: {listed}")
-    np.atleast_1d(axes)[0].set_ylabel("Shapley value; a line is a split")
+    np.atleast_1d(axes)[0].set_ylabel("Shapley value, mean and range")
     return Drawing(figure, f"Shapley values, mean and range over splits. {'; '.join(said)}.")
 
 
@@ -232,6 +236,14 @@ def coalition(
     who = " and ".join(names[k] for k in members) or "nobody"
     said = []
     for axis, (utility, splits) in zip(np.atleast_1d(axes), by_utility.items(), strict=True):
+        steps = [
+            of[tuple(sorted((*some, k)))] - of[some]
+            for of in splits
+            for some in of
+            for k in range(len(names))
+            if k not in some
+        ]
+        axis.set_ylim(min(steps) - 0.02, max(steps) + 0.02)  # the same for every coalition
         worth = np.array([of[members] for of in splits])
         interval = f"{worth.mean():.3f} ({worth.min():.3f} to {worth.max():.3f})"
         axis.set_title(f"{utility}: {interval}", fontsize=11)
