@@ -63,8 +63,8 @@ CLAIMS = (
     ),
     Claim(
         "remember-answer",
-        "The planted number is more exposed after full tuning than before.",
-        difference("exposure_full_per_seed", "exposure_before_per_seed"),
+        "After full tuning the planted number is more exposed than one that nobody told.",
+        difference("exposure_full_per_seed", "exposure_another_per_seed"),
         unit="bits",
     ),
 )
