@@ -14,7 +14,7 @@ BIN := .venv/$(SCRIPTS)
 PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 # What `make run` says while it makes the environment, so that one knows what one waits for.
-run: afterwards := Then the $(words $(wildcard notebooks/[0-9w][0-9]_*.ipynb)) notebooks are executed, about a minute each.
+run: afterwards := Then the $(words $(wildcard notebooks/[0-9w][0-9]_*.ipynb)) notebooks are executed, a minute or two each.
 
 .PHONY: run check test lab site colab claims bench bench-quick clean
 
