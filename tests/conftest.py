@@ -2,6 +2,8 @@
 
 import re
 import sys
+from collections import defaultdict
+from itertools import chain, zip_longest
 from pathlib import Path
 
 import pytest
@@ -11,16 +13,24 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "docs"))
 pytest_plugins = ["browser_plugin"]
 SHARED = ("jupyterlab", "sphinx")  # what takes long to make, as it stands in the ids of tests that need it
-BESIDE_JUPYTERLAB = ("colab", "flower_app")  # they start processes of their own, and wait for them
+BESIDE_JUPYTERLAB = "colab"
+ALTERNATING = ("lessons", "flower_app")  # the first compute, the others wait for processes of their own
 
 
 def pytest_collection_modifyitems(items):
-    """The quick tests first, those in a browser last: Playwright leaves an event loop running in the process.
+    """Those that need neither notebook nor server first, those in a browser last: Playwright leaves an event loop.
 
     JupyterLab's take several minutes in one process. Behind them comes what the other process does meanwhile, and what
-    an event loop does not disturb.
+    an event loop does not disturb. Tests of servers mostly wait: their files alternate with those of the lessons, so
+    that the other process has something to compute.
     """
-    items.sort(key=_turn)
+    by_file = {folder: defaultdict(list) for folder in ALTERNATING}
+    for item in items:
+        if _turn(item) == 1:
+            by_file[item.path.parent.name][item.path].append(item)
+    files = zip_longest(*(of_folder.values() for of_folder in by_file.values()), fillvalue=())
+    places = {item: place for place, item in enumerate(chain.from_iterable(chain.from_iterable(files)))}
+    items.sort(key=lambda item: (_turn(item), places.get(item, 0)))
 
 
 def pytest_xdist_make_scheduler(config, log):
@@ -44,9 +54,8 @@ def _turn(item):
         return 5 if in_browser else 4
     if in_browser:
         return 2
-    if item.path.parent.name in BESIDE_JUPYTERLAB:
-        return 3
-    return int(item.get_closest_marker("notebook") is not None)
+    folder = item.path.parent.name
+    return 3 if folder == BESIDE_JUPYTERLAB else int(folder in ALTERNATING)
 
 
 @pytest.fixture(scope="session", params=["sphinx"])

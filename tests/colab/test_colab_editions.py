@@ -28,7 +28,7 @@ FOLDER = Path(__file__).parents[2] / "notebooks"
 NAMES = [path.stem for path in sorted(FOLDER.glob("[0-9w][0-9]_*.ipynb"))]
 ALL = os.environ.get("FEDLEARN_TEST_ALL_COLAB") == "1"
 LESSONS = [name for name in NAMES if name[0].isdigit()]
-NAMES_ON_COLAB, NAMES_ELSEWHERE = (NAMES, NAMES) if ALL else (LESSONS[-1:], LESSONS[1:2])
+NAMES_ON_COLAB, NAMES_ELSEWHERE = (NAMES, NAMES) if ALL else (LESSONS[-1:], LESSONS[:1])
 
 # What a learner does, appended to a notebook: moves every control, asks every exercise for hint and solution.
 USE_IT = """

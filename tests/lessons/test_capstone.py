@@ -334,7 +334,7 @@ def best_on_test(history, best, train, validation, test):
 class TestCapstone(LessonTests):
     lesson = Lesson(
         notebook="12_capstone",
-        small={"num_seeds": 2, "rounds": 2, "tuning_rounds": 1},
+        small={"num_seeds": 2, "rounds": 1, "tuning_rounds": 1, "max_characters": 2000},
         metrics={
             "watch_alone_accuracy_per_seed",
             "watch_alone_longer_accuracy_per_seed",

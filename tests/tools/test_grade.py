@@ -53,21 +53,7 @@ best_steps = 7
 """
 LIMIT = 30
 ROOT = Path(__file__).parents[2]
-SMALL = {
-    "02": {"num_clients": 6, "max_images": 600, "num_rounds": 2, "batch_size": 100, "patience": 1},
-    "06": {
-        "methods": "global,ditto",
-        "others": "",
-        "num_seeds": 1,
-        "num_clients": 5,
-        "num_newcomers": 1,
-        "num_rounds": 1,
-        "local_epochs": 1,
-        "adaptation_epochs": 1,
-        "batch_size": 50,
-        "max_images": 300,
-    },
-}
+SMALL = {"02": {"num_clients": 6, "max_images": 600, "num_rounds": 2, "batch_size": 100, "patience": 1}}
 
 
 def hand_in(folder, student, answers, added=None, drop=()):

@@ -15,6 +15,7 @@ class CapstoneParameters(LessonParameters):
     num_seeds: Annotated[int, Field(ge=2)]  # between which there is a spread
     rank: Annotated[int, Field(ge=1, le=8)]
     tuning_rounds: Count
+    max_characters: Annotated[int, Field(ge=2000)]  # so that a sentence can be planted twenty times
     hub_model: str
     workers: Workers
 
