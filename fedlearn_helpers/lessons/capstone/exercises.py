@@ -1052,9 +1052,9 @@ card = Exercise(
         "metrics.is_clear(try_card(number)) says whether other seeds would agree. If it is False the card is undecided.",
     ),
     solution_code="""
-        outcome = (1, "undecided")
-        if metrics.is_clear(try_card(1)):
-            outcome = (1, "confirmed" if np.mean(try_card(1)) > 0 else "refuted")
+        outcome = (4, "undecided")
+        if metrics.is_clear(try_card(4)):
+            outcome = (4, "confirmed" if np.mean(try_card(4)) > 0 else "refuted")
     """,
     test=_test_card,
 )
