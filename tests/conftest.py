@@ -2,8 +2,6 @@
 
 import re
 import sys
-from collections import defaultdict
-from itertools import chain, zip_longest
 from pathlib import Path
 
 import pytest
@@ -13,24 +11,16 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "docs"))
 pytest_plugins = ["browser_plugin"]
 SHARED = ("jupyterlab", "sphinx")  # what takes long to make, as it stands in the ids of tests that need it
-BESIDE_JUPYTERLAB = "colab"
-ALTERNATING = ("lessons", "flower_app")  # the first compute, the others wait for processes of their own
+BESIDE_JUPYTERLAB = ("colab", "flower_app")  # they start processes of their own, and wait for them
 
 
 def pytest_collection_modifyitems(items):
-    """Those that need neither notebook nor server first, those in a browser last: Playwright leaves an event loop.
+    """The quick tests first, those in a browser last: Playwright leaves an event loop running in the process.
 
     JupyterLab's take several minutes in one process. Behind them comes what the other process does meanwhile, and what
-    an event loop does not disturb. Tests of servers mostly wait: their files alternate with those of the lessons, so
-    that the other process has something to compute.
+    an event loop does not disturb.
     """
-    by_file = {folder: defaultdict(list) for folder in ALTERNATING}
-    for item in items:
-        if _turn(item) == 1:
-            by_file[item.path.parent.name][item.path].append(item)
-    files = zip_longest(*(of_folder.values() for of_folder in by_file.values()), fillvalue=())
-    places = {item: place for place, item in enumerate(chain.from_iterable(chain.from_iterable(files)))}
-    items.sort(key=lambda item: (_turn(item), places.get(item, 0)))
+    items.sort(key=_turn)
 
 
 def pytest_xdist_make_scheduler(config, log):
@@ -54,8 +44,9 @@ def _turn(item):
         return 5 if in_browser else 4
     if in_browser:
         return 2
-    folder = item.path.parent.name
-    return 3 if folder == BESIDE_JUPYTERLAB else int(folder in ALTERNATING)
+    if item.path.parent.name in BESIDE_JUPYTERLAB:
+        return 3
+    return int(item.get_closest_marker("notebook") is not None)
 
 
 @pytest.fixture(scope="session", params=["sphinx"])
