@@ -7,6 +7,7 @@ all numbers have been found to be equal.
 
 import io
 import json
+import os
 import shutil
 import tempfile
 import threading
@@ -311,14 +312,19 @@ def same_metrics(rounds, others):
     )
 
 
+WORKER = "PYTEST_XDIST_WORKER"  # which of the processes of tests has started this one
+
+
 def command_of(process):
     return " ".join(process.info["cmdline"] or [])
 
 
 def of_flower_or_ray():
-    """The processes of Flower and Ray that run on this machine."""
-    found = {}
-    for process in psutil.process_iter(["cmdline", "status"]):
+    """The processes of Flower and Ray that run on this machine, but for those that tests beside these have started."""
+    found, own = {}, os.environ.get(WORKER)
+    for process in psutil.process_iter(["cmdline", "environ", "status"]):
+        if (process.info["environ"] or {}).get(WORKER, own) != own:
+            continue
         command = command_of(process)
         names = ("ray::", "/raylet", "gcs_server", "bin/ray start", "flower-superlink", "flower-superexec", "flwr")
         if process.info["status"] != psutil.STATUS_ZOMBIE and any(name in command for name in names):
