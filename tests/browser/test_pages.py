@@ -146,6 +146,15 @@ def test_on_a_phone_nothing_is_wider_than_the_page(visit, rendered, name):
     assert page.evaluate(_CUT_OFF) == []
 
 
+@pytest.mark.parametrize("width", [PHONE, WIDTH])
+def test_the_number_of_a_cell_that_ran_again_and_again_is_whole(visit, tmp_path, width):
+    outputs = [nbformat.v4.new_output("execute_result", {"text/plain": "1"}, execution_count=1000)]
+    cell = nbformat.v4.new_code_cell("1", execution_count=1000, outputs=outputs)
+    nbformat.write(nbformat.v4.new_notebook(cells=[cell]), tmp_path / "again.ipynb")
+    render(tmp_path / "again.ipynb", tmp_path / "again.html")
+    assert visit(tmp_path / "again.html", width=width).evaluate(_CUT_OFF) == []
+
+
 @every_page
 def test_axe_finds_no_serious_violation(visit, rendered, name):
     axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="pip install axe-playwright-python")

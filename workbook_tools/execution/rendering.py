@@ -111,7 +111,7 @@ _TEMPLATE = """
 <style>
 :root { --jp-cell-editor-background: #ffffff; }
 .jp-RenderedHTMLCommon a:link, .jp-RenderedHTMLCommon a:visited { text-decoration: underline; }
-.jp-InputPrompt, .jp-OutputPrompt { color: #1b1b1b !important; opacity: 1 !important; }
+.jp-InputPrompt, .jp-OutputPrompt { color: #1b1b1b !important; opacity: 1 !important; overflow: visible; }
 .jp-InputArea-editor:has(> .folded-code:not([open])) { border-color: transparent; background: none; }
 .colab-link { margin: 1rem 30px; }
 .colab-link > a { border: 1px solid #bbbbbb; border-radius: 4px; padding: 0.15rem 0.6rem; }
