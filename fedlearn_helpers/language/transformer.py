@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from fedlearn_helpers.errors import check_whole_number
+from fedlearn_helpers.errors import InputError, check_whole_number
 from fedlearn_helpers.language.text import ALPHABET, CONTEXT
 from fedlearn_helpers.seeds import seeded
 
@@ -63,7 +63,16 @@ class Transformer(nn.Module):
             nn.init.normal_(embedding.weight, std=0.1)
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """Map tokens (n, T) int64, T <= context, to scores (n, T, characters) of what comes next, before softmax."""
+        """Map tokens (n, T) int64, T <= context, to scores (n, T, characters) of what comes next, before softmax.
+
+        Raises:
+            InputError: more characters than the context.
+        """
+        if tokens.shape[1] > self.place.num_embeddings:
+            raise InputError(
+                f"tokens must have at most the {self.place.num_embeddings} places of the model's context, "
+                f"got {tokens.shape[1]}"
+            )
         places = torch.arange(tokens.shape[1], device=tokens.device)
         x = self.token(tokens) + self.place(places)
         return self.head(self.norm(self.blocks(x)))

@@ -138,6 +138,10 @@ def test_every_python_has_a_public_text():
         (lambda: as_dataset(["a" * 129, "b" * 128]), "texts must have at least 129 characters each"),
         (lambda: as_dataset(["a" * 999], test_fraction=1), "test_fraction must be > 0 and < 1, got 1"),
         (lambda: pretrained("a" * 999, epochs=0, seed=0), "epochs must be a whole number >= 1, got 0"),
+        (
+            lambda: new_transformer(seed=0)(encode("a" * 65)[None]),
+            "tokens must have at most the 64 places of the model's context, got 65",
+        ),
     ],
 )
 def test_bad_arguments_are_refused(call, message):
