@@ -38,7 +38,11 @@ _COMPUTE_NOTHING = (
 
 def computing_code() -> list[Path]:
     """Return the package's files that numbers depend on: all but figures, exercises, texts and the progress line."""
-    return [path for path in PACKAGE.rglob("*.py") if path.name not in _COMPUTE_NOTHING and path.parent not in _TEXTS]
+    return [
+        path
+        for path in PACKAGE.rglob("*.py")
+        if path.name not in _COMPUTE_NOTHING and path.parent.name != "exercises" and path.parent not in _TEXTS
+    ]
 
 
 def digest_of(files: Iterable[Path]) -> str:

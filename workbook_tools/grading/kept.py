@@ -52,7 +52,8 @@ class KeptGrades:
 @functools.cache
 def _grading_code() -> str:
     """Return one hash of the code that grades depend on: what computes, exercises, and what grades; no figures."""
-    exercises = [*PACKAGE.glob("lessons/*/exercises.py"), PACKAGE / "lessons" / "common" / "exercise.py"]
+    exercises = [*PACKAGE.glob("lessons/*/exercises.py"), *PACKAGE.glob("lessons/*/exercises/*.py")]
+    exercises.append(PACKAGE / "lessons" / "common" / "exercise.py")
     tools = Path(__file__).parents[1]
     grading = [path for name in ("grading", "editions/graded", "execution") for path in (tools / name).rglob("*.py")]
     return digest_of([*computing_code(), *exercises, *grading])

@@ -101,8 +101,12 @@ def _number_exercises(notebook: nbformat.NotebookNode, number: str) -> int:
 
 def exercise_modules() -> Iterator[ModuleType]:
     """Yield the modules of the package that hold exercises."""
-    for path in sorted((_PACKAGE / "lessons").glob("*/exercises.py")):
-        yield importlib.import_module(f"fedlearn_helpers.lessons.{path.parent.name}.exercises")
+    lessons = _PACKAGE / "lessons"
+    for path in sorted([*lessons.glob("*/exercises.py"), *lessons.glob("*/exercises/[!_]*.py")]):
+        name = ".".join(path.relative_to(_PACKAGE.parent).with_suffix("").parts)
+        module = importlib.import_module(name)
+        if any(isinstance(value, Exercise) for value in vars(module).values()):
+            yield module
 
 
 def _remove_solutions(package: Path) -> None:
