@@ -95,6 +95,7 @@ CLAIMS = (
         "backdoor-answer",
         "With the mean the backdoor is obeyed at least 25 points more often than without one.",
         _more_often("iid_backdoor_mean_success_per_seed", "iid_no_attack_mean_success_per_seed"),
+        fails="twice the rate: one of three seeds, in which it is obeyed 12 points more often",
     ),
     Claim(
         "backdoor-answer",
@@ -115,6 +116,7 @@ CLAIMS = (
         "differ-answer",
         "Few classes, no attack: Bulyan is below the mean.",
         _above("few_classes", "no_attack", "mean", "bulyan"),
+        fails="half the rate: one of three seeds, in which the mean has learned little in four rounds",
     ),
     Claim(
         "differ-answer",
