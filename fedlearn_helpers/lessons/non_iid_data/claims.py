@@ -122,7 +122,7 @@ CLAIMS = (
     ),
     Claim(
         "drift-when",
-        "At equally many rounds, few of them, ten local epochs are ahead of one even with different clients.",
+        "At equally many rounds, few of them, ten local epochs are ahead of one with different clients, on average.",
         lambda metrics: [-value for value in _ends("rounds", _SKEWED)(metrics)],
         fails="two classes a client: about a tie",
     ),

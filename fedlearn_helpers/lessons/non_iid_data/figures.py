@@ -19,8 +19,9 @@ _INK, _GREY = "#1b1b1b", "#717581"
 _WRONG = "#e76300"
 _IN_A_ROUND = (("#ffa90e", "o"), ("#e76300", "^"), ("#a96b59", "s"), ("#832db6", "D"))
 """For numbers of local epochs: colours of petroff10 that `STYLES` does not use, and markers."""
-_NAMES = {"local only": "local only", "fedavg": "federated", "centralized": "centralized"}
+_NAMES = {"local only": "local only", "fedavg": "FedAvg", "centralized": "centralized"}
 """Of ways of learning in figures, by their names in tables."""
+_STYLES = {"FedAvg" if way == "federated" else way: style for way, style in STYLES.items()}
 
 
 def looks_of_clients(rows: Mapping[str, Sequence[np.ndarray]], names: Mapping[str, Sequence[str]]) -> Drawing:
@@ -155,8 +156,8 @@ def accuracy_by_round(
     test_accuracy: Sequence[float],
     *,
     local_epochs: int,
-    local_only: float,
-    local_only_longer: float,
+    local_only: tuple[float, float],
+    local_only_longer: tuple[float, float],
     centralized: float,
 ) -> Drawing:
     """Draw the test accuracy of the federated model between the reference lines.
@@ -164,17 +165,19 @@ def accuracy_by_round(
     Args:
         test_accuracy: before the first round, and after every round.
         local_epochs: of a round.
-        local_only, centralized: test accuracies after as many epochs as the federation has.
-        local_only_longer: the same of clients that train alone until they stop improving.
+        centralized: test accuracy after as many epochs as the federation has.
+        local_only: the same of clients that train alone, and their epochs.
+        local_only_longer: the same of clients that train alone until they stop improving, and their mean epochs.
     """
     num_rounds = len(test_accuracy) - 1
     figure, axis = new_figure(7.5, 4.2)
-    axis.plot(range(num_rounds + 1), test_accuracy, label="federated", markersize=4, linewidth=2, **STYLES["federated"])
+    axis.plot(range(num_rounds + 1), test_accuracy, label="FedAvg", markersize=4, linewidth=2, **_STYLES["FedAvg"])
     alone, pooled = ({**STYLES[name], "marker": ""} for name in ("local only", "centralized"))
     axis.axhline(centralized, label=f"centralized: {centralized:.1%}", linewidth=2, **pooled)
-    axis.axhline(local_only, label=f"local only: {local_only:.1%}", linewidth=2, **alone)
-    longer = f"local only, until it stops improving: {local_only_longer:.1%}"
-    axis.axhline(local_only_longer, label=longer, linewidth=1, **{**alone, "linestyle": "-."})
+    (same, same_epochs), (stopped, stopped_epochs) = local_only, local_only_longer
+    axis.axhline(same, label=f"local only, {same_epochs:g} epochs: {same:.1%}", linewidth=2, **alone)
+    longer = f"local only, until it stops improving ({stopped_epochs:.1f} epochs): {stopped:.1%}"
+    axis.axhline(stopped, label=longer, linewidth=1, **{**alone, "linestyle": "-."})
     epochs = f"{local_epochs} local epoch{'s' if local_epochs > 1 else ''} a round"
     axis.set(xlabel=f"round ({epochs})", ylabel="accuracy on the test images", ylim=(0, 1))
     axis.xaxis.get_major_locator().set_params(integer=True)
@@ -183,8 +186,9 @@ def accuracy_by_round(
     return Drawing(
         figure,
         f"Test accuracy by round: {test_accuracy[0]:.1%} before training, {test_accuracy[-1]:.1%} after round "
-        f"{num_rounds}. Reference lines: local only {local_only:.1%}, {local_only_longer:.1%} if clients train until "
-        f"they stop improving; centralized {centralized:.1%}.",
+        f"{num_rounds}. Reference lines: local only {same:.1%} after {same_epochs:g} epochs, {stopped:.1%} if "
+        f"clients train until they stop improving, after {stopped_epochs:.1f} on average; centralized "
+        f"{centralized:.1%}.",
     )
 
 
@@ -192,16 +196,16 @@ def accuracy_of_clients(on_own: Mapping[str, np.ndarray]) -> Drawing:
     """Draw the accuracy of every client on its own validation images, with each way of learning.
 
     Args:
-        on_own: (clients,) for "local only", "federated" and "centralized".
+        on_own: (clients,) for "local only", "FedAvg" and "centralized".
     """
-    federated = on_own["federated"]
+    federated = on_own["FedAvg"]
     better_alone, worst = int((on_own["local only"] > federated).sum()), int(np.argmin(federated))
     means = ", ".join(f"{way} {values.mean():.1%}" for way, values in on_own.items())
     count = len(federated)
     figure, axis = new_figure(max(6.0, min(0.45 * count + 2.5, 11.0)), 4.0)
     for offset, (way, values) in zip((-0.2, 0.0, 0.2), on_own.items(), strict=True):  # so that none covers another
-        axis.plot(np.arange(count) + offset, values, label=way, markersize=7, **{**STYLES[way], "linestyle": "none"})
-        axis.axhline(float(values.mean()), linewidth=1, **{**STYLES[way], "marker": ""})
+        axis.plot(np.arange(count) + offset, values, label=way, markersize=7, **{**_STYLES[way], "linestyle": "none"})
+        axis.axhline(float(values.mean()), linewidth=1, **{**_STYLES[way], "marker": ""})
     axis.set(xlabel="client (the lines are means over clients)", ylabel="accuracy on own validation images")
     axis.set(ylim=(-0.03, 1.03), xticks=range(0, count, -(-count // 20)))
     axis.yaxis.set_major_formatter(percent)
@@ -223,7 +227,7 @@ def accuracy_by_distance(runs: pd.DataFrame) -> Drawing:
     figure, axis = new_figure(9.0, 5.6)
     ways = {_NAMES[name]: rows for name, rows in runs.groupby("algorithm", sort=False)}
     for name, rows in ways.items():
-        style = STYLES[name]
+        style = _STYLES[name]
         means = rows.groupby("scenario", sort=False)[["heterogeneity", "test_accuracy"]].mean()
         if name == "centralized":  # the same images under every partition: one line
             means["test_accuracy"] = rows["test_accuracy"].mean()
@@ -240,11 +244,11 @@ def accuracy_by_distance(runs: pd.DataFrame) -> Drawing:
     )
     axis.yaxis.set_major_formatter(percent)
     said = {"centralized": "centralized, mean of all its runs"}
-    handles = [Line2D([], [], label=said.get(name, name), **STYLES[name]) for name in ways]
+    handles = [Line2D([], [], label=said.get(name, name), **_STYLES[name]) for name in ways]
     handles.append(Line2D([], [], label="one seed", color=_GREY, marker="o", fillstyle="none", linestyle="none"))
     figure.legend(handles=handles, loc="outside lower center", ncols=4, fontsize=10)
 
-    means = ways["federated"].groupby("scenario", sort=False)["test_accuracy"].mean()
+    means = ways["FedAvg"].groupby("scenario", sort=False)["test_accuracy"].mean()
     pooled = ways["centralized"]["test_accuracy"]
     seeds = runs["seed"].nunique()
     return Drawing(
@@ -267,7 +271,7 @@ def accuracy_over_many_rounds(curves: Mapping[str, np.ndarray], usual: int) -> D
     figure, axis = new_figure(7.5, 4.2)
     looks: tuple[dict[str, Any], ...] = ({}, {"linestyle": "--", "alpha": 0.8})
     for (rule, accuracies), look in zip(curves.items(), looks, strict=True):
-        axis.plot(accuracies, linewidth=2, label=f"federated, {rule}", **{**STYLES["federated"], "marker": "", **look})
+        axis.plot(accuracies, linewidth=2, label=f"FedAvg, {rule}", **{**_STYLES["FedAvg"], "marker": "", **look})
     goal = next(iter(curves.values()))[usual]
     axis.axvline(usual, color=_INK, linewidth=1)
     axis.text(usual, 0.02, f" round {usual}: section 5", fontsize=9)
@@ -308,11 +312,14 @@ def directions_of_updates(cosines: Mapping[str, Mapping[str, np.ndarray]]) -> Dr
 def accuracy_by_local_epochs(table: pd.DataFrame) -> Drawing:
     """Draw test accuracy against the epochs of local training, for several numbers of them in a round.
 
+    Below, against rounds, are those in which the numbers can be compared: the first ones.
+
     Args:
         table: one row per federation: `partition` (a panel each), `epochs` of a round (a curve each), `seed`, and in
             `accuracy` the test accuracies before the first round and after every round.
     """
     kinds = list(dict.fromkeys(table["partition"]))
+    fewest = min(len(accuracies) for accuracies in table["accuracy"]) - 1
     figure, axes = new_figure(1.0 + 4.2 * len(kinds), 7.4, 2, len(kinds), sharey=True, squeeze=False)
     said = []
     for (work, rounds), kind in zip(axes.T, kinds, strict=True):
@@ -326,7 +333,8 @@ def accuracy_by_local_epochs(table: pd.DataFrame) -> Drawing:
                 axis.plot(done, curves.mean(axis=0), color=color, marker=marker, markersize=5, linewidth=2, label=label)
             said.append(f"{kind}, {epochs}: {curves[:, -1].mean():.0%}")
         work.set(title=kind, xlabel="epochs of every client, in all: work")
-        rounds.set(xlabel="rounds: messages")
+        rounds.axvline(fewest, color=_INK, linewidth=1)
+        rounds.set(xlabel="rounds: messages", xlim=(-0.2, 2 * fewest + 1.2))
     for axis in axes.ravel():
         axis.set_ylim(0, 1)
         axis.xaxis.get_major_locator().set_params(integer=True)
@@ -338,7 +346,7 @@ def accuracy_by_local_epochs(table: pd.DataFrame) -> Drawing:
     return Drawing(
         figure,
         "Test accuracy, one curve for each number of local epochs in a round: against epochs of local training above, "
-        f"against rounds below. In the end: {'; '.join(said)}.",
+        f"against rounds below, where all reach round {fewest}. In the end: {'; '.join(said)}.",
     )
 
 
@@ -359,6 +367,7 @@ def accuracy_between_models(shares: Sequence[float], walks: Mapping[str, Mapping
         axis.axvline(0.5, color=_INK, linewidth=1)
         axis.set(title=title, xlabel="share of B's model", ylim=(-0.02, 1.02))
         axis.set_xticks([0, 0.5, 1], ["0\nA", "0.5\naverage", "1\nB"])
+        axis.yaxis.set_major_formatter(percent)
     axes[0][0].set_ylabel("accuracy on the test images")
     most = max(axes[0], key=lambda axis: len(axis.lines))
     figure.legend(*most.get_legend_handles_labels(), loc="outside lower center", ncols=4, fontsize=10)
@@ -387,7 +396,7 @@ def accuracy_by_skew(table: pd.DataFrame) -> Drawing:
     figure, axes = new_figure(9.0, 1.6 + 0.6 * len(names), 1, 2, sharey=True)
     for axis, (whose, title) in zip(axes, {"own": "own validation images", "test": "test images"}.items(), strict=True):
         for offset, (column, name) in zip((-0.22, 0.0, 0.22), _NAMES.items(), strict=True):
-            style = {**STYLES[name], "linestyle": "none"}
+            style = {**_STYLES[name], "linestyle": "none"}
             values, rows = table[f"{whose}: {column}"], table["skew"].map(names.index) + offset
             axis.plot(values, rows, fillstyle="none", markersize=5, alpha=0.7, **style)
             means = values.groupby(table["skew"], sort=False).mean()
@@ -460,7 +469,7 @@ def explore_partitions(
             ),
             "classes": slider("classes a client", min(2, len(class_names)), 1, len(class_names)),
         },
-        examples=[{"alpha": alphas[0]}, {"alpha": alphas[-1]}, {"rule": "quantity"}],
+        examples=[{"alpha": 20.0}, {"alpha": 10.0}, {"rule": "quantity"}],
     )
 
 
@@ -468,8 +477,6 @@ def explore_accuracy(
     maps: Mapping[str, np.ndarray], class_names: Sequence[str], runs: pd.DataFrame, whose: Mapping[str, str]
 ) -> None:
     """Choose a partition; see who holds what, and what FedAvg and the reference lines reached with it.
-
-    The bar of centralized is the mean over all partitions, whose images are the same; its marks are this partition's.
 
     Args:
         maps: (clients, classes) numbers of images by scenario, in the slider's order.
@@ -489,10 +496,8 @@ def explore_accuracy(
         said = []
         for position, (algorithm, name) in enumerate(_NAMES.items()):
             mean = means.loc[(scenario, algorithm), whose[measure]]
-            if name == "centralized":  # its images are the same however they are dealt: the mean of all runs
-                mean = runs.loc[runs["algorithm"] == algorithm, whose[measure]].mean()
             of_seeds = here.loc[here["algorithm"] == algorithm, whose[measure]]
-            bars.bar(position, mean, color=STYLES[name]["color"], alpha=0.6, width=0.7)
+            bars.bar(position, mean, color=_STYLES[name]["color"], alpha=0.6, width=0.7)
             bars.plot([position] * len(of_seeds), of_seeds, color=_INK, marker="_", linestyle="none", markersize=14)
             bars.text(position, 1.02, f"{mean:.0%}", ha="center", fontsize=11)
             said.append(f"{name} {mean:.1%}")
@@ -505,7 +510,7 @@ def explore_accuracy(
         alt = f"Partition {scenario}, total variation distance {distance:.2f}. {found}"
         return Drawing(figure, alt).html()
 
-    options = list(maps)
+    options, measures = list(maps), list(whose)
     explore(
         draw,
         {
@@ -514,7 +519,10 @@ def explore_accuracy(
             ),
             "measure": ipywidgets.ToggleButtons(options=list(whose), description="measured on"),
         },
-        examples=[{"scenario": options[0]}, {"scenario": options[-1]}],
+        examples=[
+            {"scenario": options[-1], "measure": measures[0]},
+            *({"scenario": scenario, "measure": measures[-1]} for scenario in options[1:3]),
+        ],
     )
 
 
