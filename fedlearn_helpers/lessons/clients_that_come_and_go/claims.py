@@ -75,7 +75,9 @@ CLAIMS = (
     Claim(
         "classes-lesson", "With dropping the two groups of classes stay more than five points apart.", _gap_of_dropping
     ),
-    Claim("control-answer", "Against the control of alike clients, the classes of the slow lose by dropping.", _control),
+    Claim(
+        "control-answer", "Against the control of alike clients, the classes of the slow lose by dropping.", _control
+    ),
     Claim(
         "partial-sentences",
         "Partial work is above dropping on all classes.",

@@ -198,6 +198,7 @@ def accuracy_of_groups(
         _draw_runs(axis, runs, until, beyond)
         axis.set_title(name, fontsize=11)
         axis.set(xlabel=xlabel)
+        axis.set_xticks([tick for tick in axis.get_xticks() if tick <= until])
     axes[0, 0].set_ylabel("accuracy on the test images")
     axes[0, 0].set_ylim(bottom=max(lowest - 0.05, 0.0))  # the first rounds come from below
     axes[0, 0].yaxis.set_major_formatter(percent)
