@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from matplotlib.patheffects import withStroke
 
 from fedlearn_helpers import plots
 from fedlearn_helpers.metrics import last_quarter
@@ -39,7 +38,7 @@ def class_counts(counts: np.ndarray, class_names: Sequence[str]) -> Drawing:
 def by_the_clock(curves: Mapping[str, CurvesOfSeeds], until: float, *, lines: Mapping[str, float]) -> Drawing:
     """Draw the accuracy of the server's model over simulated time, the mean of the seeds and their range.
 
-    A bar over the last quarter of the time shows the mean over it.
+    The legend has the means over the last quarter of the time.
 
     Args:
         curves: by rule; two of them.
@@ -48,24 +47,13 @@ def by_the_clock(curves: Mapping[str, CurvesOfSeeds], until: float, *, lines: Ma
     """
     figure, axis = new_figure(8.5, 4.0)
     said = []
-    for (rule, of_seeds), look, width in zip(curves.items(), _LOOKS, (7, 3), strict=True):
+    for (rule, of_seeds), look in zip(curves.items(), _LOOKS, strict=True):
         seconds, values = of_seeds[0][0], np.array([accuracies for _, accuracies in of_seeds])
         low, high = values.min(axis=0), values.max(axis=0)
         axis.fill_between(seconds, low, high, step="post", alpha=0.15, linewidth=0, color=look["color"])
-        axis.step(seconds, values.mean(axis=0), where="post", label=rule, **look)
         end = float(np.mean([last_quarter(*curve, until) for curve in of_seeds]))
-        edge = [withStroke(linewidth=width + 1.5, foreground="white")]
-        axis.plot(
-            [0.75 * until, until],
-            [end, end],
-            color=look["color"],
-            linewidth=width,
-            solid_capstyle="butt",
-            path_effects=edge,
-            zorder=5,
-        )
+        axis.step(seconds, values.mean(axis=0), where="post", label=f"{rule}, last quarter: {end:.1%}", **look)
         said.append(f"{rule} {end:.1%}")
-    axis.plot([], [], color=_INK, linewidth=5, label="mean over the last quarter")
     for name, height in lines.items():
         axis.axhline(height, label=f"{name}: {height:.0%}", linewidth=2, **{**STYLES[name], "marker": ""})
     axis.set(xlabel="simulated seconds", ylabel="accuracy on the test images", xlim=(0, until))
@@ -76,7 +64,7 @@ def by_the_clock(curves: Mapping[str, CurvesOfSeeds], until: float, *, lines: Ma
     axis.yaxis.set_major_formatter(percent)
     seeds = len(next(iter(curves.values())))
     title = f"federations: mean (line) and range (band) of {seeds} seeds; others: one seed" if seeds > 1 else None
-    figure.legend(title=title, title_fontsize=10, loc="outside upper center", ncols=3, fontsize=10)
+    figure.legend(title=title, title_fontsize=10, loc="outside upper center", ncols=2, fontsize=10)
     return Drawing(
         figure,
         f"Accuracy of the server's model over {until:.0f} simulated seconds. Mean over the last quarter: "
@@ -101,7 +89,7 @@ def change_by_share(held: np.ndarray, change: np.ndarray, class_names: Sequence[
         axis.plot(values.mean(), row, "o", color="#832db6", markersize=7)
     axis.axvline(0, color=_INK, linewidth=1)
     border = int((np.asarray(held) < threshold).sum()) - 0.5
-    axis.axhline(border, color=_INK, linestyle=":", linewidth=1.5, label=f"above it less than {threshold:.0%} are held")
+    axis.axhline(border, color=_INK, linestyle=":", linewidth=1.5, label=f"above: less than {threshold:.0%} held")
     axis.plot([], [], "o", color="#832db6", label="mean of the seeds")
     axis.plot([], [], color=_INK, linewidth=1.5, label="their range")
     axis.set_yticks(range(len(order)), [f"{class_names[label]}, {held[label]:.0%} held" for label in order], fontsize=9)
