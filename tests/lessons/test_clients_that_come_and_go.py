@@ -263,6 +263,13 @@ def test_groups_of_classes_have_a_panel_each():
         "Accuracy by group of classes against round, mean and range of 2 seeds. Mean over the last quarter: "
         "x: drop the late 40.0%; y: drop the late 40.0%."
     )
+    assert {axis.get_xlim() for axis in drawing.figure.axes} == {(0, 40)}
+
+
+def test_the_last_round_can_be_seen():
+    (axis,) = figures.accuracy_of_groups({"x": RUNS}, 50, xlabel="round", beyond=1).figure.axes
+    assert axis.get_xlim() == (0, 51)
+    assert axis.lines[0].get_xdata()[-1] == 51 and axis.lines[0].get_ydata()[-1] == pytest.approx(0.5)
 
 
 def test_no_colour_of_a_rule_is_that_of_a_reference_line():
@@ -291,9 +298,9 @@ def test_groups_are_marks_with_their_mean(draw, alt):
     assert drawing.alt == alt
 
 
-def test_axes_of_accuracies_begin_at_a_half_if_all_are_above():
-    (axis,) = figures.accuracy_on_classes({"a": {"x": [0.6, 0.7], "y": [0.8, 0.9]}}).figure.axes
-    assert axis.get_xlim()[0] == 0.5
+def test_axes_of_accuracies_begin_at_60_percent_if_all_are_above():
+    (axis,) = figures.accuracy_on_classes({"a": {"x": [0.65, 0.7], "y": [0.8, 0.9]}}).figure.axes
+    assert axis.get_xlim()[0] == 0.6
 
 
 CURVES = {

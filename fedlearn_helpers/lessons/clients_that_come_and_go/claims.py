@@ -33,7 +33,7 @@ def _less_bias(metrics: Metrics) -> list[float]:
 
 
 def _control(metrics: Metrics) -> list[float]:
-    """By how much dropping costs the slow's classes less where clients are alike."""
+    """By how much more dropping costs the slow's classes than in the control, where clients are alike."""
     alike = difference("wait_slow_classes_accuracy_alike_per_seed", "drop_slow_classes_accuracy_alike_per_seed")(
         metrics
     )
@@ -75,7 +75,9 @@ CLAIMS = (
     Claim(
         "classes-lesson", "With dropping the two groups of classes stay more than five points apart.", _gap_of_dropping
     ),
-    Claim("control-answer", "Where clients are alike, dropping costs the classes of the slow less.", _control),
+    Claim(
+        "control-answer", "Against the control of alike clients, the classes of the slow lose by dropping.", _control
+    ),
     Claim(
         "partial-sentences",
         "Partial work is above dropping on all classes.",

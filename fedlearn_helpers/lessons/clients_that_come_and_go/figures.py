@@ -40,7 +40,7 @@ _STYLES_OF_GROUPS: tuple[dict[str, Any], ...] = (
     {"color": _INK, "marker": "o"},
     {"color": _INK, "marker": "D", "markerfacecolor": "white", "markeredgewidth": 2},
 )
-_LOWEST = 0.5  # where axes of accuracies begin, unless one is lower
+_LOWEST = 0.6  # where axes of accuracies begin, unless one is lower
 _ROUND_STEPS = (1, 2, 5, 10)  # between ticks: no 72.5 %, which would be written 73 %
 
 ValuesOfSeeds = Mapping[str, Mapping[str, Sequence[float]]]
@@ -77,7 +77,7 @@ def speed_and_availability(devices: Devices, steps: int, num_rounds: int, deadli
     edges = (0.5, num_rounds + 0.5, len(devices) - 0.5, -0.5)  # columns count from 1, rows from 0 downwards
     right.imshow(~there, cmap="Greys", vmin=-0.25, vmax=1.25, aspect="auto", extent=edges)
     right.grid(False)
-    right.set(xlabel="round", ylim=(len(devices) - 0.5, -0.5))
+    right.set(xlabel="round", ylabel="the same devices, in the same order", ylim=(len(devices) - 0.5, -0.5))
     apart = -(-num_rounds // 12)
     right.set_xticks(range(apart, num_rounds + 1, apart))
     dark = colormaps["Greys"](1.25 / 1.5)
@@ -180,21 +180,25 @@ def accuracy_by_clock(runs: Runs, until: float, *, lines: Mapping[str, float]) -
     )
 
 
-def accuracy_of_groups(panels: Mapping[str, Runs], until: float, *, xlabel: str = "simulated seconds") -> Drawing:
+def accuracy_of_groups(
+    panels: Mapping[str, Runs], until: float, *, xlabel: str = "simulated seconds", beyond: float = 0.0
+) -> Drawing:
     """Draw accuracy against time, a panel for each group of classes.
 
     Args:
         panels: by the group's name, its runs; the same rules in all.
         until: where the time axis ends, the same for all.
         xlabel: what the times of the runs are.
+        beyond: how much further the axis goes, so that a model that is there at the end alone can be seen.
     """
     figure, axes = new_figure(9.0, 3.9, 1, len(panels), sharey=True, squeeze=False)
     everything = [run for runs in panels.values() for of_seeds in runs.values() for run in of_seeds]
     lowest = min(values_at(*run, np.linspace(0.15 * until, until, 400)).min() for run in everything)
     for axis, (name, runs) in zip(axes[0], panels.items(), strict=True):
-        _draw_runs(axis, runs, until)
+        _draw_runs(axis, runs, until, beyond)
         axis.set_title(name, fontsize=11)
         axis.set(xlabel=xlabel)
+        axis.set_xticks([tick for tick in axis.get_xticks() if tick <= until])
     axes[0, 0].set_ylabel("accuracy on the test images")
     axes[0, 0].set_ylim(bottom=max(lowest - 0.05, 0.0))  # the first rounds come from below
     axes[0, 0].yaxis.set_major_formatter(percent)
@@ -208,12 +212,12 @@ def accuracy_of_groups(panels: Mapping[str, Runs], until: float, *, xlabel: str 
     )
 
 
-def _draw_runs(axis: Axes, runs: Runs, until: float) -> None:
+def _draw_runs(axis: Axes, runs: Runs, until: float, beyond: float = 0.0) -> None:
     """Draw a step curve and a band per rule; a model stays as it is until the next one is there.
 
     A bracket above the time axis marks the last quarter.
     """
-    moments = np.linspace(0, until, 400)
+    moments = np.linspace(0, until + beyond, 400)
     across = axis.get_xaxis_transform()  # x in data, y in heights of the axes
     ends = {"arrowstyle": "|-|,widthA=0.3,widthB=0.3", "color": _INK, "shrinkA": 0, "shrinkB": 0}
     axis.annotate("", (until, 0.04), (0.75 * until, 0.04), xycoords=across, textcoords=across, arrowprops=ends)
@@ -224,7 +228,7 @@ def _draw_runs(axis: Axes, runs: Runs, until: float) -> None:
         low, high = values.min(axis=0), values.max(axis=0)
         axis.fill_between(moments, low, high, alpha=0.2, linewidth=0, color=style["color"])
         axis.plot(moments, values.mean(axis=0), label=rule, linewidth=2, **style)
-    axis.set_xlim(0, until)
+    axis.set_xlim(0, until + beyond)
 
 
 def _legend(figure: Figure, axis: Axes, runs: Runs) -> None:
@@ -369,7 +373,11 @@ def explore_comparison(curves: CurvesOfSeeds, num_rounds: int, budget: float) ->
             "compared": ipywidgets.ToggleButtons(options=[BY_ROUNDS, BY_CLOCK], description="compare"),
             "rounds": slider("rounds of waiting", num_rounds, 1, num_rounds),
         },
-        examples=[{"compared": compared} for compared in (BY_ROUNDS, BY_CLOCK)],
+        examples=[
+            {"compared": BY_ROUNDS},
+            {"compared": BY_CLOCK},
+            {"compared": BY_ROUNDS, "rounds": max(num_rounds // 4, 1)},
+        ],
     )
 
 

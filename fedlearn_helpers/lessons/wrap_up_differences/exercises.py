@@ -47,7 +47,7 @@ def _test_accuracy_at(answer: Callable[..., Any]) -> str:
         (25, 0.6, "At 25 s the second round has ended and the third has not"),
         (20, 0.6, "A round that ends at 20 s has ended at 20 s"),
         (100, 0.5, "After the last round its model stays: it is the last accuracy, not the best"),
-        (5, 0.0, "Before the first round has ended there is nothing: 0"),
+        (5, 0.0, "Before the first round has ended it is 0, by agreement"),
     ]
     for moment, right, sentence in cases:
         if not math.isclose(found := run(moment), right):
@@ -82,7 +82,7 @@ def _test_distance_between(answer: Callable[..., Any]) -> str:
         )
     if run([1, 3], [3, 1]) < 0 or not math.isclose(run([9, 1, 0], [1, 9, 10]), run([1, 9, 10], [9, 1, 0])):
         raise NotYet("A distance is the same in both directions, and never negative.")
-    return "It is computed from labels alone. Whether it tells who will disagree, the next cells measure."
+    return "It is computed from labels alone. Whether it tells whose model fails where, the next cells measure."
 
 
 def _test_loses_most(answer: Any, *, shops: pd.DataFrame) -> str:
@@ -92,10 +92,14 @@ def _test_loses_most(answer: Any, *, shops: pd.DataFrame) -> str:
     alone, federated = shops["alone, at home"], shops["federated, at home"]
     loss = alone - federated
     shop = int(value)
-    if loss[shop] == loss.max():
+    one_image = 1 / shops["images at home"]
+    as_much = loss.index[loss.max() - loss < one_image]  # the largest loss, or less than one image from it
+    if shop in as_much:
+        others = ", ".join(str(other) for other in as_much if other != shop)
         return (
             f"{alone[shop]:.0%} with its own model, {federated[shop]:.0%} with the federated one. It has "
-            f"{shops['images at home'][shop]} images at home: one of them is {1 / shops['images at home'][shop]:.1%}."
+            f"{shops['images at home'][shop]} images at home: one of them is {one_image[shop]:.1%}."
+            + (f" Within one image it is the same as at shop {others}." if others else "")
         )
     if value == federated.idxmin():
         raise NotYet("There the federated model is worst at home. But what would this shop have without it?")

@@ -38,7 +38,7 @@ def class_counts(counts: np.ndarray, class_names: Sequence[str]) -> Drawing:
 def by_the_clock(curves: Mapping[str, CurvesOfSeeds], until: float, *, lines: Mapping[str, float]) -> Drawing:
     """Draw the accuracy of the server's model over simulated time, the mean of the seeds and their range.
 
-    A mark above the last quarter of the time shows the mean over it.
+    The legend has the means over the last quarter of the time.
 
     Args:
         curves: by rule; two of them.
@@ -47,24 +47,13 @@ def by_the_clock(curves: Mapping[str, CurvesOfSeeds], until: float, *, lines: Ma
     """
     figure, axis = new_figure(8.5, 4.0)
     said = []
-    for place, ((rule, of_seeds), look) in enumerate(zip(curves.items(), _LOOKS, strict=True)):
+    for (rule, of_seeds), look in zip(curves.items(), _LOOKS, strict=True):
         seconds, values = of_seeds[0][0], np.array([accuracies for _, accuracies in of_seeds])
         low, high = values.min(axis=0), values.max(axis=0)
         axis.fill_between(seconds, low, high, step="post", alpha=0.15, linewidth=0, color=look["color"])
-        axis.step(seconds, values.mean(axis=0), where="post", label=rule, **look)
         end = float(np.mean([last_quarter(*curve, until) for curve in of_seeds]))
-        axis.plot(
-            (0.86 + 0.03 * place) * until,
-            end,
-            marker="D",
-            markersize=9,
-            color=look["color"],
-            markeredgecolor="white",
-            linestyle="none",
-            zorder=5,
-        )
+        axis.step(seconds, values.mean(axis=0), where="post", label=f"{rule}, last quarter: {end:.1%}", **look)
         said.append(f"{rule} {end:.1%}")
-    axis.plot([], [], marker="D", color=_INK, linestyle="none", label="mean over the last quarter")
     for name, height in lines.items():
         axis.axhline(height, label=f"{name}: {height:.0%}", linewidth=2, **{**STYLES[name], "marker": ""})
     axis.set(xlabel="simulated seconds", ylabel="accuracy on the test images", xlim=(0, until))
@@ -74,8 +63,8 @@ def by_the_clock(curves: Mapping[str, CurvesOfSeeds], until: float, *, lines: Ma
     axis.text(0.875 * until, 0.06, "last quarter", transform=across, ha="center", va="bottom", fontsize=9)
     axis.yaxis.set_major_formatter(percent)
     seeds = len(next(iter(curves.values())))
-    title = f"line: mean, band: range of {seeds} seeds" if seeds > 1 else None
-    figure.legend(title=title, title_fontsize=10, loc="outside upper center", ncols=3, fontsize=10)
+    title = f"federations: mean (line) and range (band) of {seeds} seeds; others: one seed" if seeds > 1 else None
+    figure.legend(title=title, title_fontsize=10, loc="outside upper center", ncols=2, fontsize=10)
     return Drawing(
         figure,
         f"Accuracy of the server's model over {until:.0f} simulated seconds. Mean over the last quarter: "
@@ -84,34 +73,32 @@ def by_the_clock(curves: Mapping[str, CurvesOfSeeds], until: float, *, lines: Ma
 
 
 def change_by_share(held: np.ndarray, change: np.ndarray, class_names: Sequence[str], *, threshold: float) -> Drawing:
-    """Draw by how much the accuracy on each class changes, over the share of its images that are left.
+    """Draw by how much the accuracy on each class changes, a row each, those with the smallest share on top.
 
     Args:
         held: (classes,) share of a class's images that the shops asked hold.
         change: (seeds, classes) differences of accuracies.
         class_names: one name per class.
-        threshold: a share, drawn as a line.
+        threshold: a share; a line separates the classes with less of it.
     """
-    figure, axis = new_figure(8.5, 4.2)
-    points = 100 * np.asarray(change)
-    for place, label in enumerate(np.argsort(held)):
-        share, values, name = held[label], points[:, label], class_names[label]
-        axis.plot([share, share], [values.min(), values.max()], color=_INK, linewidth=1.5)
-        axis.plot(share, values.mean(), "o", color="#832db6", markersize=7)
-        end, by, side = (values.max(), 5, "bottom") if place % 2 == 0 else (values.min(), -5, "top")
-        around = {"textcoords": "offset points", "ha": "center", "va": side, "fontsize": 9}
-        axis.annotate(name, (share, end), (0, by), **around)  # above and below in turn: names do not meet
-    axis.axhline(0, color=_INK, linewidth=1)
-    axis.axvline(threshold, color=_INK, linestyle=":", linewidth=1.5, label=f"{threshold:.0%} of the images")
+    order, points = np.argsort(held), 100 * np.asarray(change)
+    figure, axis = new_figure(8.5, 1.5 + 0.28 * len(order))
+    for row, label in enumerate(order):
+        values = points[:, label]
+        axis.plot([values.min(), values.max()], [row, row], color=_INK, linewidth=1.5)
+        axis.plot(values.mean(), row, "o", color="#832db6", markersize=7)
+    axis.axvline(0, color=_INK, linewidth=1)
+    border = int((np.asarray(held) < threshold).sum()) - 0.5
+    axis.axhline(border, color=_INK, linestyle=":", linewidth=1.5, label=f"above: less than {threshold:.0%} held")
     axis.plot([], [], "o", color="#832db6", label="mean of the seeds")
     axis.plot([], [], color=_INK, linewidth=1.5, label="their range")
-    axis.set(xlabel="share of a class's images that the faster half holds", ylabel="change of its accuracy, points")
-    axis.margins(x=0.08, y=0.12)
-    axis.xaxis.set_major_formatter(percent)
+    axis.set_yticks(range(len(order)), [f"{class_names[label]}, {held[label]:.0%} held" for label in order], fontsize=9)
+    axis.set(xlabel="accuracy on a class, the faster half minus waiting, points", ylim=(len(order) - 0.5, -0.5))
     figure.legend(loc="outside upper center", ncols=3, fontsize=10)
-    order = np.argsort(held)
     said = ", ".join(f"{class_names[k]} ({held[k]:.0%}) {np.mean(points[:, k]):+.1f}" for k in order)
-    return Drawing(figure, f"Change of the accuracy on each class in points, by the share that is held: {said}.")
+    return Drawing(
+        figure, f"The faster half minus waiting, accuracy on each class in points, by the share that is held: {said}."
+    )
 
 
 def by_distance(distances: np.ndarray, accuracies: np.ndarray) -> Drawing:
