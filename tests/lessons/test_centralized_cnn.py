@@ -207,17 +207,38 @@ def test_the_centralized_model_and_clients_alone_are_drawn_by_epoch():
         "Validation accuracy over 2 epochs. Centralized training ends at 80.0%, 2 clients alone at 50.0%, 62.5%."
     )
     assert labels_of(drawing) == ["centralized", "local only, client 0", "local only, client 1"]
-    assert len({line.get_linestyle() for line in drawing.figure.axes[0].lines}) == 3
+    (axis,) = drawing.figure.axes
+    assert len({line.get_linestyle() for line in axis.lines}) == len({line.get_marker() for line in axis.lines}) == 3
+
+
+ROUGH = [0.5, 0.6, 0.55, 0.55, 0.75, 0.7, 0.75]
+
+
+@pytest.mark.parametrize(
+    ("epochs", "patience", "expected"),
+    [(1, 1, (2, 3)), (1, 2, (2, 4)), (5, 1, (5, 6)), (1, 3, (5, 7)), (7, 1, (5, 7)), (9, 1, (5, 7))],
+)
+def test_a_training_ends_when_patience_ends_but_not_before_its_least_length(epochs, patience, expected):
+    assert figures.kept_and_ended(ROUGH, epochs, patience) == expected
 
 
 def test_early_stopping_shows_the_model_that_is_kept_and_the_wait():
-    drawing = figures.early_stopping([0.5, 0.75, 0.7, 0.75], 2)
+    drawing = figures.early_stopping(ROUGH, 1, 2)
     assert drawing.alt == (
-        "Validation accuracy of client 0 over 4 epochs. The best, 75.0%, is at epoch 2; after it come 2 epochs without "
-        "a better one."
+        "Validation accuracy of client 0. With a patience of 2 training ends after epoch 4. The best, 60.0%, is at "
+        "epoch 2; after it come 2 epochs without a better one."
     )
-    assert drawing.figure.axes[0].lines[-1].get_xydata().tolist() == [[2, 0.75]]
-    assert labels_of(drawing) == ["2 epochs without a better one", "local only, client 0", "this model is kept"]
+    assert drawing.figure.axes[0].lines[-1].get_xydata().tolist() == [[2, 0.6]]
+    labels = ["2 epochs without a better one", "local only, client 0", "with more patience", "this model is kept"]
+    assert labels_of(drawing) == labels
+    assert labels_of(figures.early_stopping(ROUGH, 9, 2)) == [labels[0], labels[1], labels[3]]
+
+
+def test_patience_is_explored(screen):
+    figures.explore_patience(ROUGH, 1, 2)
+    assert "With a patience of 2" in screen.alts[-1]
+    screen.control("patience").value = 1
+    assert "With a patience of 1 training ends after epoch 3." in screen.alts[-1]
 
 
 def test_accuracies_are_drawn_over_steps_not_over_epochs():
@@ -230,10 +251,10 @@ def test_accuracies_are_drawn_over_steps_not_over_epochs():
         "centralized",
         "centralized, kept",
         "local only, one client",
-        "local only, kept",
+        "local only, kept (number: client)",
         "local only, mean of clients",
     ]
-    assert [text.get_text() for text in drawing.figure.axes[0].texts] == ["client 0", "client 1"], "at their marks"
+    assert [text.get_text() for text in drawing.figure.axes[0].texts] == ["0", "1"], "in their marks"
     drawing.figure.canvas.draw()
 
 

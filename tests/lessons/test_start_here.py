@@ -205,6 +205,9 @@ def test_what_is_said_to_a_class_is_followed_round_by_round(two_images, monkeypa
         "✓ coat": [1.0, 0.0],
         "✗ shirt": [0.0, 1.0],
     }
+    (other,) = watch.answers(1).figure.axes
+    marks = [{line.get_label()[2:]: line.get_marker() for line in one.lines} for one in (axis, other)]
+    assert marks[0] == marks[1] and len(set(marks[0].values())) == 2, "a class has the same marker everywhere"
     watch.explore()
     screen.control("true class").value = "shirt"
     assert "of the class shirt" in screen.alts[-1] and screen.alts[-1].endswith("100% shirt, 0% coat.")

@@ -11,7 +11,7 @@ from matplotlib.ticker import MaxNLocator
 
 from fedlearn_helpers import plots
 from fedlearn_helpers.data import ImageDataset
-from fedlearn_helpers.lessons.common.widgets import explore, line
+from fedlearn_helpers.lessons.common.widgets import explore, line, slider
 from fedlearn_helpers.plots import Drawing, Values, draw_image, new_figure
 from fedlearn_helpers.training import Evaluation
 
@@ -127,29 +127,64 @@ def accuracy_by_epoch(centralized: pd.DataFrame, alone: Sequence[pd.DataFrame]) 
     )
 
 
-def early_stopping(accuracies: Sequence[float], kept: int, name: str = "local only") -> Drawing:
-    """Draw when a training stopped: the validation accuracy by epoch, the epoch that is kept, and the wait after it.
+def kept_and_ended(accuracies: Sequence[float], epochs: int, patience: int) -> tuple[int, int]:
+    """Return the epoch that early stopping keeps, and the one after which it ends the training, counted from 1.
 
     Args:
         accuracies: on the validation images, one per epoch.
-        kept: the epoch whose model is kept, counted from 1.
-        name: of the model, a key of `plots.STYLES`.
+        epochs: before which nobody stops.
+        patience: epochs without a better accuracy that end a training.
+    """
+    kept = ended = 1
+    for ended in range(min(epochs, len(accuracies)), len(accuracies) + 1):
+        kept = 1 + int(np.argmax(accuracies[:ended]))
+        if ended - kept >= patience:
+            break
+    return kept, ended
+
+
+def early_stopping(accuracies: Sequence[float], epochs: int, patience: int) -> Drawing:
+    """Draw when a training of client 0 stops: the epoch that is kept, and the wait after it.
+
+    Args:
+        accuracies: on the validation images, one per epoch; what comes after the end is drawn pale.
+        epochs: before which nobody stops.
+        patience: epochs without a better accuracy that end a training.
     """
     figure, axis = new_figure(7.0, 3.6)
-    epochs, style = range(1, len(accuracies) + 1), plots.style_of(name)
-    wait = len(accuracies) - kept
+    kept, ended = kept_and_ended(accuracies, epochs, patience)
+    every, style = list(range(1, len(accuracies) + 1)), plots.STYLES["local only"]
+    wait = ended - kept
     waited = f"{wait} epoch{'' if wait == 1 else 's'} without a better one"
-    axis.axvspan(kept, len(accuracies), color="#dddddd", label=waited, linewidth=0)
-    axis.plot(epochs, accuracies, color=style["color"], label=f"{name}, client 0", linewidth=1.5)
+    axis.axvspan(kept, ended, color="#dddddd", label=waited, linewidth=0)
+    axis.plot(every[:ended], accuracies[:ended], color=style["color"], label="local only, client 0", linewidth=1.5)
+    if ended < len(accuracies):
+        pale = {"color": style["color"], "linewidth": 1.5, "alpha": 0.3}
+        axis.plot(every[ended - 1 :], accuracies[ended - 1 :], label="with more patience", **pale)
     axis.plot(kept, accuracies[kept - 1], label="this model is kept", **_KEPT, **_filled(style))
     axis.set(xlabel="epoch", ylabel="validation accuracy")
     axis.xaxis.set_major_locator(MaxNLocator(integer=True))
     _percent(axis)
-    figure.legend(loc="outside upper center", ncols=3)
+    figure.legend(loc="outside upper center", ncols=2)
     return Drawing(
         figure,
-        f"Validation accuracy of client 0 over {len(accuracies)} epochs. The best, {accuracies[kept - 1]:.1%}, is at "
-        f"epoch {kept}; after it come {waited}.",
+        f"Validation accuracy of client 0. With a patience of {patience} training ends after epoch {ended}. The best, "
+        f"{accuracies[kept - 1]:.1%}, is at epoch {kept}; after it come {waited}.",
+    )
+
+
+def explore_patience(accuracies: Sequence[float], epochs: int, patience: int) -> None:
+    """Let the patience of early stopping be chosen, up to that of the training.
+
+    Args:
+        accuracies: of client 0 on its validation images, one per epoch.
+        epochs: before which nobody stops.
+        patience: with which the client trained.
+    """
+    explore(
+        lambda chosen: early_stopping(accuracies, epochs, chosen).html(),
+        {"chosen": slider("patience", patience, 1, patience)},
+        examples=[{"chosen": min(2, patience)}, {"chosen": patience}],
     )
 
 
@@ -164,23 +199,21 @@ def accuracy_by_step(
         kept: the epoch that is kept, of the centralized model and of each client's, counted from 1.
         steps: how many steps an epoch of each has.
     """
-    figure, axis = new_figure(7.0, 4.1)
+    figure, axis = new_figure(7.0, 4.4)
     ends = []
     for number, (accuracies, epoch, size) in enumerate(zip((centralized, *alone), kept, steps, strict=True)):
         name, x = ("local only", "centralized")[number == 0], size * np.arange(1, len(accuracies) + 1)
+        place = (epoch * size, accuracies[epoch - 1])
         if number:
             one = "local only, one client" if number == 1 else None
-            axis.plot(x, accuracies, color=plots.STYLES[name]["color"], linewidth=0.9, alpha=0.35, label=one)
+            axis.plot(x, accuracies, color=plots.STYLES[name]["color"], linewidth=0.9, alpha=0.6, label=one)
+            written: dict[str, Any] = {"ha": "center", "va": "center", "fontsize": 9, "color": "white", "zorder": 5}
+            axis.annotate(f"{number - 1}", place, (0, 1.5), textcoords="offset points", fontweight="bold", **written)
         else:
             _learner(axis, x, accuracies, name)
-        label = f"{name}, kept" if number <= 1 else None
-        axis.plot(epoch * size, accuracies[epoch - 1], label=label, **_KEPT, **_filled(plots.STYLES[name]))
-        if number:
-            place = (epoch * size, accuracies[epoch - 1])
-            offset = (0, 10) if number % 2 else (0, -18)  # neighbours on different sides
-            white = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1}
-            written: dict[str, Any] = {"ha": "center", "fontsize": 9, "bbox": white, "zorder": 5}
-            axis.annotate(f"client {number - 1}", place, offset, textcoords="offset points", **written)
+        label = {0: "centralized, kept", 1: "local only, kept (number: client)"}.get(number)
+        size_of = {**_KEPT, "markersize": 15 if number else 10}
+        axis.plot(*place, label=label, **size_of, **_filled(plots.STYLES[name]))
         ends.append(f"{epoch * size:,} steps with {accuracies[epoch - 1]:.1%}")
     common = min(map(len, alone))  # epochs that every client made
     mean = np.mean([accuracies[:common] for accuracies in alone], axis=0)
@@ -191,7 +224,7 @@ def accuracy_by_step(
     axis.set(xlabel="training steps (logarithmic)", ylabel="validation accuracy")
     _percent(axis)
     axis.margins(y=0.09)
-    figure.legend(loc="outside upper center", ncols=3)
+    figure.legend(loc="outside upper center", ncols=2)
     return Drawing(
         figure,
         f"Validation accuracy over training steps until nothing improves. Kept are: centralized {ends[0]}; clients "
@@ -284,14 +317,17 @@ def _filled(style: Mapping[str, Any]) -> dict[str, Any]:
 
 
 _CLIENT_LINES: tuple[Any, ...] = (":", "-.", (0, (3, 1, 1, 1, 1, 1)))
+_CLIENT_MARKERS = "vD>"
 
 
 def _learner(axis: Axes, x: Values, accuracies: Values, name: str, client: int | None = None) -> None:
-    """Draw a learner's accuracies as a line; a client's own line style and label tell it from other clients."""
-    style = plots.STYLES[name]
-    dash = style["linestyle"] if client is None else _CLIENT_LINES[client % len(_CLIENT_LINES)]
+    """Draw a learner's accuracies as a line; a client's line style, marker and label tell it from other clients."""
+    style = {**plots.STYLES[name], "marker": ""}
+    if client is not None:
+        style["linestyle"] = _CLIENT_LINES[client % len(_CLIENT_LINES)]
+        style["marker"] = _CLIENT_MARKERS[client % len(_CLIENT_MARKERS)]
     label = name if client is None else f"{name}, client {client}"
-    axis.plot(x, accuracies, color=style["color"], linestyle=dash, label=label, linewidth=1.8)
+    axis.plot(x, accuracies, label=label, linewidth=1.8, markersize=6, **style)
 
 
 def _percent(axis: Axes) -> None:

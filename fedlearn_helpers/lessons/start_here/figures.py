@@ -441,14 +441,17 @@ def explore_rounds(
         if isinstance(control, ipywidgets.IntSlider):
             control.layout.width = "30em"  # wide enough to hit a number
     only_one = {f"client_{client}": 0 for client in range(1, len(clients_x))}
-    explore(draw, controls, examples=[{"round_number": 8}, {"steps": 50}, only_one])
+    later = [{}, {"steps": 50}, only_one]
+    explore(draw, controls, examples=[{"round_number": 8} | settings for settings in later])
 
 
 # The federation of images
 
 _SHOWN = 6  # test images whose predictions are followed
 FOUND = 0.98  # correlation of pixels above which an image counts as found; two different ones rarely have as much
-_OTHERS = ("#832db6", "#a96b59", "#e76300")  # what a model says instead of the true class
+_SHADES = ("#a96b59", "#92dadf", "#832db6", "#e76300", "#94a4a2", "#b9ac70", "#1b1b1b", "#ffa90e")
+"""Of a class that a model says instead of the true one, which is blue; the marker is the class's in both cases."""
+_CLASS_MARKERS = "o" + plots.MORE_MARKERS + "X*h"
 
 
 def images_of_clients(data: ImageDataset, shards: Sequence[Shard], each: int = 8) -> Drawing:
@@ -559,10 +562,11 @@ class Watch:
         shares = np.array([(said == guess).mean(axis=1) for guess in range(data.num_classes)])
         others = [guess for guess in np.argsort(-shares[:, -1], kind="stable").tolist() if guess != label]
         figure, axis = new_figure(7, 3.6)
-        looks = [STYLES["federated"], *({"color": color, "marker": "D", "ls": "--"} for color in _OTHERS)]
-        for guess, look in zip([label, *others], looks, strict=False):
+        for guess in [label, *others[:3]]:
             name = f"{'✓' if guess == label else '✗'} {data.class_names[guess]}"
-            axis.plot(rounds, shares[guess], label=name, markersize=5, **look)
+            look = STYLES["federated"] if guess == label else {"color": _SHADES[guess % len(_SHADES)], "ls": "--"}
+            look = {**look, "marker": _CLASS_MARKERS[guess % len(_CLASS_MARKERS)]}
+            axis.plot(rounds, shares[guess], label=name, markersize=6, **look)
         axis.set(xlabel="round", ylabel="share of the images", ylim=(-0.03, 1.03))
         axis.set_title(f"What the global model calls a {data.class_names[label]}", fontsize=11)
         axis.yaxis.set_major_formatter(plots.percent)

@@ -31,7 +31,7 @@ recall = Recall(
                 Option("that the client's images are bad", "Nothing was measured that would say so."),
                 Option(
                     "nothing yet: the client must be allowed to train until it stops improving",
-                    "The line to beat is what the client reaches alone with patience.",
+                    "The reference is what the client reaches alone with patience.",
                     right=True,
                 ),
             ),
