@@ -12,7 +12,7 @@ from lesson import Lesson, LessonTests, Typed, cells_of, execute
 from fedlearn_helpers import metrics, models, partition, training
 from fedlearn_helpers.data import ImageDataset, load_dataset
 from fedlearn_helpers.experiments import reference_lines
-from fedlearn_helpers.lessons.centralized_cnn import exercises, figures
+from fedlearn_helpers.lessons.centralized_cnn import exercises, figures, kept_and_ended
 from fedlearn_helpers.lessons.centralized_cnn.claims import CLAIMS
 from fedlearn_helpers.training import Evaluation
 
@@ -219,7 +219,7 @@ ROUGH = [0.5, 0.6, 0.55, 0.55, 0.75, 0.7, 0.75]
     [(1, 1, (2, 3)), (1, 2, (2, 4)), (5, 1, (5, 6)), (1, 3, (5, 7)), (7, 1, (5, 7)), (9, 1, (5, 7))],
 )
 def test_a_training_ends_when_patience_ends_but_not_before_its_least_length(epochs, patience, expected):
-    assert figures.kept_and_ended(ROUGH, epochs, patience) == expected
+    assert kept_and_ended(ROUGH, epochs, patience) == expected
 
 
 def test_early_stopping_shows_the_model_that_is_kept_and_the_wait():

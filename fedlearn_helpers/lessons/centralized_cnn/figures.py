@@ -11,6 +11,7 @@ from matplotlib.ticker import MaxNLocator
 
 from fedlearn_helpers import plots
 from fedlearn_helpers.data import ImageDataset
+from fedlearn_helpers.lessons.centralized_cnn.stopping import kept_and_ended
 from fedlearn_helpers.lessons.common.widgets import explore, line, slider
 from fedlearn_helpers.plots import Drawing, Values, draw_image, new_figure
 from fedlearn_helpers.training import Evaluation
@@ -125,22 +126,6 @@ def accuracy_by_epoch(centralized: pd.DataFrame, alone: Sequence[pd.DataFrame]) 
         f"Validation accuracy over {len(centralized)} epochs. Centralized training ends at {ends[0]}, {len(alone)} "
         f"clients alone at {', '.join(ends[1:])}.",
     )
-
-
-def kept_and_ended(accuracies: Sequence[float], epochs: int, patience: int) -> tuple[int, int]:
-    """Return the epoch that early stopping keeps, and the one after which it ends the training, counted from 1.
-
-    Args:
-        accuracies: on the validation images, one per epoch.
-        epochs: before which nobody stops.
-        patience: epochs without a better accuracy that end a training.
-    """
-    kept = ended = 1
-    for ended in range(min(epochs, len(accuracies)), len(accuracies) + 1):
-        kept = 1 + int(np.argmax(accuracies[:ended]))
-        if ended - kept >= patience:
-            break
-    return kept, ended
 
 
 def early_stopping(accuracies: Sequence[float], epochs: int, patience: int) -> Drawing:
