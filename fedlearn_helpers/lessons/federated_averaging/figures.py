@@ -195,7 +195,7 @@ def choosing_a_round(validation: np.ndarray, average: Sequence[float], test: Seq
     colors = matplotlib.color_sequences["petroff10"][1:]  # the first is the average's
     for client, reports in enumerate(validation.T):
         color = colors[client % len(colors)]
-        axis.plot(rounds, reports, color=color, linewidth=1.0, alpha=0.6, label=_once("one client's report", client))
+        axis.plot(rounds, reports, color=color, linewidth=1.2, alpha=0.8, label=_once("one client's report", client))
         look: dict[str, Any] = {
             "color": color,
             "fillstyle": "none",
