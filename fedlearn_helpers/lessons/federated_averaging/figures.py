@@ -41,7 +41,7 @@ def attempts(names: Sequence[str], returned: Sequence[Sequence[float]], averages
             axis.plot(average, row, label=_once("their average", row), **style)
         axis.set_yticks(range(len(names)), names)
         axis.set(xlim=(low, high), ylim=(len(names) - 0.5, -0.5))
-        axis.xaxis.set_major_locator(MaxNLocator(7 if axis is axes[0, -1] else 1, steps=[1, 2, 5, 10]))
+        axis.xaxis.set_major_locator(MaxNLocator(7 if axis is axes[0, -1] else 1, min_n_ticks=1, steps=[1, 2, 5, 10]))
         axis.xaxis.set_major_formatter(percent)
     if len(parts) > 1:
         _break(*axes[0])
