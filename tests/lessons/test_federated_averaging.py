@@ -272,16 +272,24 @@ def test_cifar10_reaches_all_three_lines(tmp_path, monkeypatch):
 # Figures
 
 
-def test_settings_stand_with_their_rounds_and_the_best_that_a_price_can_buy_are_ringed():
+def test_settings_are_numbered_and_the_best_that_a_price_can_buy_are_ringed():
     settings = pd.DataFrame({"rounds": [4, 4, 20], "accuracy": [0.5, 0.4, 0.7], "megabytes": [1.0, 2.0, 4.0]})
     (axis,) = figures.tradeoff(settings).figure.axes
-    assert [text.get_text() for text in axis.texts] == ["0: 4 rounds", "1: 4 rounds", "2: 20 rounds"]
+    assert [text.get_text() for text in axis.texts] == ["0", "1", "2"]
     ringed, *points = axis.lines
     assert list(ringed.get_ydata()) == [0.5, 0.7]
     (stays,) = axis.collections
     assert [segment.tolist() for segment in stays.get_segments()] == [[[1.0, 0.5], [4.0, 0.5]]]
     assert [list(line.get_xdata()) for line in points] == [[1.0], [2.0], [4.0]]
     assert axis.get_xlabel() and axis.get_ylabel()
+
+
+def test_numbers_of_settings_at_one_price_stand_apart_in_their_order():
+    settings = pd.DataFrame({"accuracy": [0.72, 0.725, 0.73, 0.5], "megabytes": [2.0, 2.0, 2.0, 1.0]})
+    (axis,) = figures.tradeoff(settings).figure.axes
+    heights = {text.get_text(): text.xy[1] for text in axis.texts}
+    low, high = axis.get_ylim()
+    assert heights["1"] - heights["0"] > 0.04 * (high - low) and heights["2"] - heights["1"] > 0.04 * (high - low)
 
 
 def test_no_cheaper_setting_is_as_good_as_one_on_the_line():
@@ -333,6 +341,14 @@ def test_gains_and_losses_of_clients_are_told_apart():
     assert axis.get_legend() is None, "it stands beside the axes, where it covers no client"
 
 
+def test_what_chance_may_do_is_a_bar_beside_the_clients():
+    drawing = figures.gain_of_clients([0.5, 0.75, 0.5], [0.625, 0.75, 0.25], chance=10.0)
+    (axis,) = drawing.figure.axes
+    bar = axis.collections[-1].get_segments()[0]
+    assert bar.tolist() == [[3, pytest.approx(0.25)], [3, pytest.approx(0.35)]]
+    assert drawing.alt.endswith("A bar shows two standard errors of a difference, 10.0 points.")
+
+
 def test_a_client_below_the_picture_is_written_at_its_edge():
     drawing = figures.gain_of_clients([0.75, 0.75], [0.25, 0.5], limits=(0.4, 0.8))
     assert [text.get_text() for text in drawing.figure.axes[0].texts] == ["↓25%"]
@@ -343,9 +359,18 @@ def test_the_models_before_averaging_and_their_average():
     assert drawing.alt.endswith(
         "careless: 62.5% on average before, 12.5% after; careful: 56.2% on average before, 75.0% after."
     )
-    (axis,) = drawing.figure.axes
-    assert [list(line.get_xdata()) for line in axis.lines] == [[0.5, 0.75], [0.125], [0.5, 0.625], [0.75]]
-    assert axis.get_ylim() == (1.5, -0.5), "the first try is on top"
+    left, right = drawing.figure.axes
+    for axis in (left, right):
+        drawn = [list(line.get_xdata()) for line in axis.lines[:4]]
+        assert drawn == [[0.5, 0.75], [0.125], [0.5, 0.625], [0.75]]
+        assert axis.get_ylim() == (1.5, -0.5), "the first try is on top"
+    assert left.get_xlim()[0] < 0.125 < left.get_xlim()[1] < right.get_xlim()[0] < 0.5 < 0.75 < right.get_xlim()[1]
+
+
+@pytest.mark.parametrize("average", [0.5, 0.7])
+def test_an_axis_without_a_hole_is_whole(average):
+    (axis,) = figures.attempts(["one"], [[0.5, 0.6, 0.7]], [average]).figure.axes
+    assert axis.get_xlim()[0] < 0.5 and axis.get_xlim()[1] > 0.7
 
 
 def test_the_kept_round_is_shown_with_what_clients_would_choose():
@@ -361,7 +386,7 @@ def test_the_kept_round_is_shown_with_what_clients_would_choose():
 def test_the_best_and_the_cheapest_setting_are_named():
     settings = pd.DataFrame({"clients": [2, 10], "accuracy": [0.5, 0.75], "megabytes": [1.0, 2.0]})
     assert figures.tradeoff(settings).alt == (
-        "Accuracy of 2 settings, numbered as in the table, against their price: sent in all rounds, MB. The best that "
+        "Accuracy of 2 settings, numbered as in the table, against their price: megabytes. The best that "
         "a price can buy: row 0 50.0% for 1, row 1 75.0% for 2."
     )
 
@@ -380,7 +405,7 @@ def test_settings_are_compared_by_what_is_scarce(screen):
         }
     )
     figures.compare_settings(settings)
-    assert "sent in all rounds, MB. The best that a price can buy: row 0 50.0% for 1, row 1" in screen.alts[-1]
+    assert "price: megabytes. The best that a price can buy: row 0 50.0% for 1, row 1" in screen.alts[-1]
     screen.control("price").value = "steps in a row"
     assert screen.alts[-1].endswith("buy: row 1 60.0% for 10, row 2 70.0% for 50.")
     screen.control("price").value = "rounds"
@@ -399,7 +424,7 @@ def test_other_settings_of_the_federation(opened, expect):
     page = opened("02_federated_averaging")
     widget = cell(page, "figures.compare_settings(")
     image = widget.locator("img")
-    expect(image).to_have_attribute("alt", re.compile("against their price: sent in all rounds, MB"))
+    expect(image).to_have_attribute("alt", re.compile("against their price: megabytes"))
     widget.get_by_role("button", name="rounds", exact=True).click()
     expect(image).to_have_attribute("alt", re.compile("against their price: rounds"))
 

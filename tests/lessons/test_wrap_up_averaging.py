@@ -2,14 +2,29 @@
 
 import numpy as np
 import pandas as pd
+import pytest
 import torch
 from lesson import Lesson, LessonTests, Typed
 
 from fedlearn_helpers.lessons.wrap_up_averaging import exercises, figures
 
 SIZES = [60, 20, 320]
-SHOPS = pd.DataFrame({"images": [20, 60, 320], "alone": [0.5, 0.6, 0.75], "federated": [0.8, 0.78, 0.8]})
+SHOPS = pd.DataFrame({"images": [20, 60, 320], "alone": [0.5, 0.6, 0.75], "federated": [0.8, 0.8, 0.8]})
 GAINS = SHOPS["federated"] - SHOPS["alone"]
+REPLIES = pd.DataFrame(
+    {
+        "training images": [10, 30, 60],
+        "train_loss": [0.9, 0.6, 0.3],
+        "validation images": [5, 5, 30],
+        "evaluate_loss": [1.2, 1.0, 0.8],
+        "evaluate_accuracy": [0.55, 0.65, 0.75],
+    }
+)
+LOG = pd.DataFrame({"train_loss": [2.0, 0.6], "evaluate_loss": [2.1, 0.875], "evaluate_accuracy": [0.2, 0.7125]})
+
+
+def mean_over(images, name):
+    return float((REPLIES[images] * REPLIES[name]).sum() / REPLIES[images].sum())
 
 
 def correlation(first, second):
@@ -70,6 +85,7 @@ class TestWrapUpAveraging(LessonTests):
         given={
             "largest_share": {"sizes": SIZES},
             "size_and_gain": {"shops": SHOPS},
+            "reported_loss": {"log": LOG, "replies": REPLIES},
         },
         names={"np": np, "torch": torch, "sizes": SIZES, "shops": SHOPS, "pd": pd},
         wrong={
@@ -107,9 +123,13 @@ class TestWrapUpAveraging(LessonTests):
                 (lambda mb, size, clients, share: mb // (size * (2 * clients * share + clients)), "so two train"),
             ],
             "reported_loss": [
-                (lambda replies: np.mean([reply["loss"] for reply in replies]), "each must count by its examples"),
-                (lambda replies: sum(reply["loss"] * reply["num-examples"] for reply in replies), "and yours is"),
-                (lambda replies: replies[0], "must be a number"),
+                (0.6, "over images, or over shops?"),
+                (mean_over("validation images", "evaluate_loss"), "evaluate_loss in the log is the same: it is right"),
+                (mean_over("validation images", "evaluate_accuracy"), "evaluate_accuracy in the log is the same"),
+                (1.0, "the mean of evaluate_loss over the shops"),
+                (mean_over("validation images", "train_loss"), "You weighed them by validation images"),
+                (45.0, "45 is none of the means"),
+                ("train_loss", "must be a number"),
             ],
             "whole_model": [
                 (copies_parameters, "They are buffers"),
@@ -126,6 +146,9 @@ class TestWrapUpAveraging(LessonTests):
     )  # fmt: skip
 
 
+LESSON = TestWrapUpAveraging.lesson
+
+
 def test_equal_gains_have_no_correlation():
     shops = SHOPS.assign(alone=0.5, federated=0.6)
     assert exercises.size_and_gain.check(float("nan"), shops=shops).status == "correct"
@@ -136,10 +159,10 @@ def test_every_shop_is_drawn_alone_and_in_the_federation():
     drawing = figures.gain_of_each_shop(SHOPS, 0.85)
     (axis,) = drawing.figure.axes
     alone, federated, centralized = axis.lines
-    assert alone.get_xdata().tolist() == federated.get_xdata().tolist() == [20, 60, 320]
-    assert federated.get_ydata().tolist() == [80.0, 78.0, 80.0]
+    assert alone.get_xdata().tolist() == [20, 60, 320]
+    assert list(federated.get_ydata()) == [80.0, 80.0]
     assert list(centralized.get_ydata()) == [85.0, 85.0]
-    assert "20 images +30.0, 60 images +18.0, 320 images +5.0" in drawing.alt
+    assert "20 images +30.0, 60 images +20.0, 320 images +5.0" in drawing.alt
 
 
 def test_the_rounds_above_the_lines_are_told():
@@ -151,8 +174,15 @@ def test_the_rounds_above_the_lines_are_told():
     assert drawing.alt.endswith("Above centralized, 90.0%, in 0 of them: none.")
 
 
-def test_both_losses_are_drawn_from_round_one():
-    drawing = figures.two_losses(np.array([0.9, 0.5]), np.array([0.8, 0.6]))
+@pytest.mark.parametrize(("rounds", "drawn"), [(3, [2, 3]), (1, [1])])
+def test_both_losses_are_drawn_from_round_two_if_there_is_one(rounds, drawn):
+    drawing = figures.two_losses(np.array([0.5, 0.9, 0.5][-rounds:]), np.array([0.6, 0.8, 0.6][-rounds:]))
     (axis,) = drawing.figure.axes
-    assert [line.get_xdata().tolist() for line in axis.lines] == [[1, 2], [1, 2]]
+    assert [line.get_xdata().tolist() for line in axis.lines] == [drawn, drawn]
     assert "the log says 0.50" in drawing.alt and "it is 0.60" in drawing.alt
+
+
+def test_one_number_of_the_log_is_wrong():
+    line = LESSON.run_cells("hunt-summary-log")["line_of_log"](REPLIES)
+    assert line == pytest.approx(LOG.iloc[-1].to_dict())
+    assert line["train_loss"] != pytest.approx(mean_over("training images", "train_loss"))

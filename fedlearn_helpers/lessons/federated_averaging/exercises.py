@@ -143,8 +143,8 @@ worst_client = Exercise(
 cheapest_setting = Exercise(
     name="cheapest_setting",
     kind="explore",
-    difficulty="medium",
-    minutes=6,
+    difficulty="easy",
+    minutes=3,
     hints=(
         "The most accurate row is one of those that qualify. Which others do? Among all of them, which sends least?",
         "Subtract 0.04 from the best accuracy. Which rows are not below that?",

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import ipywidgets
+import matplotlib
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -25,21 +26,53 @@ def attempts(names: Sequence[str], returned: Sequence[Sequence[float]], averages
         returned: the accuracies of the clients' models, by way.
         averages: the accuracy of their average, by way.
     """
-    figure, axis = new_figure(8.5, 1.3 + 0.62 * len(names))
-    for row, (models, average) in enumerate(zip(returned, averages, strict=True)):
-        axis.plot(models, [row] * len(models), "|", color=_DARK, markersize=12, label=_once("a client's model", row))
-        style = {"color": _FEDERATED["color"], "marker": _FEDERATED["marker"], "markersize": 11, "linestyle": "none"}
-        style |= {"fillstyle": "none", "markeredgewidth": 2}  # a model below it stays visible
-        axis.plot(average, row, label=_once("their average", row), **style)
-    axis.set_yticks(range(len(names)), names)
-    axis.set(xlabel="accuracy on the test images", ylim=(len(names) - 0.5, -0.5))
-    axis.xaxis.set_major_formatter(percent)
-    figure.legend(loc="outside upper center", ncols=2)
+    parts = _parts([*averages, *np.concatenate([np.asarray(models) for models in returned])])
+    ratios = [1, 3][-len(parts) :]
+    figure, axes = new_figure(
+        8.5, 1.3 + 0.62 * len(names), 1, len(parts), squeeze=False, sharey=True, width_ratios=ratios
+    )
+    for axis, (low, high) in zip(axes[0], parts, strict=True):
+        for row, (models, average) in enumerate(zip(returned, averages, strict=True)):
+            axis.plot(
+                models, [row] * len(models), "|", color=_DARK, markersize=12, label=_once("a client's model", row)
+            )
+            style = {"color": _FEDERATED["color"], "marker": _FEDERATED["marker"], "markersize": 11}
+            style |= {"linestyle": "none", "fillstyle": "none", "markeredgewidth": 2}  # a model below stays visible
+            axis.plot(average, row, label=_once("their average", row), **style)
+        axis.set_yticks(range(len(names)), names)
+        axis.set(xlim=(low, high), ylim=(len(names) - 0.5, -0.5))
+        axis.xaxis.set_major_locator(MaxNLocator(7 if axis is axes[0, -1] else 1, min_n_ticks=1, steps=[1, 2, 5, 10]))
+        axis.xaxis.set_major_formatter(percent)
+    if len(parts) > 1:
+        _break(*axes[0])
+    axes[0, -1].set_xlabel("accuracy on the test images")
+    figure.legend(*axes[0, -1].get_legend_handles_labels(), loc="outside upper center", ncols=2)
     reached = "; ".join(
         f"{name}: {np.mean(models):.1%} on average before, {average:.1%} after"
         for name, models, average in zip(names, returned, averages, strict=True)
     )
     return Drawing(figure, f"Test accuracy of the clients' models before averaging, and of their average. {reached}.")
+
+
+def _parts(values: Sequence[float]) -> list[tuple[float, float]]:
+    """Return the limits of an axis; two parts of it, if more than half of it would be empty."""
+    ordered = np.sort(values)
+    room = 0.015
+    gaps = np.diff(ordered)
+    widest = int(gaps.argmax())
+    if gaps[widest] <= (ordered[-1] - ordered[0]) / 2:
+        return [(ordered[0] - room, ordered[-1] + room)]
+    return [(ordered[0] - room, ordered[widest] + room), (ordered[widest + 1] - room, ordered[-1] + room)]
+
+
+def _break(left: Axes, right: Axes) -> None:
+    """Mark two axes side by side as one whose middle is left out."""
+    left.spines["right"].set_visible(False)
+    right.spines["left"].set_visible(False)
+    right.tick_params(axis="y", left=False, labelleft=False)
+    mark: dict[str, Any] = {"marker": [(-1, -2), (1, 2)], "markersize": 9, "linestyle": "none", "color": _DARK}
+    for axis, side in ((left, 1), (right, 0)):
+        axis.plot([side, side], [0, 1], transform=axis.transAxes, clip_on=False, **mark)
 
 
 def accuracy_by_round(per_round: pd.Series, lines: ReferenceLines, local_epochs: int) -> Drawing:
@@ -84,7 +117,12 @@ def accuracy_by_round(per_round: pd.Series, lines: ReferenceLines, local_epochs:
 
 
 def gain_of_clients(
-    alone: Sequence[float], federated: Sequence[float], *, when: str = "", limits: tuple[float, float] | None = None
+    alone: Sequence[float],
+    federated: Sequence[float],
+    *,
+    when: str = "",
+    limits: tuple[float, float] | None = None,
+    chance: float = 0.0,
 ) -> Drawing:
     """Draw every client's accuracy alone and with the federated model, and the gain as a segment between them.
 
@@ -94,6 +132,7 @@ def gain_of_clients(
         when: a title, such as "round 3".
         limits: of the accuracies, where several such figures are compared; an accuracy of the federated model below
             them is written at the edge.
+        chance: two standard errors of a difference, in points; drawn as a bar for comparison if it is above 0.
     """
     before, after = np.asarray(alone), np.asarray(federated)
     clients = np.arange(len(before))
@@ -110,6 +149,10 @@ def gain_of_clients(
         axis.plot(
             clients, values, style["marker"], color=style["color"], markersize=8, markeredgecolor="white", label=label
         )
+    if chance > 0:
+        foot, label = float(min(before.min(), after.min())), "two standard errors\nof a difference"
+        bar: dict[str, Any] = {"color": _DARK, "capsize": 4, "linewidth": 1.5, "linestyle": "none", "label": label}
+        axis.errorbar([len(before)], [foot + chance / 200], [chance / 200], **bar)
     axis.set(xlabel="client", ylabel="accuracy on own validation images", title=when, ylim=limits)
     floor = limits[0] if limits else -np.inf
     for client in np.flatnonzero(after < floor):
@@ -117,14 +160,16 @@ def gain_of_clients(
         written["bbox"] = {"facecolor": "white", "edgecolor": "none", "pad": 1}
         axis.annotate(f"↓{after[client]:.0%}", (clients[client], floor), (0, 4), textcoords="offset points", **written)
     _percent(axis)
-    axis.xaxis.set_major_locator(MaxNLocator(min(len(before), 15), integer=True))
+    step = -(-len(before) // 15)
+    axis.set_xticks(clients[::step])
     figure.legend(loc="outside right upper", fontsize=10)
     better, worse, equal = compare_clients(before, after)
     return Drawing(
         figure,
         f"Accuracy of every client on its own validation images{', ' + when if when else ''}. With the federated model "
         f"{better} of {len(before)} clients do better than alone, {worse} worse, {equal} equally well. Federated: from "
-        f"{after.min():.1%} to {after.max():.1%}; local only: from {before.min():.1%} to {before.max():.1%}.",
+        f"{after.min():.1%} to {after.max():.1%}; local only: from {before.min():.1%} to {before.max():.1%}."
+        + (f" A bar shows two standard errors of a difference, {chance:.1f} points." if chance > 0 else ""),
     )
 
 
@@ -146,17 +191,24 @@ def choosing_a_round(validation: np.ndarray, average: Sequence[float], test: Seq
     rounds = np.arange(1, len(validation) + 1)
     figure, axis = new_figure(9.0, 4.4)
     few = len(rounds) <= 30
-    axis.plot(rounds, validation, color=_FEDERATED["color"], linewidth=0.8, alpha=0.35)
-    axis.plot([], [], color=_FEDERATED["color"], linewidth=0.8, alpha=0.6, label="one client's report")
     best = validation.argmax(axis=0)
-    places = validation[best, np.arange(validation.shape[1])]
-    axis.plot(
-        best + 1, places, "D", color=_FEDERATED["color"], fillstyle="none", markersize=6, label="its own best round"
-    )
+    colors = matplotlib.color_sequences["petroff10"][1:]  # the first is the average's
+    for client, reports in enumerate(validation.T):
+        color = colors[client % len(colors)]
+        axis.plot(rounds, reports, color=color, linewidth=1.2, alpha=0.8, label=_once("one client's report", client))
+        look: dict[str, Any] = {
+            "color": color,
+            "fillstyle": "none",
+            "markersize": 7,
+            "markeredgewidth": 1.5,
+            "zorder": 4,
+        }
+        label = _once("its own best round", client)
+        axis.plot(best[client] + 1, reports[best[client]], "D", linestyle="none", label=label, **look)
     axis.plot(rounds, average, linewidth=2.5, markersize=4, label="average of the reports", **_marked(_FEDERATED, few))
     axis.plot(rounds, test, color=_DARK, linewidth=1.5, linestyle="--", label="test images")
     axis.axvline(kept, color=_DARK, linewidth=1, linestyle=":", label=f"best average: round {kept}")
-    axis.set(xlabel="round", ylabel="accuracy", ylim=(float(np.median(validation[0])) - 0.02, None))
+    axis.set(xlabel="round", ylabel="accuracy")
     _rounds_and_percent(axis)
     figure.legend(loc="outside right upper", fontsize=9)
     return Drawing(
@@ -167,12 +219,7 @@ def choosing_a_round(validation: np.ndarray, average: Sequence[float], test: Seq
     )
 
 
-PRICES = {
-    "megabytes": "sent in all rounds, MB",
-    "steps of all clients": "steps of all clients together",
-    "steps in a row": "steps one after the other",
-    "rounds": "rounds",
-}
+PRICES = ("megabytes", "steps of all clients", "steps in a row", "rounds")
 
 
 def best_for_the_price(settings: pd.DataFrame, price: str) -> list[int]:
@@ -194,10 +241,10 @@ def tradeoff(settings: pd.DataFrame, price: str = "megabytes") -> Drawing:
 
     Args:
         settings: one row per setting: `local epochs` decides the marker and `share` how it is filled, if they are
-            there; `accuracy` (share) and the price are drawn, and beside the point the row's number with its `rounds`.
-        price: a key of `PRICES`.
+            there; `accuracy` (share) and the price are drawn, and beside the point the row's number.
+        price: one of `PRICES`.
     """
-    figure, axis = new_figure(8.5, 4.4)
+    figure, axis = new_figure(8.5, 5.0)
     best = best_for_the_price(settings, price)
     paid, reached = (settings.loc[best, column].tolist() for column in (price, "accuracy"))
     ring: dict[str, Any] = {"markersize": 17, "fillstyle": "none", "markeredgewidth": 1.2, "color": _DARK}
@@ -205,27 +252,32 @@ def tradeoff(settings: pd.DataFrame, price: str = "megabytes") -> Drawing:
     until = "it stays so up to\nthe next one's price"
     axis.hlines(reached[:-1], paid[:-1], paid[1:], _DARK, linewidth=1.2, linestyle="--", zorder=1, label=until)
     places: dict[str, str] = {}
-    for row, setting in settings.iterrows():
+    for _, setting in settings.iterrows():
         epochs, share = setting.get("local epochs", 1), setting.get("share", 1.0)
         label = f"{share:.0%} of the clients,\n{epochs:g} local epoch{'s' if epochs > 1 else ''}"
         marker = "o" if epochs == settings.get("local epochs", pd.Series([1])).min() else "s"
         fill = "full" if share == settings.get("share", pd.Series([1.0])).max() else "none"
         place = (setting[price], setting["accuracy"])
         style: dict[str, Any] = {"color": _FEDERATED["color"], "fillstyle": fill, "linestyle": "none"}
-        axis.plot(*place, marker, markersize=9, label=None if label in places else label, **style)
+        axis.plot(*place, marker, markersize=8, label=None if label in places else label, **style)
         places[label] = marker
-        named = f"{row}: {setting['rounds']:g} rounds" if "rounds" in settings and price != "rounds" else str(row)
-        offset = (10, 6) if row in best else (9, -11)  # above and below the dashed lines
-        axis.annotate(named, place, xytext=offset, textcoords="offset points", fontsize=9)
-    axis.set(xscale="log", xlabel=f"{PRICES[price]} (logarithmic)", ylabel="accuracy on the clients' validation images")
+    axis.set(xscale="log", xlabel=f"{price} (logarithmic)", ylabel="accuracy on the clients' validation images")
     _round_numbers(axis, settings[price])
     axis.margins(y=0.08)
     _percent(axis)
+    low, high = axis.get_ylim()
+    for _, group in settings.groupby(price):
+        ordered = group["accuracy"].sort_values()
+        above = [0.025 * (high - low) if row in best else 0.0 for row in ordered.index]  # of the dashed lines
+        heights = _apart((ordered + above).tolist(), 0.045 * (high - low))
+        for row, height in zip(ordered.index, heights, strict=True):
+            place = (settings[price][row], height)
+            axis.annotate(str(row), place, (11, 0), textcoords="offset points", va="center", fontsize=10)
     figure.legend(loc="outside right upper", fontsize=9)
     bought = ", ".join(f"row {row} {settings['accuracy'][row]:.1%} for {settings[price][row]:,.4g}" for row in best)
     return Drawing(
         figure,
-        f"Accuracy of {len(settings)} settings, numbered as in the table, against their price: {PRICES[price]}. The "
+        f"Accuracy of {len(settings)} settings, numbered as in the table, against their price: {price}. The "
         f"best that a price can buy: {bought}.",
     )
 
@@ -306,11 +358,7 @@ def _name_at_the_right(axis: Axes, lines: Sequence[tuple[str, float, str]]) -> N
     """
     low, high = axis.get_ylim()
     lines, gap = sorted(lines, key=lambda line: line[1]), 0.06 * (high - low)
-    places = [height for _, height, _ in lines]
-    for _ in range(50):  # push apart what is too near
-        for lower, upper in zip(range(len(places)), range(1, len(places)), strict=False):
-            push = max(gap - (places[upper] - places[lower]), 0.0) / 2
-            places[lower], places[upper] = places[lower] - push, places[upper] + push
+    places = _apart([height for _, height, _ in lines], gap)
     for (name, height, color), place in zip(lines, places, strict=True):
         axis.annotate(
             name,
@@ -323,6 +371,16 @@ def _name_at_the_right(axis: Axes, lines: Sequence[tuple[str, float, str]]) -> N
             va="center",
             arrowprops={"arrowstyle": "-", "color": color, "linewidth": 0.8},
         )
+
+
+def _apart(heights: Sequence[float], gap: float) -> list[float]:
+    """Return heights in ascending order, pushed apart where they are nearer than the gap."""
+    places = list(heights)
+    for _ in range(50):
+        for lower, upper in zip(range(len(places)), range(1, len(places)), strict=False):
+            push = max(gap - (places[upper] - places[lower]), 0.0) / 2
+            places[lower], places[upper] = places[lower] - push, places[upper] + push
+    return places
 
 
 def _once(label: str, row: int) -> str | None:

@@ -61,11 +61,12 @@ recall = Recall(
                 ),
                 Option(
                     "The huge round fails, as with different starts.",
-                    "From the same start the average still is a good model. It just wins little over its parts.",
+                    "From the same start the average still is a good model. It is about as good as its parts.",
                 ),
                 Option(
-                    "The huge round learns less from the others and sends a tenth of the bytes.",
-                    "After one average at the end, the models have drifted towards what each client alone would find.",
+                    "In the huge round nobody trains what others have taught. It sends a tenth of the bytes.",
+                    "The models meet once, at the end. How much accuracy that costs, one short run hardly tells from "
+                    "chance.",
                     right=True,
                 ),
             ),

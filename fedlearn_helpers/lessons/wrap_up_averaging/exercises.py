@@ -175,31 +175,36 @@ def _test_rounds_for(answer: Callable[..., Any]) -> str:
     return "Bytes buy rounds; a smaller share of clients buys more of them. Notebook 07 makes each byte go further."
 
 
-def mean_loss(replies: list[dict]) -> float:
-    """Average the losses that clients report, weighted by the examples that they stand for."""
-    total = sum(reply["num-examples"] for reply in replies)
-    return sum(reply["num-examples"] * reply["loss"] for reply in replies) / total
+def _test_reported_loss(answer: Any, *, log: pd.DataFrame, replies: pd.DataFrame) -> str:
+    """The log's `train_loss` is the plain mean over the shops; the other two are right."""
+    value, logged = number(answer), log.iloc[-1]
 
+    def same(other: float) -> bool:
+        return math.isclose(value, other, abs_tol=_TOLERANCE / 10)
 
-def _test_mean_loss(answer: Callable[..., Any]) -> str:
-    """The property: however examples are dealt to clients, it is the mean over all examples together."""
-    losses = np.random.default_rng(0).exponential(size=400)
-    pooled = losses.mean()
-    for ends in ([200], [10], [5, 60, 330]):
-        parts = np.split(losses, ends)
-        replies = [{"loss": float(part.mean()), "num-examples": len(part)} for part in parts]
-        result = number(call(answer, replies))
-        if not math.isclose(result, pooled, rel_tol=1e-9):
-            uniform = math.isclose(result, np.mean([reply["loss"] for reply in replies]), rel_tol=1e-9)
+    images = {"train_loss": replies["training images"]}
+    right = {
+        name: float(np.average(replies[name], weights=images.get(name, replies["validation images"]))) for name in log
+    }
+    if same(right["train_loss"]):
+        return (
+            f"train_loss: the mean over all training images is {right['train_loss']:.3f}, and the log says "
+            f"{logged['train_loss']:.3f}, the mean over the shops. There each shop counts the same, so the few images of "
+            "small shops weigh too much. With shops of equal size both means are equal, and the mistake cannot be seen."
+        )
+    if same(logged["train_loss"]):
+        raise NotYet("That is what the log says. Over what is it the mean: over images, or over shops?")
+    for name in ("evaluate_loss", "evaluate_accuracy"):
+        if same(right[name]):
             raise NotYet(
-                f"Clients with {', '.join(str(len(part)) for part in parts)} examples: the mean over all examples is "
-                f"{pooled:.3f}, and yours is {result:.3f}"
-                + (", the mean over clients: each must count by its examples." if uniform else ".")
+                f"That is the mean over all validation images, and {name} in the log is the same: it is right."
             )
-    return (
-        "However the examples are dealt, it is the mean over all of them. In the log each shop counted the same, so the "
-        "few images of small shops weighed too much. With clients of equal size both means are equal, and the mistake "
-        "cannot be seen."
+        if same(float(replies[name].mean())):
+            raise NotYet(f"That is the mean of {name} over the shops. Over images each shop counts by their number.")
+    if same(float(np.average(replies["train_loss"], weights=replies["validation images"]))):
+        raise NotYet("Training losses are means over training images. You weighed them by validation images.")
+    raise NotYet(
+        f"{value:g} is none of the means. One of them is the sum of images times value, over the sum of images."
     )
 
 
@@ -321,15 +326,18 @@ budget = Exercise(
 
 reported_loss = Exercise(
     name="reported_loss",
-    kind="code",
+    kind="explore",
     difficulty="medium",
     minutes=6,
     hints=(
-        "Compare the log's number of the last round with the plain mean of the column loss.",
-        "A client's loss is a mean over its examples. The mean over all examples counts it by their number.",
+        "A reply is a mean over the shop's own images. In a mean over all images it counts by their number.",
+        "Weigh each column of replies by the images that it was measured on. Which of the log's numbers differs?",
     ),
-    solution_code=mean_loss,
-    test=_test_mean_loss,
+    solution_code="""
+        images = replies["training images"]
+        right_mean = (images * replies["train_loss"]).sum() / images.sum()
+    """,
+    test=_test_reported_loss,
 )
 
 whole_model = Exercise(

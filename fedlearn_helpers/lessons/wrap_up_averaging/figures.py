@@ -18,10 +18,11 @@ def gain_of_each_shop(shops: pd.DataFrame, centralized: float) -> Drawing:
     figure, axis = new_figure(7, 3.6)
     ordered = shops.sort_values("images")
     axis.vlines(ordered["images"], 100 * ordered["alone"], 100 * ordered["federated"], color="#1b1b1b", linewidth=1)
-    for column, style in (("alone", STYLES["local only"]), ("federated", STYLES["federated"])):
-        label = "local only, the better of its two" if column == "alone" else "federated"
-        look = {"color": style["color"], "marker": style["marker"]}
-        axis.plot(ordered["images"], 100 * ordered[column], linestyle="none", markersize=9, label=label, **look)
+    look = {"color": STYLES["local only"]["color"], "marker": STYLES["local only"]["marker"]}
+    label = "local only, the better of its two"
+    axis.plot(ordered["images"], 100 * ordered["alone"], linestyle="none", markersize=9, label=label, **look)
+    federated = ordered["federated"].iloc[-1]
+    axis.axhline(100 * federated, label="federated, one model", **{**STYLES["federated"], "marker": ""})
     axis.axhline(100 * centralized, label="centralized", **{**STYLES["centralized"], "marker": ""})
     axis.set_xscale("log")
     axis.set_xticks(ordered["images"], [f"{images:,}" for images in ordered["images"]])
@@ -34,7 +35,7 @@ def gain_of_each_shop(shops: pd.DataFrame, centralized: float) -> Drawing:
     return Drawing(
         figure,
         f"Gain of every shop in points, by its training images: {', '.join(words)}. Federated "
-        f"{ordered['federated'].iloc[-1]:.1%}, centralized {centralized:.1%}.",
+        f"{federated:.1%}, centralized {centralized:.1%}.",
     )
 
 
@@ -61,15 +62,16 @@ def curve_and_lines(curve: Sequence[float], alone: float, centralized: float) ->
 
 
 def two_losses(reported: np.ndarray, pooled: np.ndarray) -> Drawing:
-    """Draw the loss that a server logs, round by round, and the mean loss over all training images.
+    """Draw the loss that a server logs from round 2 on, and the mean loss over all training images.
 
     Args:
         reported, pooled: one loss a round, from round 1 on.
     """
     figure, axis = new_figure(7, 3.2)
-    rounds = np.arange(1, len(reported) + 1)
-    axis.plot(rounds, reported, "^--", color="#832db6", label="the server's log")
-    axis.plot(rounds, pooled, "o-", color=STYLES["federated"]["color"], label="mean over all training images")
+    start = min(1, len(reported) - 1)  # in the first round losses are so high that no difference can be seen
+    rounds = np.arange(start, len(reported)) + 1
+    axis.plot(rounds, reported[start:], "^--", color="#832db6", label="the server's log")
+    axis.plot(rounds, pooled[start:], "o-", color=STYLES["federated"]["color"], label="mean over all training images")
     axis.set(xlabel="round", ylabel="loss")
     figure.legend(loc="outside upper center", ncols=2)
     return Drawing(
