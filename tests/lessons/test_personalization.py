@@ -21,11 +21,11 @@ PULLS = {  # by scenario, the clients' accuracies by λ
 
 
 ENDS = {
-    "Ditto, λ = 0": "alone",
+    "Ditto, λ = 0": "local only",
     "APFL, α = 0": "global",
-    "APFL, α = 1": "alone",
+    "APFL, α = 1": "local only",
     "pFedMe, λ very large": "global",
-    "FedPer, every layer is head": "alone",
+    "FedPer, every layer is head": "local only",
     "IFCA, one cluster": "global",
 }
 
@@ -83,11 +83,11 @@ class TestPersonalization(LessonTests):
         ],
         wrong={
             "ends": [
-                ("alone", "must be a dictionary"),
-                ({"Ditto, λ = 0": "alone"}, "Still to be answered: APFL, α = 0; APFL, α = 1"),
-                (ENDS | {"IFCA, one cluster": "both"}, "must be 'alone' or 'global', and that for IFCA"),
+                ("local only", "must be a dictionary"),
+                ({"Ditto, λ = 0": "local only"}, "Still to be answered: APFL, α = 0; APFL, α = 1"),
+                (ENDS | {"IFCA, one cluster": "both"}, "must be 'local only' or 'global', and that for IFCA"),
                 *(
-                    (ENDS | {name: "global" if right == "alone" else "alone"}, f"Not so for {name}.")
+                    (ENDS | {name: "global" if right == "local only" else "local only"}, f"Not so for {name}.")
                     for name, right in ENDS.items()
                 ),
             ],
