@@ -1,4 +1,4 @@
-"""The exercises of the third wrap-up: five questions on personal models, and two experiments that are wrong."""
+"""The exercises of the third wrap-up: five on personal models, and two experiments that are wrong."""
 
 import math
 from collections.abc import Callable
