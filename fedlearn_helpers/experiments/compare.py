@@ -55,6 +55,8 @@ class Comparison:
         settings: by algorithm, what differs from its default settings.
         max_images, validation_fraction: as in `make_scenario`.
         with_references: whether local-only and centralized training are run, too.
+        trimmed: whether nobody's last batch of an epoch may be small: `trim_last_batch` for all clients, and for the
+            pooled examples.
 
     Raises:
         InputError: an unknown name, a value out of range, or an empty list.
@@ -74,6 +76,7 @@ class Comparison:
     max_images: int | None = None
     validation_fraction: float = 0.2
     with_references: bool = True
+    trimmed: bool = False
 
     def __post_init__(self) -> None:
         for name in ("algorithms", "scenarios", "seeds"):
@@ -118,6 +121,7 @@ class Comparison:
             num_unseen=self.num_unseen,
             max_images=self.max_images,
             validation_fraction=self.validation_fraction,
+            trim_for=self.local_config.batch_size if self.trimmed else None,
             seed=seed,
         )
 
@@ -273,6 +277,7 @@ def _reference_numbers(plan: Comparison, scenario: Scenario, seed: int, model: n
         workers=1,
         model=model,
         optimizer=config.sgd,
+        trim=plan.trimmed,
         label=None,
     )
     of_members = lines.local_test[: len(scenario.members)]

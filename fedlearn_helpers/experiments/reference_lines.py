@@ -19,7 +19,7 @@ from fedlearn_helpers.data import Dataset, ImageDataset
 from fedlearn_helpers.errors import InputError, check_number, check_whole_number, one_line
 from fedlearn_helpers.experiments.parallel import Numbers, run_in_parallel
 from fedlearn_helpers.models import copy_of_weights, new_cnn
-from fedlearn_helpers.partition import Shard
+from fedlearn_helpers.partition import Shard, trim_last_batch
 from fedlearn_helpers.seeds import derive_seed
 from fedlearn_helpers.simulation.workers import Workers
 from fedlearn_helpers.training import evaluate, train
@@ -69,6 +69,7 @@ def reference_lines(
     model: nn.Module | None = None,
     unseen: Sequence[Shard] = (),
     patience: int | None = None,
+    trim: bool = False,
     label: str | None = "Learning alone",
 ) -> ReferenceLines:
     """Train one model on all clients' training examples together, and one on each client's alone.
@@ -88,6 +89,8 @@ def reference_lines(
         model: with the weights to start from, stays as it is; None means the workbook's CNN, for images.
         unseen: further clients, last in the results. They learn alone, too, but their examples are not pooled.
         patience: epochs without improvement, >= 1, after which early stopping ends; None for no early stopping.
+        trim: whether the learners, the pooled model among them, leave out the few examples that would make a small last
+            batch; see `trim_last_batch`. Shards that are trimmed stay as they are.
         label: what the progress line counts; None for no such line.
 
     Raises:
@@ -104,7 +107,10 @@ def reference_lines(
             raise InputError(f"patience must be None where a client has no validation examples, as client {without[0]}")
     begin = time.perf_counter()
     pooled = np.concatenate([shard.train for shard in shards])
-    learners = [pooled, *(shard.train for shard in clients)]  # the longest first, so that no worker ends alone
+    everybody = [Shard(pooled, pooled[:0]), *clients]
+    if trim:
+        everybody = trim_last_batch(everybody, batch_size=batch_size, seed=derive_seed(seed, "last batch"))
+    learners = [shard.train for shard in everybody]  # the longest first, so that no worker ends alone
     model = own_copy(model, dataset, seed)
     start = copy_of_weights(model)
 

@@ -10,7 +10,7 @@ from fedlearn_helpers.data import ImageDataset
 from fedlearn_helpers.errors import InputError, check_number, check_whole_number
 from fedlearn_helpers.partition.feature_skew import feature_skew
 from fedlearn_helpers.partition.registry import PARTITIONS, PATTERNS, parse_partition
-from fedlearn_helpers.partition.split import Shard, split_train_validation
+from fedlearn_helpers.partition.split import Shard, split_train_validation, trim_last_batch
 from fedlearn_helpers.seeds import derive_seed
 
 _QUARTER_TURNS = {2: 2, 4: 1}  # by number of kinds: between one kind and the next
@@ -65,6 +65,7 @@ def make_scenario(
     num_unseen: int = 0,
     max_images: int | None = None,
     validation_fraction: float = 0.2,
+    trim_for: int | None = None,
     seed: int,
 ) -> Scenario:
     """Deal images out to clients that train and to unseen ones.
@@ -78,6 +79,8 @@ def make_scenario(
         num_unseen: that do not, >= 0; drawn from all clients, so they are like the others.
         max_images: of the training images, so many are used; None means all.
         validation_fraction: share of each client's images that it keeps for validation, in (0, 1).
+        trim_for: a batch size: no client's last batch is to be small, as `trim_last_batch` says; None leaves no example
+            out.
         seed: decides who gets what, and who is unseen.
 
     Raises:
@@ -88,6 +91,8 @@ def make_scenario(
     check_whole_number("num_unseen", num_unseen, 0)
     if max_images is not None:
         check_whole_number("max_images", max_images, 1)
+    if trim_for is not None:
+        check_whole_number("trim_for", trim_for, 1)
     check_number("validation_fraction", validation_fraction, "> 0 and < 1", lambda share: 0 < share < 1)
     name, _, number = text.partition(":")
     changes_images = name in ("turned", "darker")
@@ -111,6 +116,8 @@ def make_scenario(
         dataset = replace(dataset, train_images=darker)
     order = np.random.default_rng(derive_seed(seed, "newcomers")).permutation(count)  # a name of a stream, kept
     shards = split_train_validation(parts, validation_fraction=validation_fraction, seed=seed, labels=labels)
+    if trim_for is not None:
+        shards = trim_last_batch(shards, batch_size=trim_for, seed=derive_seed(seed, "last batch"))
     unseen = sorted(order[:num_unseen])
     members = [client for client in range(count) if client not in unseen]
     return Scenario(

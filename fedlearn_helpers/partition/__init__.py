@@ -13,7 +13,7 @@ from fedlearn_helpers.partition.natural import by_group
 from fedlearn_helpers.partition.pathological import classes_per_client
 from fedlearn_helpers.partition.quantity import quantity_skew
 from fedlearn_helpers.partition.registry import PARTITIONS, make_partition, parse_partition
-from fedlearn_helpers.partition.split import Shard, split_train_validation
+from fedlearn_helpers.partition.split import Shard, split_train_validation, trim_last_batch
 
 __all__ = [
     "FEATURE_SKEWS",
@@ -31,4 +31,5 @@ __all__ = [
     "parse_partition",
     "quantity_skew",
     "split_train_validation",
+    "trim_last_batch",
 ]

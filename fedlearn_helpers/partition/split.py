@@ -1,11 +1,11 @@
 """A client's data: examples to train on, and examples to measure on."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from fedlearn_helpers.errors import InputError, check_number
+from fedlearn_helpers.errors import InputError, check_number, check_whole_number
 from fedlearn_helpers.partition.checks import check_labels, new_generator
 
 
@@ -59,6 +59,36 @@ def split_train_validation(
             order = _proportional_first(order, labels[order], held_out, rng)
         shards.append(Shard(train=np.sort(order[held_out:]), validation=np.sort(order[:held_out])))
     return shards
+
+
+def trim_last_batch(shards: Sequence[Shard], *, batch_size: int, seed: int) -> list[Shard]:
+    """Leave training examples out where an epoch's last batch would have fewer than half of a batch's examples.
+
+    A step on very few examples can throw a model far off, and a model that is measured after its client's own last step
+    is measured there. A client that has less than one batch keeps all its examples: they are its only batch.
+
+    Args:
+        shards: one per client; stay as they are.
+        batch_size: examples a step, >= 1.
+        seed: decides which examples are left out.
+
+    Returns:
+        The same shards in the same order. From n training examples with n >= batch_size and a remainder r of
+        n / batch_size below batch_size / 2, r are left out.
+
+    Raises:
+        InputError: batch_size or seed out of range.
+    """
+    check_whole_number("batch_size", batch_size, 1)
+    rng = new_generator(seed)
+    trimmed = []
+    for shard in shards:
+        count = len(shard.train)
+        rest = count % batch_size
+        if count >= batch_size and 0 < 2 * rest < batch_size:
+            shard = replace(shard, train=np.sort(rng.permutation(shard.train)[: count - rest]))
+        trimmed.append(shard)
+    return trimmed
 
 
 def _proportional_first(order: np.ndarray, labels: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:

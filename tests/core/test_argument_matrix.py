@@ -230,7 +230,7 @@ FUNCTIONS = {  # by name: what is called, and by argument the kind of what is wr
     "experiments.make_scenario": (
         scenario,
         {"text": "scenario", "num_clients": "count within the data", "num_unseen": "count, 0 too", "seed": "seed"}
-        | {"max_images": "count or none", "validation_fraction": "share below 1"},
+        | {"max_images": "count or none", "validation_fraction": "share below 1", "trim_for": "count or none"},
     ),
     "experiments.reference_lines": (
         lines,
@@ -314,6 +314,10 @@ FUNCTIONS = {  # by name: what is called, and by argument the kind of what is wr
             PARTS, validation_fraction=validation_fraction, seed=seed
         ),
         {"validation_fraction": "share below 1", "seed": "seed"},
+    ),
+    "partition.trim_last_batch": (
+        lambda batch_size=8, seed=0: partition.trim_last_batch(shards((20, 20)), batch_size=batch_size, seed=seed),
+        {"batch_size": "count", "seed": "seed"},
     ),
     "seeds.derive_seed": (lambda seed: seeds.derive_seed(seed, "x"), {"seed": "seed"}),
     "seeds.seeded": (seeded, {"seed": "seed"}),

@@ -9,6 +9,7 @@ import torch
 from fedlearn_helpers.errors import InputError
 from fedlearn_helpers.partition import (
     PARTITIONS,
+    Shard,
     by_group,
     classes_per_client,
     dirichlet,
@@ -18,6 +19,7 @@ from fedlearn_helpers.partition import (
     parse_partition,
     quantity_skew,
     split_train_validation,
+    trim_last_batch,
 )
 
 LABELS = np.random.default_rng(0).integers(10, size=5000)
@@ -197,6 +199,73 @@ def test_clients_with_the_same_classes_do_not_share_the_draw():
     labels = np.tile([0, 1], 40)
     shards = split_train_validation([np.arange(40), np.arange(40, 80)], validation_fraction=0.5, seed=0, labels=labels)
     assert not np.array_equal(shards[0].validation, shards[1].validation - 40)
+
+
+# Last batches ------------------------------------------------------------------------------
+
+
+def shard_of(count):
+    return Shard(train=np.arange(100, 100 + count), validation=np.arange(count, count + 3))
+
+
+@pytest.mark.parametrize(
+    ("count", "kept"),
+    [
+        (1, 1),
+        (5, 5),
+        (19, 19),
+        (20, 20),
+        (21, 20),
+        (29, 20),
+        (30, 30),
+        (39, 39),
+        (40, 40),
+        (41, 40),
+        (49, 40),
+        (50, 50),
+    ],
+)
+def test_less_than_half_a_batch_is_left_out_and_a_client_with_one_batch_keeps_all(count, kept):
+    (shard,) = trim_last_batch([shard_of(count)], batch_size=20, seed=0)
+    assert len(shard.train) == len(set(shard.train.tolist())) == kept
+    assert set(shard.train) <= set(range(100, 100 + count))
+    assert shard.train.tolist() == sorted(shard.train) and shard.train.dtype == np.int64
+    assert shard.validation.tolist() == [count, count + 1, count + 2]
+
+
+@pytest.mark.parametrize("batch_size", [1, 2, 3, 4, 5, 7, 16, 20, 21])
+def test_no_last_batch_has_less_than_half_of_a_batch(batch_size):
+    shards = trim_last_batch([shard_of(count) for count in range(1, 120)], batch_size=batch_size, seed=0)
+    for count, shard in zip(range(1, 120), shards, strict=True):
+        last = (len(shard.train) - 1) % batch_size + 1
+        assert 2 * last >= batch_size or len(shard.train) == count < batch_size
+        assert 2 * (count - len(shard.train)) < batch_size
+
+
+def test_what_is_left_out_is_drawn_by_the_seed_and_the_shards_stay_as_they_are():
+    shards = [shard_of(29), shard_of(29), shard_of(40)]
+    first, again, other = (trim_last_batch(shards, batch_size=20, seed=seed) for seed in (0, 0, 1))
+    assert all(np.array_equal(a.train, b.train) for a, b in zip(first, again, strict=True))
+    assert not np.array_equal(first[0].train, other[0].train)
+    assert not np.array_equal(first[0].train, first[1].train), "clients must not share the draw"
+    assert first[2] is shards[2] and [len(shard.train) for shard in shards] == [29, 29, 40]
+    left_out = np.zeros(29)
+    for seed in range(600):
+        (shard,) = trim_last_batch([shard_of(29)], batch_size=20, seed=seed)
+        left_out[np.setdiff1d(np.arange(29), shard.train - 100)] += 1
+    assert left_out / 600 == pytest.approx(9 / 29, abs=0.1)
+
+
+def test_trimming_twice_changes_nothing_more():
+    once = trim_last_batch([shard_of(count) for count in (7, 29, 33, 60)], batch_size=20, seed=0)
+    assert all(a is b for a, b in zip(once, trim_last_batch(once, batch_size=20, seed=1), strict=True))
+    assert trim_last_batch([], batch_size=20, seed=0) == []
+
+
+@pytest.mark.parametrize("batch_size", [0, -1, 2.5, None, True])
+def test_impossible_batch_size(batch_size):
+    with pytest.raises(InputError, match=f"batch_size must be a whole number >= 1, got {batch_size}$"):
+        trim_last_batch([shard_of(4)], batch_size=batch_size, seed=0)
 
 
 # What is no partition ----------------------------------------------------------------------

@@ -16,9 +16,11 @@ from fedlearn_helpers.experiments import (
     compare,
     federate,
     make_scenario,
+    reference_lines,
     summarize_clients,
 )
 from fedlearn_helpers.models import MODELS, NORMALIZED_MODELS
+from fedlearn_helpers.partition import Shard
 
 pytestmark = pytest.mark.slow
 
@@ -45,6 +47,43 @@ def test_everyone_has_images_of_its_own(noise, text):
     again, other = (make_scenario(text, noise, **{**DEAL, "seed": seed}, max_images=120) for seed in (0, 1))
     assert np.array_equal(again.members[0].train, made.members[0].train)
     assert not np.array_equal(other.members[0].train, made.members[0].train)
+
+
+def test_a_scenario_without_small_last_batches_has_fewer_images_to_train_on_and_else_the_same(noise):
+    whole, trimmed = (make_scenario("dirichlet:1", noise, **DEAL, trim_for=size) for size in (None, 10))
+    pairs = list(zip([*whole.members, *whole.unseen], [*trimmed.members, *trimmed.unseen], strict=True))
+    assert any(len(a.train) > len(b.train) for a, b in pairs)
+    for a, b in pairs:
+        assert set(b.train) <= set(a.train) and np.array_equal(a.validation, b.validation)
+        assert len(a.train) < 10 or (len(b.train) % 10 == 0 or len(b.train) % 10 >= 5)
+
+
+def test_a_trimmed_comparison_trims_clients_and_the_pooled_images(noise):
+    plan = Comparison(**PLAN | {"algorithms": ["global"], "scenarios": ["dirichlet:1"], "seeds": [2], "trimmed": True})
+    made = make_scenario("dirichlet:1", noise, **{**DEAL, "seed": 2}, max_images=120, trim_for=10)
+    found = plan.scenario("dirichlet:1", noise, 2)
+    assert all(np.array_equal(a.train, b.train) for a, b in zip(found.members, made.members, strict=True))
+    assert all(np.array_equal(a.train, b.train) for a, b in zip(found.unseen, made.unseen, strict=True))
+    table = compare(plan, noise, workers=1, label=None).clients
+    first = MODELS["mlp"](noise.image_shape, 4, 2)
+    options = {"epochs": 2, "batch_size": 10, "learning_rate": 0.05, "seed": 2, "workers": 1, "label": None}
+    options |= {"model": first, "unseen": made.unseen, "optimizer": torch.optim.SGD}
+    lines = reference_lines(noise, made.members, **options, trim=True)
+    assert table.query("algorithm == 'centralized'")["accuracy"].tolist() == list(lines.centralized_validation)
+    assert table.query("algorithm == 'local only'")["accuracy"].tolist() == list(lines.local_validation)
+
+
+def test_only_a_small_last_batch_makes_reference_lines_other_lines(noise):
+    options = {"epochs": 2, "batch_size": 10, "learning_rate": 0.05, "seed": 0, "workers": 1, "label": None}
+    options["model"] = MODELS["mlp"](noise.image_shape, 4, 0)
+    parts = np.split(np.arange(120), [25, 50, 66, 76])  # 25, 25 and 16 images, 66 together: 6 are more than half
+    shards = [Shard(train=part, validation=np.arange(150, 200)) for part in parts[:3]]
+    whole, trimmed = (reference_lines(noise, shards, **options, trim=trim) for trim in (False, True))
+    assert (whole.centralized_test, whole.local_test) == (trimmed.centralized_test, trimmed.local_test)
+    shards.append(Shard(train=np.arange(76, 82), validation=np.arange(150, 200)))  # 72 together: 2 are left out
+    whole, trimmed = (reference_lines(noise, shards, **options, trim=trim) for trim in (False, True))
+    assert whole.local_validation == trimmed.local_validation, "none of the clients has a small last batch"
+    assert whole.centralized_validation != trimmed.centralized_validation
 
 
 def test_a_scenario_leaves_the_data_as_they_are(noise):

@@ -21,11 +21,11 @@ PULLS = {  # by scenario, the clients' accuracies by λ
 
 
 ENDS = {
-    "Ditto, λ = 0": "alone",
+    "Ditto, λ = 0": "local only",
     "APFL, α = 0": "global",
-    "APFL, α = 1": "alone",
+    "APFL, α = 1": "local only",
     "pFedMe, λ very large": "global",
-    "FedPer, every layer is head": "alone",
+    "FedPer, every layer is head": "local only",
     "IFCA, one cluster": "global",
 }
 
@@ -83,11 +83,11 @@ class TestPersonalization(LessonTests):
         ],
         wrong={
             "ends": [
-                ("alone", "must be a dictionary"),
-                ({"Ditto, λ = 0": "alone"}, "Still to be answered: APFL, α = 0; APFL, α = 1"),
-                (ENDS | {"IFCA, one cluster": "both"}, "must be 'alone' or 'global', and that for IFCA"),
+                ("local only", "must be a dictionary"),
+                ({"Ditto, λ = 0": "local only"}, "Still to be answered: APFL, α = 0; APFL, α = 1"),
+                (ENDS | {"IFCA, one cluster": "both"}, "must be 'local only' or 'global', and that for IFCA"),
                 *(
-                    (ENDS | {name: "global" if right == "alone" else "alone"}, f"Not so for {name}.")
+                    (ENDS | {name: "global" if right == "local only" else "local only"}, f"Not so for {name}.")
                     for name, right in ENDS.items()
                 ),
             ],
@@ -198,17 +198,17 @@ def test_unseen_clients_are_named_and_parted_from_members():
 def test_who_is_better_off_alone_is_counted():
     strip = {
         "local only": np.array([0.5, 0.9, 0.7]),
-        "federated": np.array([0.6, 0.8, 0.7]),
+        "FedAvg": np.array([0.6, 0.8, 0.7]),
         "centralized": np.array([0.8, 0.8, 0.8]),
     }
     drawing = figures.alone_or_with_the_global_model({"mixed": strip})
     assert drawing.alt == (
-        "Accuracy of clients on their own images. On mixed 3 clients reach 70.0% alone on average, with the federated "
-        "model 70.0% (the worst client 60.0%), with the centralized one 80.0%; 1 are better off alone."
+        "Accuracy of clients on their own images. On mixed 3 clients reach 70.0% local only on average, with FedAvg's "
+        "model 70.0% (the worst client 60.0%), with the centralized one 80.0%; at 1 local only is ahead."
     )
     (axis,) = drawing.figure.axes
     assert [label.get_text() for label in axis.get_xticklabels()] == ["0", "2", "1"], "the most gained first"
-    assert axis.patches[0].get_x() == 1.5, "the last is better off alone"
+    assert axis.patches[0].get_x() == 1.5, "at the last local only is ahead"
 
 
 def test_curves_over_steps_are_means_of_the_clients():
@@ -248,7 +248,7 @@ def test_the_lowest_points_before_and_after_a_step_are_said_and_what_clients_wan
 
 
 def test_settings_are_drawn_from_alone_to_together_with_their_limits():
-    lines = {"local only": [0.5, 0.7], "federated": [0.8, 0.9]}
+    lines = {"local only": [0.5, 0.7], "FedAvg": [0.8, 0.9]}
     mixtures = {"APFL, α =": {"alike": {0.0: [0.8, 0.9], 1.0: [0.5, 0.7]}}}
     drawing = figures.accuracy_by_setting(PULLS | mixtures, lines, "alike", turned_round=["APFL, α ="])
     assert drawing.alt == (
@@ -257,7 +257,7 @@ def test_settings_are_drawn_from_alone_to_together_with_their_limits():
     )
     left, right = drawing.figure.axes
     assert left.lines[-1].get_xdata().tolist() == [0, 1, 3] and left.get_xscale() == "linear"
-    assert not left.xaxis_inverted() and right.xaxis_inverted(), "alone is left in both"
+    assert not left.xaxis_inverted() and right.xaxis_inverted(), "local only is left in both"
     assert left.lines[-1].get_color() != right.lines[-1].get_color()
     wide = {"Ditto, λ =": {"alike": {0.0: [0.1], 0.1: [0.2], 1000.0: [0.3]}}}
     (axis,) = figures.accuracy_by_setting(wide, lines, "alike").figure.axes
@@ -369,16 +369,16 @@ def test_maps_of_points_say_who_gains_most():
 
 
 def test_the_explorer_of_settings_follows_its_controls(screen):
-    lines = {name: {"local only": [0.5, 0.7], "federated": [0.8, 0.9]} for name in ("skewed", "alike")}
+    lines = {name: {"local only": [0.5, 0.7], "FedAvg": [0.8, 0.9]} for name in ("skewed", "alike")}
     figures.explore_settings(PULLS | {"APFL, α =": {name: {0.5: [0.1, 0.3]} for name in lines}}, lines)
     assert screen.alts[-1] == (
         "Ditto, λ = 0, skewed: the clients' own models reach 75.0% on average and 60.0% at the worst client; "
-        "local only 60.0%, federated 85.0% on average."
+        "local only 60.0%, FedAvg 85.0% on average."
     )
     screen.control("scenario").value = "alike"
-    screen.control("setting, from low to high").value = 3
+    screen.control("setting").value = "Ditto, λ = 3"
     assert screen.alts[-1].startswith("Ditto, λ = 3, alike: the clients' own models reach 73.0% on average")
-    screen.control("algorithm").value = "APFL, α ="  # which has fewer settings
+    screen.control("setting").value = "APFL, α = 0.5"
     assert screen.alts[-1].startswith("APFL, α = 0.5, alike: the clients' own models reach 20.0% on average")
 
 
@@ -389,8 +389,8 @@ def test_settings_between_alone_and_together(opened, expect):
     image = widget.locator("img")
     expect(image).to_have_attribute("alt", re.compile("^Ditto, λ = 0, dirichlet:0.5: the clients' own models reach"))
     press(page, widget.locator(".widget-slider"), "ArrowRight", 2)
-    expect(image).to_have_attribute("alt", re.compile("^Ditto, λ = 1, dirichlet:0.5:"))
-    widget.get_by_role("button", name="APFL").click()
+    expect(image).to_have_attribute("alt", re.compile("^Ditto, λ = 10, dirichlet:0.5:"))
+    press(page, widget.locator(".widget-slider"), "ArrowRight", 4)
     expect(image).to_have_attribute("alt", re.compile("^APFL, α = 0.5, dirichlet:0.5:"))
     widget.get_by_role("button", name="dirichlet:10").click()
     expect(image).to_have_attribute("alt", re.compile("^APFL, α = 0.5, dirichlet:10:"))

@@ -18,6 +18,7 @@ SHOPS = pd.DataFrame(
         "validation": [10, 10, 10, 10, 20],
         "alone": [0.9, 0.8, 0.7, 0.6, 0.9],
         "FedAvg": [0.8, 0.8, 0.8, 0.7, 0.7],
+        "fine-tuning": [0.8, 0.8, 0.8, 0.7, 0.8],
         "Ditto": [0.85, 0.85, 0.85, 0.7, 0.95],
     }
 )
@@ -146,9 +147,14 @@ class TestWrapUpPersonal(LessonTests):
                 (lambda model, train, measure: 0.3 if next(_CALLS) % 2 else 0.4, "Called again"),
             ],
             "best_lambda": [
-                (0.1, "λ = 0.1 has 60.0%"),
-                (1.0, "λ = 1 has 57.5%"),
-                (0.2, "must be one of 0.1, 0.3, 1"),
+                (0.3, "must be two numbers"),
+                ((0.3, ...), "must be two numbers"),
+                ((0.1, 24), "With λ = 0.1 24 of 40 images are right, and with another 28"),
+                ((1.0, 23), "With λ = 1 23 of 40"),
+                ((0.2, 28), "must be one of 0.1, 0.3, 1"),
+                ((0.3, 24), "as if every shop had equally many images"),
+                ((0.3, 0.7), "That is a share"),
+                ((0.3, 27), "27 is not how many"),
             ],
             "experiment_a": [
                 (chosen_by(lambda validation, test: test.argmax(axis=1)), "test images chose them"),
@@ -172,11 +178,11 @@ class TestWrapUpPersonal(LessonTests):
     )  # fmt: skip
 
 
-def test_every_shop_is_drawn_with_three_models():
+def test_every_shop_is_drawn_with_four_models():
     drawing = figures.accuracy_of_every_shop(SHOPS)
     (axis,) = drawing.figure.axes
     assert [line.get_ydata().round(6).tolist() for line in axis.lines[:1]] == [[90, 80, 70, 60, 90]]
-    assert "alone 78 %, FedAvg 76 %, Ditto 84 %" in drawing.alt
+    assert "alone 78 %, FedAvg 76 %, fine-tuning 78 %, Ditto 84 %" in drawing.alt
 
 
 def test_reports_are_drawn_by_the_number_of_models():
@@ -198,5 +204,5 @@ def test_shops_that_are_ahead_by_one_image_are_counted():
 
 
 def test_the_best_lambdas_lead_is_said_in_images():
-    verdict = exercises.best_lambda.check(0.3, validation=VALIDATION, images=IMAGES)
-    assert "ahead of the second by 4 of 40 images" in verdict.message
+    verdict = exercises.best_lambda.check((0.3, 28), validation=VALIDATION, images=IMAGES)
+    assert "λ = 0.3: 28, λ = 1: 23. The best is ahead of the second by 4" in verdict.message

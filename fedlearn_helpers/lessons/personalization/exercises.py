@@ -12,11 +12,11 @@ from fedlearn_helpers.errors import one_line
 from fedlearn_helpers.lessons.common.exercise import Exercise, NotAttempted, NotYet
 
 _ENDS = {
-    "Ditto, λ = 0": ("alone", "Without λ, what is left in Ditto's step that comes from the other clients?"),
+    "Ditto, λ = 0": ("local only", "Without λ, what is left in Ditto's step that comes from the other clients?"),
     "APFL, α = 0": ("global", "With α = 0, how much of v is in the mixture that the client uses?"),
-    "APFL, α = 1": ("alone", "With α = 1, the mixture is v. Does anything of w reach it?"),
+    "APFL, α = 1": ("local only", "With α = 1, the mixture is v. Does anything of w reach it?"),
     "pFedMe, λ very large": ("global", "A very large λ allows θ no step away from w. Which model is w?"),
-    "FedPer, every layer is head": ("alone", "If every layer stays at home, what does the server get to average?"),
+    "FedPer, every layer is head": ("local only", "If every layer stays at home, what does the server get to average?"),
     "IFCA, one cluster": ("global", "With one cluster there is nothing to choose. Who trains that model?"),
 }
 
@@ -32,12 +32,12 @@ def _test_ends(answer: Any) -> str:
     if missing := [name for name in _ENDS if name not in given]:
         raise NotYet(f"Still to be answered: {'; '.join(missing)}.")
     for name, (right, hint) in _ENDS.items():
-        if given[name] not in ("alone", "global"):
-            raise NotYet(f"Each answer must be 'alone' or 'global', and that for {name} is {given[name]!r}.")
+        if given[name] not in ("local only", "global"):
+            raise NotYet(f"Each answer must be 'local only' or 'global', and that for {name} is {given[name]!r}.")
         if given[name] != right:
             raise NotYet(f"Not so for {name}. {hint}")
     return (
-        "Each of these algorithms is a bridge from training alone to one model for all clients, and its setting says where on "
+        "Each of these algorithms is a bridge from local only to one model for all clients, and its setting says where on "
         "it you stand. These identities are among the package's tests."
     )
 
@@ -184,11 +184,11 @@ ends = Exercise(
     ),
     solution_code="""
         prediction = {
-            "Ditto, λ = 0": "alone",
+            "Ditto, λ = 0": "local only",
             "APFL, α = 0": "global",
-            "APFL, α = 1": "alone",
+            "APFL, α = 1": "local only",
             "pFedMe, λ very large": "global",
-            "FedPer, every layer is head": "alone",
+            "FedPer, every layer is head": "local only",
             "IFCA, one cluster": "global",
         }
     """,

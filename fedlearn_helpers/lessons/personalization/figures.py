@@ -9,12 +9,13 @@ import ipywidgets
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.legend_handler import HandlerTuple
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Rectangle
 from matplotlib.ticker import MaxNLocator, MultipleLocator
 
 from fedlearn_helpers import plots
-from fedlearn_helpers.lessons.common.widgets import explore, slider
+from fedlearn_helpers.lessons.common.widgets import explore
 from fedlearn_helpers.plots import STYLES, Drawing, new_figure
 
 # Colours of petroff10 that stand for no way of learning; FedAvg keeps the blue of "federated".
@@ -26,6 +27,7 @@ _LOOKS: dict[str, dict[str, Any]] = {
     "APFL": {"color": "#a96b59", "marker": "P", "linestyle": "-"},
     "Fine-tuning": {"color": "#ffa90e", "marker": "s", "linestyle": "-"},
 }
+_LINES = {**STYLES, "FedAvg": STYLES["federated"]}
 _MORE = ("#92dadd", "#b9ac70", "#94a4a2", "#1b1b1b")
 
 
@@ -83,36 +85,36 @@ def classes_of_clients(counts: np.ndarray, class_names: Sequence[str], *, scenar
 def alone_or_with_the_global_model(strips: Mapping[str, Mapping[str, np.ndarray]]) -> Drawing:
     """Draw each client's accuracy on its own images with three models, a panel per scenario.
 
-    Clients are sorted by what the federation gives them over being alone, the most at the left.
+    Clients are sorted by what FedAvg gives them over local only, the most at the left.
 
     Args:
-        strips: by scenario, (clients,) each: "local only" with a model that the client has trained alone, "federated"
-            with the global model, "centralized" with a model trained on the images of all.
+        strips: by scenario, (clients,) each: "local only" with a model that the client has trained alone, "FedAvg" with
+            the global model, "centralized" with a model trained on the images of all.
     """
     figure, axes = new_figure(8.0, 0.9 + 2.9 * len(strips), len(strips), 1, sharey=True, squeeze=False)
     sentences = []
     for axis, (scenario, strip) in zip(axes[:, 0], strips.items(), strict=True):
-        gain = strip["federated"] - strip["local only"]
+        gain = strip["FedAvg"] - strip["local only"]
         order = np.argsort(-gain, kind="stable")
         count, better_alone = len(gain), int((gain < 0).sum())
         axis.axvspan(
             count - better_alone - 0.5, count - 0.5, color=STYLES["local only"]["color"], alpha=0.1, linewidth=0,
-            label="better off alone",
+            label="local only is ahead",
         )  # fmt: skip
         for shift, (name, values) in zip((-0.15, 0.0, 0.15), strip.items(), strict=True):
-            axis.axhline(values.mean(), linewidth=1.5, **{**STYLES[name], "marker": ""})
-            look = {**STYLES[name], "linestyle": "none"}
+            axis.axhline(values.mean(), linewidth=1.5, **{**_LINES[name], "marker": ""})
+            look = {**_LINES[name], "linestyle": "none"}
             axis.plot(np.arange(count) + shift, values[order], label=name, markersize=7, **look)
         axis.set_xticks(range(count), [str(client) for client in order])
         axis.set(title=scenario, xlim=(-0.5, count - 0.5), ylabel="accuracy on\nown images")
         axis.yaxis.set_major_formatter(plots.percent)
         means = {name: values.mean() for name, values in strip.items()}
         sentences.append(
-            f"On {scenario} {count} clients reach {means['local only']:.1%} alone on average, with the federated model "
-            f"{means['federated']:.1%} (the worst client {strip['federated'].min():.1%}), with the centralized one "
-            f"{means['centralized']:.1%}; {better_alone} are better off alone."
+            f"On {scenario} {count} clients reach {means['local only']:.1%} local only on average, with FedAvg's model "
+            f"{means['FedAvg']:.1%} (the worst client {strip['FedAvg'].min():.1%}), with the centralized one "
+            f"{means['centralized']:.1%}; at {better_alone} local only is ahead."
         )
-    axis.set_xlabel("client, sorted by what the federation gives it (the lines are means over clients)")
+    axis.set_xlabel("client, sorted by what FedAvg gives it over local only (the lines are means over clients)")
     figure.legend(*axis.get_legend_handles_labels(), loc="outside upper center", ncols=4, fontsize=9)
     return Drawing(figure, alt=f"Accuracy of clients on their own images. {' '.join(sentences)}")
 
@@ -248,14 +250,14 @@ def accuracy_by_setting(
     *,
     turned_round: Sequence[str] = (),
 ) -> Drawing:
-    """Draw the mean accuracy of the clients by settings of algorithms: a panel for each, alone left, together right.
+    """Draw the mean accuracy of the clients by settings of algorithms: a panel for each, local only left, FedAvg right.
 
     Args:
         found: by algorithm with its setting, such as "Ditto, λ =", and scenario. Settings from 0 up; where the largest
             is more than ten times the smallest above 0, the axis is logarithmic from there on.
-        lines: the clients' accuracies "local only" and "federated": what the ends lead to.
+        lines: the clients' accuracies "local only" and "FedAvg": what the ends lead to.
         scenario: which one to draw.
-        turned_round: the algorithms whose largest setting is "alone".
+        turned_round: the algorithms whose largest setting is local only.
     """
     means = {
         label: {value: float(np.mean(own)) for value, own in sorted(by_scenario[scenario].items())}
@@ -265,8 +267,8 @@ def accuracy_by_setting(
     figure, axes = new_figure(4.6 * len(means), 4.0, 1, len(means), sharey=True, squeeze=False)
     for axis, (label, by_value) in zip(axes[0], means.items(), strict=True):
         name, values = label.partition(",")[0], list(by_value)
-        for line, title in {"local only": "local only", "federated": "FedAvg"}.items():
-            axis.axhline(ends[line], label=f"{title} (a limit)", linewidth=2, **{**STYLES[line], "marker": ""})
+        for line in ("local only", "FedAvg"):
+            axis.axhline(ends[line], label=f"{line} (a limit)", linewidth=2, **{**_LINES[line], "marker": ""})
         axis.plot(values, list(by_value.values()), label=name, linewidth=2, markersize=7, **_LOOKS[name])
         positive = [value for value in values if value > 0]
         if max(positive) > 10 * min(positive):
@@ -276,7 +278,7 @@ def accuracy_by_setting(
         if label in turned_round:
             axis.invert_xaxis()
         symbol = label.partition(", ")[2].removesuffix(" =")
-        axis.set(title=name, xlabel=f"← alone      {symbol}      together →")
+        axis.set(title=name, xlabel=f"← local only      {symbol}      FedAvg →")
         axis.yaxis.set_major_formatter(plots.percent)
     axes[0][0].set_ylabel("accuracy on own images")
     figure.suptitle(scenario, fontsize=11)
@@ -289,7 +291,7 @@ def accuracy_by_setting(
             f"{label} {', '.join(f'{value:g}: {mean:.1%}' for value, mean in by_value.items())}."
             for label, by_value in means.items()
         )
-        + f" The limits: local only {ends['local only']:.1%} and FedAvg {ends['federated']:.1%}.",
+        + f" The limits: local only {ends['local only']:.1%} and FedAvg {ends['FedAvg']:.1%}.",
     )
 
 
@@ -300,31 +302,38 @@ def explore_settings(
 
     Args:
         found: by algorithm with its setting, and scenario.
-        lines: by scenario, the clients' accuracies by way of learning (keys of `plots.STYLES`).
+        lines: by scenario, the clients' accuracies "local only" and "FedAvg".
     """
-    most = max(len(by_value) for by_scenario in found.values() for by_value in by_scenario.values())
+    settings = {
+        f"{label} {value:g}": (label, value)
+        for label, by_scenario in found.items()
+        for value in sorted(next(iter(by_scenario.values())))
+    }
 
-    def draw(algorithm: str, scenario: str, place: int) -> str:
-        by_value = found[algorithm][scenario]
-        values = sorted(by_value)
-        value = values[min(place, len(values)) - 1]
-        return _clients_with_setting(f"{algorithm} {value:g}", by_value[value], lines[scenario], scenario).html()
+    def draw(setting: str, scenario: str) -> str:
+        label, value = settings[setting]
+        return _clients_with_setting(setting, found[label][scenario][value], lines[scenario], scenario).html()
 
+    of_first = [name for name, (label, _) in settings.items() if label == next(iter(found))]
     explore(
         draw,
         {
-            "algorithm": ipywidgets.ToggleButtons(options=list(found), description="algorithm"),
+            "setting": ipywidgets.SelectionSlider(
+                options=list(settings), description="setting", continuous_update=False, layout={"width": "30em"}
+            ),
             "scenario": ipywidgets.ToggleButtons(options=list(lines), description="scenario"),
-            "place": slider("setting, from low to high", 1, 1, most),
         },
-        examples=[{"place": 1}, {"place": (1 + most) // 2}, {"place": most}],
+        examples=[{"setting": name} for name in (of_first[0], of_first[len(of_first) // 2], of_first[-1])],
     )
 
 
 def _clients_with_setting(
     label: str, own: Sequence[float], lines: Mapping[str, Sequence[float]], scenario: str
 ) -> Drawing:
-    figure = plots.client_strip({**lines, label: own}, ylabel="accuracy on own images")
+    curves = {"federated" if name == "FedAvg" else name: values for name, values in lines.items()}
+    figure = plots.client_strip({**curves, label: own}, ylabel="accuracy on own images")
+    for text, name in zip(figure.legends[0].get_texts(), (*lines, label), strict=True):
+        text.set_text(name)
     figure.axes[0].yaxis.set_major_formatter(plots.percent)
     return Drawing(
         figure,
@@ -419,7 +428,7 @@ def _same_width_per_point(figure: Figure) -> None:
     """Give a point the same width in all panels of `plots.comparison`, its rows room, and its marks a legend."""
     axes = figure.axes
     limits = [axis.get_xlim() for axis in axes]
-    widths = [max(high - low, 0.04) for low, high in limits]
+    widths = [max(high - low + 0.01, 0.04) for low, high in limits]  # no line at a panel's edge
     grid = axes[0].get_gridspec()
     assert grid is not None, "panels of one figure"
     grid.set_width_ratios(widths)
@@ -433,14 +442,13 @@ def _same_width_per_point(figure: Figure) -> None:
     handles, labels = axes[0].get_legend_handles_labels()
     blue = STYLES["federated"]["color"]
     handles.append(Line2D([], [], marker="o", fillstyle="none", color=blue, linewidth=2, label="one seed"))
-    handles.append(
-        Patch(color=STYLES["centralized"]["color"], alpha=0.3, label="band: from the lowest to the highest seed")
-    )
+    bands: Any = tuple(Patch(color=STYLES[name]["color"], alpha=0.3) for name in ("local only", "centralized"))
     for legend in list(figure.legends):
         legend.remove()
     figure.legend(
-        handles, [*labels, "one seed", "band: range over seeds"], loc="outside upper center", ncols=5, fontsize=9
-    )
+        [*handles, bands], [*labels, "one seed", "bands: range over seeds"], loc="outside upper center", ncols=5,
+        fontsize=9, handler_map={tuple: HandlerTuple(ndivide=None)},
+    )  # fmt: skip
 
 
 def who_gains(
@@ -530,13 +538,13 @@ def _maps_of_shares(maps: Mapping[str, np.ndarray]) -> Figure:
 
 
 def gain_of_unseen_clients(points: pd.DataFrame) -> Drawing:
-    """Draw what unseen clients have over the better of local only and FedAvg.
+    """Draw how far unseen clients are from the better of local only and FedAvg.
 
     Args:
-        points: rows by what they do, algorithms and training alone for less time, columns by scenario.
+        points: rows by what they do, algorithms and local only for less time, columns by scenario.
     """
     return Drawing(
-        _map_of_points(points, title="unseen clients: accuracy on own images"),
+        _map_of_points(points, title="unseen clients: points against the better of FedAvg and local only"),
         alt="Accuracy of unseen clients on their own images, in points against the better of local only and FedAvg. "
         + " ".join(
             f"On {name}: from {column.min():+.1f} ({column.idxmin()}) to {column.max():+.1f} ({column.idxmax()})."
@@ -593,4 +601,5 @@ def _map_of_points(points: pd.DataFrame, *, title: str) -> Figure:
 
 def signed(points: float) -> str:
     """Return points with a sign and one digit; what rounds to nothing has no sign."""
+    points = round(points, 6)  # a sum in another order must not round otherwise
     return "0" if abs(points) < 0.05 else f"{points:+.1f}"

@@ -13,8 +13,8 @@ recall = Recall(
                     "Worth knowing, but they do not say whether a client gains by joining.",
                 ),
                 Option(
-                    "The accuracy of each client alone",
-                    "With two easy classes a client alone may have 99 %, too.",
+                    "The accuracy of local only",
+                    "With two easy classes a client may have 99 % by itself, too.",
                     True,
                 ),
                 Option("The accuracy on all ten classes", "The client does not see them; that is why it personalizes."),
@@ -51,7 +51,7 @@ recall = Recall(
             (
                 Option("5.9", "That is 2 − 0.1 · (1 − 40): the paper's explicit step, not section 5's."),
                 Option("3.95", "(2 − 0.1 + 1 · 6) / (1 + 1) = 7.9 / 2: half of the way from 1.9 to 6.", True),
-                Option("1.9", "That is λ = 0: alone, without a pull."),
+                Option("1.9", "That is λ = 0: local only, without a pull."),
                 Option("6", "Only a very large λ gives w_t itself."),
             ),
         ),
@@ -62,11 +62,11 @@ recall = Recall(
                     "The global model; v stays as it is", "v's gradient has the factor α, so it does not move.", True
                 ),
                 Option("The global model; v trains on", "Its step has the factor α, which is 0."),
-                Option("The client's own model", "That is the other end of the dial, α = 1."),
+                Option("Local only", "That is the other end of the dial, α = 1."),
             ),
         ),
         Question(
-            "Ten clients with few images gain 6 points over being alone, ten with many gain 2; the difference has a "
+            "Ten clients with few images gain 6 points over local only, ten with many gain 2; the difference has a "
             "standard error of 3 over clients. What do you report?",
             (
                 Option("Those with few images gain more", "4 points are less than two errors: it may be chance."),

@@ -1,4 +1,4 @@
-"""The exercises of the third wrap-up: five questions on personal models, and two experiments that are wrong."""
+"""The exercises of the third wrap-up: five on personal models, and two experiments that are wrong."""
 
 import math
 from collections.abc import Callable
@@ -10,7 +10,7 @@ import torch
 from flwr.app import Context, MetricRecord, RecordDict
 from torch import nn
 
-from fedlearn_helpers.lessons.common.exercise import Exercise, NotYet, call, number
+from fedlearn_helpers.lessons.common.exercise import Exercise, NotAttempted, NotYet, call, number
 
 
 def _test_numbers_sent(answer: Any, *, model: nn.Module) -> str:
@@ -130,24 +130,35 @@ def _test_adapted_accuracy(answer: Callable[..., Any]) -> str:
 
 
 def _test_best_lambda(answer: Any, *, validation: pd.DataFrame, images: pd.Series) -> str:
-    value = number(answer)
-    means = {column: float(np.average(validation[column], weights=images)) for column in validation}
-    known = [column for column in means if math.isclose(column, value)]
+    if answer is ...:
+        raise NotAttempted
+    if not isinstance(answer, tuple | list) or len(answer) != 2 or ... in answer:
+        raise NotYet(f"The answer must be two numbers, a λ and how many images are right, and it is {answer!r}.")
+    value, count = (number(part) for part in answer)
+    right = {column: round(float((validation[column] * images).sum())) for column in validation}
+    known = [column for column in right if math.isclose(column, value)]
     if not known:
-        raise NotYet(f"The answer must be one of {', '.join(f'{column:g}' for column in means)}, and it is {value:g}.")
-    best = max(means.values())
-    if math.isclose(means[known[0]], best):
-        listed = ", ".join(f"λ = {column:g}: {mean:.1%}" for column, mean in means.items())
-        total = int(images.sum())
-        ahead = round((best - sorted(means.values())[-2]) * total)
-        of_shops = validation.mean()
-        plain = f"(The plain mean of the shops is highest at λ = {of_shops.idxmax():g}, with {of_shops.max():.1%}.)"
+        raise NotYet(f"The λ must be one of {', '.join(f'{column:g}' for column in right)}, and it is {value:g}.")
+    best, total = max(right.values()), int(images.sum())
+    if right[known[0]] < best:
+        raise NotYet(f"With λ = {value:g} {right[known[0]]} of {total} images are right, and with another {best}.")
+    if math.isclose(count, best):
+        listed = ", ".join(f"λ = {column:g}: {number_right}" for column, number_right in right.items())
+        ahead = best - sorted(right.values())[-2]
+        error = (best * (1 - best / total)) ** 0.5
         return (
-            f"{listed}. The best is ahead of the second by {ahead} of {total} images; one standard error of such an "
-            f"accuracy is {(best * (1 - best) / total) ** 0.5:.1%}. It was chosen on validation images, so report it on "
-            "others: the best of several is a little lucky on the images that chose it. " + plain
+            f"Of {total} images are right with {listed}. The best is ahead of the second by {ahead}; one standard error "
+            f"of such a number is {error:.0f}. (The same images, so the difference is surer than that; but the best of "
+            "several is also a little lucky.)"
         )
-    raise NotYet(f"λ = {value:g} has {means[known[0]]:.1%} on all validation images together, and another {best:.1%}.")
+    if math.isclose(count, float(validation[known[0]].mean()) * total, abs_tol=0.51):
+        raise NotYet(
+            f"{count:g} is the plain mean of the shops' accuracies times {total}: as if every shop had equally many "
+            "images. Multiply shop by shop."
+        )
+    if 0 <= count <= 1:
+        raise NotYet("That is a share. The second number is how many images are right.")
+    raise NotYet(f"The λ is right. {count:g} is not how many images are right with it.")
 
 
 def reported(validation: np.ndarray, test: np.ndarray) -> float:
@@ -280,12 +291,13 @@ best_lambda = Exercise(
     difficulty="medium",
     minutes=5,
     hints=(
-        "A shop with many validation images counts more: weigh by `images`.",
-        "np.average(validation[value], weights=images) for each column; which is largest?",
+        "At a shop with an accuracy of 0.75 on 32 images 24 are right.",
+        "(validation[value] * images).sum() for each column; which is largest?",
     ),
     solution_code="""
-        means = {value: np.average(validation[value], weights=images) for value in validation}
-        chosen = max(means, key=means.get)
+        right = {value: round((validation[value] * images).sum()) for value in validation}
+        best = max(right, key=right.get)
+        chosen = best, right[best]
     """,
     test=_test_best_lambda,
 )

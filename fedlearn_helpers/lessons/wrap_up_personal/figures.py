@@ -8,27 +8,29 @@ import pandas as pd
 from fedlearn_helpers.plots import STYLES, Drawing, new_figure
 
 _LOOKS = {
-    "alone": STYLES["local only"] | {"label": "local only, early stopping"},
+    "alone": STYLES["local only"] | {"label": "alone, early stopping"},
     "FedAvg": STYLES["federated"] | {"label": "FedAvg"},
-    "Ditto": {"color": "#832db6", "marker": "D", "label": "Ditto, λ = 0.3"},
+    "fine-tuning": {"color": "#ffa90e", "marker": "s", "label": "fine-tuning"},
+    "Ditto": {"color": "#e76300", "marker": "D", "label": "Ditto, λ = 0.3"},
 }
 
 
 def accuracy_of_every_shop(shops: pd.DataFrame) -> Drawing:
-    """Draw every shop's accuracy at home with three models.
+    """Draw every shop's accuracy at home with four models.
 
     Args:
-        shops: one row a shop, with the columns validation (how many images) and alone, FedAvg and Ditto, in [0, 1].
+        shops: one row a shop, with the columns validation (how many images) and alone, FedAvg,
+            fine-tuning and Ditto, in [0, 1].
     """
     figure, axis = new_figure(7, 3.6)
     places = np.arange(len(shops))
-    for shift, (column, look) in zip((-0.2, 0.0, 0.2), _LOOKS.items(), strict=True):
+    for shift, (column, look) in zip((-0.24, -0.08, 0.08, 0.24), _LOOKS.items(), strict=True):
         marks = {key: look[key] for key in ("color", "marker")}
         marks["label"] = f"{look['label']} (mean {100 * shops[column].mean():.0f} %)"
         axis.plot(places + shift, 100 * shops[column], linestyle="none", markersize=7, **marks)
     axis.set_xticks(places, [f"{number}\n{images}" for number, images in shops["validation"].items()])
     axis.set(xlabel="shop, and its validation images", ylabel="accuracy at home (%)")
-    figure.legend(loc="outside upper center", ncols=3)
+    figure.legend(loc="outside upper center", ncols=2)
     means = ", ".join(f"{column} {100 * shops[column].mean():.0f} %" for column in _LOOKS)
     return Drawing(figure, f"Accuracy of {len(shops)} shops on their own validation images. Means: {means}.")
 
