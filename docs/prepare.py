@@ -38,6 +38,9 @@ def prepare(source: Path, page: Path, top: str = "") -> None:
     if top:
         title, _, others = notebook.cells[0].source.partition("\n")
         notebook.cells[0].source = f"{title}\n\n{top}\n\n{others.strip()}"
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown":
+            cell.source = cell.source.replace("](../docs/", "](../")  # pages are beside the folder of notebooks
     replace_widgets(notebook)
     notebook.cells = [cell for cell in notebook.cells if not _says_only_where_results_go(cell)]
     nbformat.write(notebook, page)

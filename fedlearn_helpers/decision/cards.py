@@ -93,7 +93,7 @@ CARDS = (
         "At this one rate, with dirichlet:0.1 and three seeds, it was ahead: 69.6 ± 2.5 against 65.3 ± 3.3 per cent. "
         "A rate of the server is one more thing to tune, and a fair comparison tunes both.",
         THIS_COMMAND,
-        Place("05_strategies", "best", "8. Each at its best"),
+        Place("05_strategies", "best", "8. Each at its own rate"),
     ),
     Card(
         "Normalization that stays at home (FedBN) helps where cameras differ.",

@@ -157,7 +157,7 @@ def test_setup_and_files_come_before_the_parameters_and_are_hidden(path):
 def test_no_link_leads_to_a_file_that_is_not_there(path):
     for cell in cells_of(edition_of(path), "markdown"):
         text = re.sub(r"`[^`]*`", "", cell.source)
-        assert ".ipynb" not in text and "](#" not in text, cell.source
+        assert ".ipynb" not in text and "](#" not in text and "](../" not in text, cell.source
 
 
 @every_notebook

@@ -253,6 +253,14 @@ def test_notebooks_open_in_colab_or_are_offered_for_it(tmp_path, monkeypatch, re
         assert not (tmp_path / "site" / "colab" / second.name).exists()
 
 
+def test_notebooks_name_pages_that_are_beside_their_folder(tmp_path):
+    cell = nbformat.v4.new_markdown_cell("[claims](../docs/claims.md) [next](b.ipynb)")
+    nbformat.write(nbformat.v4.new_notebook(cells=[cell]), tmp_path / "a.ipynb")
+    prepare(tmp_path / "a.ipynb", tmp_path / "b.ipynb")
+    (shown,) = cells_of(tmp_path / "b.ipynb")
+    assert shown.source == "[claims](../claims.md) [next](b.ipynb)"
+
+
 def test_a_widget_becomes_its_figures_or_a_sentence(tmp_path):
     widget = {"application/vnd.jupyter.widget-view+json": {}, "text/plain": "VBox()"}
     figure = {"text/html": '<img alt="A figure."/>'}

@@ -220,7 +220,7 @@ def accuracy_by_round(rounds: pd.DataFrame, lines: pd.DataFrame) -> Drawing:
 
     Args:
         rounds: with the columns `strategy`, `partition`, `rate`, `seed`, `round` and `test_accuracy`.
-        lines: the reference lines, with the columns `strategy`, `partition` and `test_accuracy`.
+        lines: the reference lines, with the columns `strategy`, `partition`, `rate` and `test_accuracy`.
     """
     partitions, rates = (list(dict.fromkeys(rounds[name])) for name in ("partition", "rate"))
     size = (1.2 + 4.0 * len(rates), 0.9 + 3.6 * len(partitions))
@@ -238,9 +238,11 @@ def accuracy_by_round(rounds: pd.DataFrame, lines: pd.DataFrame) -> Drawing:
             if len(x):
                 alts.append(f"On {partition} with rate {rate:g} {name} ends at {values.mean().iloc[-1]:.1%}.")
         for name in ("local only", "centralized"):
-            height = lines[(lines["strategy"] == name) & (lines["partition"] == partition)]["test_accuracy"]
-            if len(height):
-                axis.axhline(height.mean(), label=name, linewidth=1.5, **{**STYLES[name], "marker": ""})
+            line = lines[(lines["strategy"] == name) & (lines["partition"] == partition)]
+            if len(line):
+                label = f"{name} (rate {line['rate'].max():g})"  # one for both panels
+                height = line["test_accuracy"].mean()
+                axis.axhline(height, label=label, linewidth=1.5, **{**STYLES[name], "marker": ""})
         axis.set(title=f"{partition}, client rate {rate:g}")
         axis.yaxis.set_major_formatter(plots.percent)
         axis.yaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))

@@ -1,7 +1,8 @@
 """Builds an edition: a notebook, the package's modules that it needs, and a cell that installs what is missing.
 
-Links to other notebooks become plain text, since a single file has none beside it; the glossary's entries for the
-terms that it links to stand at its end. (Colab follows links to places in a notebook by its own cell numbers only.)
+Links to other notebooks and to pages become plain text, since a single file has none beside it; the glossary's entries
+for the terms that it links to stand at its end. (Colab follows links to places in a notebook by its own cell numbers
+only.)
 """
 
 import inspect
@@ -19,7 +20,7 @@ from workbook_tools.editions.colab.modules import FOLDER, PACKAGE, files_behind
 from workbook_tools.editions.graded.cells import has_tag, read_unused
 from workbook_tools.execution.notebooks import GLOSSARY
 
-_LINK = re.compile(r"\[([^\]]+)\]\((?!https?:)(\w+\.ipynb)?(?:#[^)]*)?\)")
+_LINK = re.compile(r"\[([^\]]+)\]\((?!https?:)(\w+\.ipynb|\.\./docs/\w+\.md)?(?:#[^)]*)?\)")
 _SETUP = """## Setup
 
 The next cell installs what is missing here, and the cells behind it write the workbook's helper modules into the
