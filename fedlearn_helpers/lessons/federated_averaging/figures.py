@@ -8,6 +8,7 @@ import matplotlib
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.colors import to_hex
 from matplotlib.ticker import MaxNLocator
 
 from fedlearn_helpers.experiments import ReferenceLines
@@ -192,7 +193,8 @@ def choosing_a_round(validation: np.ndarray, average: Sequence[float], test: Seq
     figure, axis = new_figure(9.0, 4.4)
     few = len(rounds) <= 30
     best = validation.argmax(axis=0)
-    colors = matplotlib.color_sequences["petroff10"][1:]  # the first is the average's
+    ways = {style["color"] for style in STYLES.values()}  # of learning: their colours mean something
+    colors = [color for color in map(to_hex, matplotlib.color_sequences["petroff10"]) if color not in ways]
     for client, reports in enumerate(validation.T):
         color = colors[client % len(colors)]
         axis.plot(rounds, reports, color=color, linewidth=1.2, alpha=0.8, label=_once("one client's report", client))
