@@ -65,8 +65,9 @@ CARDS = (
         8,
         "test_accuracy after equally many rounds; then the same with --learning-rate 0.1 and another --output",
         "3 points between seeds, more with few clients in a round",
-        "It depends on the rate. With few clients in a round, each at its own rate, it was ahead by 9.6 ± 2.6 points; "
-        "with all of them at the largest rate behind by 8.6 ± 2.6. And its messages are twice as large.",
+        "It depends on the rate. With few clients in a round, each at its own rate, it was ahead by 9.6 ± 2.6 points "
+        "after as many rounds; with all of them at the largest rate it was behind by 7.6 ± 2.9. And its messages are "
+        "twice as large.",
         CLAIMS,
         Place("05_strategies", "experiment", "7. The rate can decide"),
     ),
