@@ -35,7 +35,8 @@ recall = Recall(
                 ),
                 Option(
                     "The rule: what the shares are drawn for, classes or clients, and with which prior.",
-                    "The same alpha gives different distances under these rules. A measured distance would do as well.",
+                    "The same alpha gives other distances or other sizes under these rules. A measured distance "
+                    "and the sizes would do as well.",
                     right=True,
                 ),
                 Option(
