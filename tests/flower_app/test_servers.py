@@ -323,10 +323,12 @@ def test_a_deployment_that_nobody_holds_any_more_ends(tmp_path, monkeypatch):
 
 
 PROGRAM = """
+import signal
 import sys
 from pathlib import Path
 from fedlearn_helpers.deployment import Deployment
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # whoever starts the tests may ignore interrupts
 federation = Deployment(Path(sys.argv[1]))
 federation.start_link()
 federation.start_node(0, num_partitions=1)
