@@ -90,7 +90,8 @@ def visit(browser):
         pages.append(browser.new_page(viewport={"width": width, "height": 900}))
         pages[-1].asked = []
         pages[-1].route("**", refuse)
-        pages[-1].goto(path.as_uri(), wait_until="networkidle")
+        pages[-1].goto(path.as_uri())  # idle alone can be before all of a long page is read
+        pages[-1].wait_for_load_state("networkidle")
         return pages[-1]
 
     yield open_page
