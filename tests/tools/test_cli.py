@@ -6,7 +6,10 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import nbformat
 import psutil
@@ -21,7 +24,7 @@ from fedlearn_helpers.lessons.common import contents
 from fedlearn_helpers.simulation.workers import cores
 from workbook_tools.cli import app
 from workbook_tools.commands.arguments import parse_value
-from workbook_tools.commands.run import AT_ONCE, _headline
+from workbook_tools.commands.run import AT_ONCE, _begin, _headline
 from workbook_tools.execution import pages
 
 pytestmark = pytest.mark.slow
@@ -98,6 +101,24 @@ assert len(list(pathlib.Path("met").iterdir())) == 2, "alone"
     result = run("-p", "seconds=0", "--save-times")
     assert result.exit_code == 1
     assert result.output.count("FAILED") == 1 and "AssertionError: alone" in result.output
+
+
+def test_of_two_threads_one_takes_notebooks_in_order_and_the_other_the_longest(monkeypatch):
+    expected = {entry.name: entry.seconds for entry in contents.entries()}
+    taken = {}
+
+    def pretend(apart, path, executed, values):
+        taken.setdefault(threading.get_ident(), []).append(path.stem)
+        time.sleep(expected[path.stem] / 500)
+        return None, expected[path.stem]
+
+    monkeypatch.setattr("workbook_tools.commands.run._timed", pretend)
+    with ThreadPoolExecutor(2) as pool:
+        begun = _begin([(Path(f"{name}.ipynb"), Path("out"), {}) for name in expected], None, pool, 2)
+        assert [future.result() for future in begun] == [(None, seconds) for seconds in expected.values()]
+    in_order, by_length = sorted(taken.values(), key=lambda names: names[0])
+    assert in_order == [name for name in expected if name in in_order] and in_order[0] == "00_start_here"
+    assert by_length == sorted(by_length, key=expected.get, reverse=True) and len(by_length) > 2
 
 
 def is_running(pid):

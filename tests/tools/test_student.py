@@ -72,14 +72,14 @@ def test_no_file_of_the_edition_has_the_source_of_a_solution(edition):
         texts[file] = "\n".join(code_without_comments(re.sub(r"^[%!].*$", "", cell, flags=re.M)) for cell in cells)
     assert len(files) > 80
     original = "\n".join(code_without_comments(path.read_text()) for path in (ROOT / "fedlearn_helpers").rglob("*.py"))
+    everywhere = {line.strip() for text in texts.values() for line in text.splitlines()}
     for module, exercise in EXERCISES:
         whole = "\n".join(bodies(exercise.solution_source))
         if callable(exercise.solution_code):  # the search finds what is there to be found
             assert code_without_comments(exercise.solution_source) in original, exercise.name
+        solution = code_without_comments(exercise.solution_source)
         for file, text in texts.items():
-            solution = code_without_comments(exercise.solution_source)
             assert solution not in text, f"{file} has the solution of {module}.{exercise.name}"
-        everywhere = {line.strip() for text in texts.values() for line in text.splitlines()}
         own = [line.strip() for line in whole.splitlines() if len(line.strip()) > 30]
         assert not own or not all(line in everywhere for line in own), exercise.name  # some are in the question
 

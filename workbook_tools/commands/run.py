@@ -6,8 +6,9 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -25,6 +26,8 @@ from workbook_tools.commands.arguments import (
 
 if TYPE_CHECKING:
     from workbook_tools.execution.apart import Apart
+
+_Run = tuple[Path, Path, dict[str, Any]]  # a notebook, the file to write it to, its parameters
 
 AT_ONCE = 2  # a notebook alone leaves one of two cores idle for a third of its time
 
@@ -84,7 +87,7 @@ def _execute(
     from workbook_tools.execution.notebooks import parameter_names
 
     output.mkdir(parents=True, exist_ok=True)
-    runs = []
+    runs: list[_Run] = []
     for path in paths:
         own = {name: value for name, value in parameters.items() if name in parameter_names(path)}
         runs.append((path, output / path.name, {"output_dir": str(output / "results" / path.stem)} | own))
@@ -92,7 +95,7 @@ def _execute(
     failed = 0
     with Apart() as apart, ThreadPoolExecutor(at_once) as pool:
         try:
-            begun = [pool.submit(_timed, apart, *run) for run in runs] if at_once > 1 else []
+            begun = _begin(runs, apart, pool, at_once) if at_once > 1 else []
             for number, (path, executed, values) in enumerate(runs):
                 print(f"{path.stem:<28}", end="", flush=True)
                 problem, wall = begun[number].result() if begun else _timed(None, path, executed, values)
@@ -108,6 +111,35 @@ def _execute(
             apart.stop()
             raise
     return seconds, failed
+
+
+def _begin(
+    runs: Sequence[_Run], apart: "Apart", pool: ThreadPoolExecutor, at_once: int
+) -> list[Future[tuple[str | None, float]]]:
+    """Execute notebooks in the threads of a pool; return what each will give, in their order.
+
+    One thread takes them in order, so that the first results come soon. The others take the longest that is left:
+    none of those runs alone at the end.
+    """
+    expected = {entry.name: entry.seconds for entry in contents.entries()}
+    results: list[Future[tuple[str | None, float]]] = [Future() for _ in runs]
+    left, one_at_a_time = list(range(len(runs))), Lock()
+
+    def work(in_order: bool) -> None:
+        while True:
+            with one_at_a_time:
+                if not left:
+                    return
+                number = left[0] if in_order else max(left, key=lambda i: expected.get(runs[i][0].stem, 0.0))
+                left.remove(number)
+            try:
+                results[number].set_result(_timed(apart, *runs[number]))
+            except BaseException as error:  # it is for the one who waits for this notebook
+                results[number].set_exception(error)
+
+    for thread in range(at_once):
+        pool.submit(work, in_order=thread == 0)
+    return results
 
 
 def _timed(apart: "Apart | None", path: Path, executed: Path, values: Mapping[str, Any]) -> tuple[str | None, float]:
