@@ -3,6 +3,8 @@
 import json
 import math
 import os
+import signal
+import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -290,7 +292,7 @@ def test_a_lock_that_was_left_behind_is_named(tmp_path, monkeypatch):
     project = Project(tmp_path, plan())
     record = partial(project.record, MAIN, "fedavg", 0, per_client(0, 0), **RUN)
     lock = tmp_path / ".project.lock"
-    lock.write_text("")
+    lock.write_text(f"{os.getpid()}\nanother-machine\n")  # nobody can tell from here whether it still runs
     with pytest.raises(InputError, match="^folder must be written by one program at a time, got one with .*lock'"):
         record()
     lock.unlink()
@@ -298,6 +300,20 @@ def test_a_lock_that_was_left_behind_is_named(tmp_path, monkeypatch):
     with pytest.raises(InputError, match="with other numbers"):
         project.record(MAIN, "fedavg", 0, per_client(0, 1), **RUN)
     assert not lock.exists() and len(read_project(tmp_path).records) == 1
+
+
+def test_a_lock_whose_program_was_killed_is_taken_away(tmp_path):
+    program = (
+        "import os, pathlib, signal, sys\n"
+        "from fedlearn_helpers.project.lock import one_at_a_time\n"
+        "with one_at_a_time(pathlib.Path(sys.argv[1])):\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    lock = tmp_path / ".project.lock"
+    killed = subprocess.run([sys.executable, "-c", program, str(lock)])
+    assert killed.returncode == -signal.SIGKILL and lock.exists()
+    Project(tmp_path, plan()).record(MAIN, "fedavg", 0, per_client(0, 0), **RUN)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["plan.json", "results.json"]
 
 
 # Files that somebody has touched ------------------------------------------------------------
