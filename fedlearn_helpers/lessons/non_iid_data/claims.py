@@ -108,7 +108,7 @@ CLAIMS = (
         "Skewed clients have a small cosine from both starts: below 0.3, and then within 0.1 of 0.",
         _cosine_of_skewed_is_small,
         unit="cosine",
-        fails="twice the rounds, twice the rate: from the trained model it is up to a quarter away from 0",
+        fails="twice the rate: from the trained model it is a little more than 0.1 away from 0",
     ),
     Claim(
         "drift-when",
@@ -124,7 +124,7 @@ CLAIMS = (
         "drift-when",
         "At equally many rounds, few of them, ten local epochs are ahead of one with different clients, on average.",
         lambda metrics: [-value for value in _ends("rounds", _SKEWED)(metrics)],
-        fails="two classes a client: about a tie",
+        fails="twice the rate: not with every seed; two classes a client: about a tie",
     ),
     Claim(
         "line-notice",
