@@ -325,6 +325,13 @@ def test_rules_are_compared_after_as_many_rounds_or_as_much_time():
     )
 
 
+def test_both_ways_of_comparing_are_told_for_every_number_of_rounds():
+    after_two = figures.ahead_on_slow(CURVES, 2, 20)
+    assert after_two == pytest.approx({"by rounds": -39.7, "by the clock": -19.9}, abs=0.5)
+    assert figures.most_misleading(CURVES, 2, 20) == 2
+    assert figures.most_misleading(CURVES, 1, 20) == 1
+
+
 # The widget
 
 
