@@ -303,6 +303,11 @@ def test_axes_of_accuracies_begin_at_60_percent_if_all_are_above():
     assert axis.get_xlim()[0] == 0.6
 
 
+def test_axes_of_accuracies_do_not_begin_below_0():
+    (axis,) = figures.accuracy_on_classes({"a": {"x": [0.01, 0.7], "y": [0.8, 0.9]}}).figure.axes
+    assert axis.get_xlim()[0] == 0 and axis.get_xlabel().endswith("(the axis begins at 0%)")
+
+
 CURVES = {
     "wait for all": [{"clock": [0, 10, 20], "fast": [0.1, 0.5, 0.7], "slow": [0.1, 0.6, 0.8]}],
     "drop the late": [

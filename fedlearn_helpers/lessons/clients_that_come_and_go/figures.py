@@ -305,7 +305,7 @@ def _rows_of_groups(values: ValuesOfSeeds, *, xlabel: str, lowest: float = _LOWE
         axis.plot([], [], color=_INK, linewidth=2, label="range of the seeds")
     axis.set_yticks(range(len(values)), list(values))
     smallest = min(share for of_groups in values.values() for seeds in of_groups.values() for share in seeds)
-    left = min(lowest, smallest - 0.02)
+    left = min(lowest, max(smallest - 0.02, 0.0))
     axis.set(xlabel=f"{xlabel} (the axis begins at {left:.0%})", xlim=(left, None), ylim=(len(values) - 0.5, -0.5))
     axis.xaxis.set_major_locator(MaxNLocator(8, steps=_ROUND_STEPS))
     axis.xaxis.set_major_formatter(percent)
