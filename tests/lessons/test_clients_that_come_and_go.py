@@ -303,6 +303,11 @@ def test_axes_of_accuracies_begin_at_60_percent_if_all_are_above():
     assert axis.get_xlim()[0] == 0.6
 
 
+def test_axes_of_accuracies_do_not_begin_below_0():
+    (axis,) = figures.accuracy_on_classes({"a": {"x": [0.01, 0.7], "y": [0.8, 0.9]}}).figure.axes
+    assert axis.get_xlim()[0] == 0 and axis.get_xlabel().endswith("(the axis begins at 0%)")
+
+
 CURVES = {
     "wait for all": [{"clock": [0, 10, 20], "fast": [0.1, 0.5, 0.7], "slow": [0.1, 0.6, 0.8]}],
     "drop the late": [
@@ -323,6 +328,13 @@ def test_rules_are_compared_after_as_many_rounds_or_as_much_time():
     assert by_clock.alt.endswith(
         "wait for all, 1 round, 10 s 10.1% and 10.1%; drop the late, 2 rounds, 10 s 60.0% and 20.0%."
     )
+
+
+def test_both_ways_of_comparing_are_told_for_every_number_of_rounds():
+    after_two = figures.ahead_on_slow(CURVES, 2, 20)
+    assert after_two == pytest.approx({"by rounds": -39.7, "by the clock": -19.9}, abs=0.5)
+    assert figures.most_misleading(CURVES, 2, 20) == 2
+    assert figures.most_misleading(CURVES, 1, 20) == 1
 
 
 # The widget

@@ -73,7 +73,9 @@ CLAIMS = (
         _above("drop", "wait", "fast_classes"),
     ),
     Claim(
-        "classes-lesson", "With dropping the two groups of classes stay more than five points apart.", _gap_of_dropping
+        "classes-sentences",
+        "With dropping the two groups of classes stay more than five points apart.",
+        _gap_of_dropping,
     ),
     Claim(
         "control-answer", "Against the control of alike clients, the classes of the slow lose by dropping.", _control

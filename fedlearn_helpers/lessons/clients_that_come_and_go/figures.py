@@ -305,7 +305,7 @@ def _rows_of_groups(values: ValuesOfSeeds, *, xlabel: str, lowest: float = _LOWE
         axis.plot([], [], color=_INK, linewidth=2, label="range of the seeds")
     axis.set_yticks(range(len(values)), list(values))
     smallest = min(share for of_groups in values.values() for seeds in of_groups.values() for share in seeds)
-    left = min(lowest, smallest - 0.02)
+    left = min(lowest, max(smallest - 0.02, 0.0))
     axis.set(xlabel=f"{xlabel} (the axis begins at {left:.0%})", xlim=(left, None), ylim=(len(values) - 0.5, -0.5))
     axis.xaxis.set_major_locator(MaxNLocator(8, steps=_ROUND_STEPS))
     axis.xaxis.set_major_formatter(percent)
@@ -376,7 +376,7 @@ def explore_comparison(curves: CurvesOfSeeds, num_rounds: int, budget: float) ->
         examples=[
             {"compared": BY_ROUNDS},
             {"compared": BY_CLOCK},
-            {"compared": BY_ROUNDS, "rounds": max(num_rounds // 4, 1)},
+            {"compared": BY_ROUNDS, "rounds": most_misleading(curves, num_rounds, budget)},
         ],
     )
 
@@ -397,8 +397,8 @@ def one_comparison(curves: CurvesOfSeeds, rounds: int, budget: float, *, by_cloc
     figure = _rows_of_groups(rows, xlabel="accuracy on the test images", lowest=0.4)
     how = f"After {moment:.0f} simulated seconds each" if by_clock else f"After {rounds} rounds each"
     first, *_, last = curves
-    counts = {name: _ahead_on_slow(curves, rounds, budget, by_clock=way) for name, way in _WAYS.items()}
-    points = ", ".join(f"{name} {value:+.1f} points" for name, value in counts.items())
+    ahead = ahead_on_slow(curves, rounds, budget)
+    points = ", ".join(f"{name} {value:+.1f} points" for name, value in ahead.items())
     figure.axes[0].set_title(f"{how}\n{last} minus {first}, classes of the slow: {points}", fontsize=11)
     figure.axes[0].set_xlim(right=1.0)  # the same axis for all settings
     return Drawing(figure, f"{how}, accuracy on the classes of the fast and of the slow clients: {said}.")
@@ -407,11 +407,32 @@ def one_comparison(curves: CurvesOfSeeds, rounds: int, budget: float, *, by_cloc
 _WAYS = {"by rounds": False, "by the clock": True}
 
 
-def _ahead_on_slow(curves: CurvesOfSeeds, rounds: int, budget: float, *, by_clock: bool) -> float:
-    """Return by how many points the last rule is above the first one on the classes of the slow."""
-    rows, _ = _compared(curves, rounds, budget, by_clock=by_clock)
-    first, *_, last = (float(np.mean(of_groups["classes of the slow clients"])) for of_groups in rows.values())
-    return 100 * (last - first)
+def ahead_on_slow(curves: CurvesOfSeeds, rounds: int, budget: float) -> dict[str, float]:
+    """Return by how many points the last rule is above the first one on the classes of the slow, for both ways.
+
+    Args:
+        curves, rounds, budget: as in `one_comparison`.
+    """
+    ahead = {}
+    for name, way in _WAYS.items():
+        rows, _ = _compared(curves, rounds, budget, by_clock=way)
+        first, *_, last = (float(np.mean(of_groups["classes of the slow clients"])) for of_groups in rows.values())
+        ahead[name] = 100 * (last - first)
+    return ahead
+
+
+def most_misleading(curves: CurvesOfSeeds, num_rounds: int, budget: float) -> int:
+    """Return after how many rounds of the first rule the two ways of comparing are furthest apart.
+
+    Args:
+        curves, num_rounds, budget: as in `explore_comparison`.
+    """
+
+    def apart(rounds: int) -> float:
+        by_rounds, by_clock = ahead_on_slow(curves, rounds, budget).values()
+        return abs(by_rounds - by_clock)
+
+    return max(range(1, num_rounds + 1), key=apart)
 
 
 def _compared(
