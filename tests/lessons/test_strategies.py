@@ -347,7 +347,7 @@ RUN = {
         ("SCAFFOLD's lead over FedAvg is smaller at the largest client rate", [0.16, 0.11]),
         ("At the largest client rate SCAFFOLD is behind", [0.10, 0.08]),
         ("Each at its own rate, the strategies are closer", [0.045 - 0.03]),
-        ("The weighted mean and equal steps of all images together", [0.06, -0.01]),
+        ("The weighted mean and full batches with equal steps together", [0.06, -0.01]),
         ("SCAFFOLD's memory helps more with few clients", [0.03, -0.01]),
         ("With few clients in a round SCAFFOLD is ahead", [0.01, -0.04]),
         ("With q = 1 the worst client is better off", [0.1, -0.05]),

@@ -82,7 +82,9 @@ def classes_of_clients(counts: np.ndarray, class_names: Sequence[str], *, scenar
     )
 
 
-def alone_or_with_the_global_model(strips: Mapping[str, Mapping[str, np.ndarray]]) -> Drawing:
+def alone_or_with_the_global_model(
+    strips: Mapping[str, Mapping[str, np.ndarray]], *, longer: Mapping[str, np.ndarray], rounds: int
+) -> Drawing:
     """Draw each client's accuracy on its own images with three models, a panel per scenario.
 
     Clients are sorted by what FedAvg gives them over local only, the most at the left.
@@ -90,6 +92,8 @@ def alone_or_with_the_global_model(strips: Mapping[str, Mapping[str, np.ndarray]
     Args:
         strips: by scenario, (clients,) each: "local only" with a model that the client has trained alone, "FedAvg" with
             the global model, "centralized" with a model trained on the images of all.
+        longer: by scenario, (clients,) with the global model after more rounds; a line for the mean.
+        rounds: how many.
     """
     figure, axes = new_figure(8.0, 0.9 + 2.9 * len(strips), len(strips), 1, sharey=True, squeeze=False)
     sentences = []
@@ -105,6 +109,9 @@ def alone_or_with_the_global_model(strips: Mapping[str, Mapping[str, np.ndarray]
             axis.axhline(values.mean(), linewidth=1.5, **{**_LINES[name], "marker": ""})
             look = {**_LINES[name], "linestyle": "none"}
             axis.plot(np.arange(count) + shift, values[order], label=name, markersize=7, **look)
+        after_more = longer[scenario].mean()
+        label, color = f"FedAvg, {rounds} rounds", _LINES["FedAvg"]["color"]
+        axis.axhline(after_more, linewidth=1.5, label=label, color=color, linestyle="-.")
         axis.set_xticks(range(count), [str(client) for client in order])
         axis.set(title=scenario, xlim=(-0.5, count - 0.5), ylabel="accuracy on\nown images")
         axis.yaxis.set_major_formatter(plots.percent)
@@ -112,10 +119,11 @@ def alone_or_with_the_global_model(strips: Mapping[str, Mapping[str, np.ndarray]
         sentences.append(
             f"On {scenario} {count} clients reach {means['local only']:.1%} local only on average, with FedAvg's model "
             f"{means['FedAvg']:.1%} (the worst client {strip['FedAvg'].min():.1%}), with the centralized one "
-            f"{means['centralized']:.1%}; at {better_alone} local only is ahead."
+            f"{means['centralized']:.1%}, with FedAvg's after {rounds} rounds {after_more:.1%}; at {better_alone} "
+            "local only is ahead."
         )
     axis.set_xlabel("client, sorted by what FedAvg gives it over local only (the lines are means over clients)")
-    figure.legend(*axis.get_legend_handles_labels(), loc="outside upper center", ncols=4, fontsize=9)
+    figure.legend(*axis.get_legend_handles_labels(), loc="outside upper center", ncols=5, fontsize=9)
     return Drawing(figure, alt=f"Accuracy of clients on their own images. {' '.join(sentences)}")
 
 
@@ -566,7 +574,7 @@ def where_it_pays(points: pd.DataFrame, *, agree: pd.DataFrame) -> Drawing:
         axis.add_patch(
             Rectangle((column - 0.5, row - 0.5), 1, 1, fill=False, hatch="///", edgecolor="#717581", linewidth=0)
         )
-    axis.set_xlabel("hatched: the sign is not the same with every seed; colours end at 10 points")
+    axis.set_xlabel("hatched: the sign is not the same with every seed")
     return Drawing(
         figure,
         alt="Gain of each algorithm over the better of local only and FedAvg, in points. "
@@ -594,8 +602,9 @@ def _map_of_points(points: pd.DataFrame, *, title: str) -> Figure:
             axis.text(column, row, text, ha="center", va="center", fontsize=10, color=shade)
     axis.set_xticks(range(len(points.columns)), points.columns)
     axis.set_yticks(range(len(points)), points.index)
-    axis.set(title=title, xlabel="colours end at 10 points")
-    figure.colorbar(picture, ax=axis, label="points against the better of\nlocal only and FedAvg", extend="both")
+    axis.set(title=title)
+    label = f"points against the better of\nlocal only and FedAvg\n(one colour beyond ±{limit:g})"
+    figure.colorbar(picture, ax=axis, label=label, extend="both")
     return figure
 
 

@@ -139,13 +139,13 @@ CLAIMS = (
     ),
     Claim(
         "cause-left",
-        "Equal steps of all images close some of SCAFFOLD's gap at the largest rate.",
+        "Full batches with equal steps close some of SCAFFOLD's gap at the largest rate.",
         _gap_shrinks("equal steps of all images"),
         fails="five other seeds, twice the rates, two classes a client: wider with some seeds",
     ),
     Claim(
         "cause-left",
-        "The weighted mean and equal steps of all images together close some of it.",
+        "The weighted mean and full batches with equal steps together close some of it.",
         _gap_shrinks("both"),
         fails="five other seeds, twice the rates, two classes a client: wider with some seeds",
     ),
