@@ -10,6 +10,7 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 
 import nbformat
 import psutil
@@ -26,6 +27,7 @@ from workbook_tools.cli import app
 from workbook_tools.commands.arguments import parse_value
 from workbook_tools.commands.run import AT_ONCE, _begin, _headline
 from workbook_tools.execution import pages
+from workbook_tools.execution.apart import Apart
 
 pytestmark = pytest.mark.slow
 
@@ -114,11 +116,22 @@ def test_of_two_threads_one_takes_notebooks_in_order_and_the_other_the_longest(m
 
     monkeypatch.setattr("workbook_tools.commands.run._timed", pretend)
     with ThreadPoolExecutor(2) as pool:
-        begun = _begin([(Path(f"{name}.ipynb"), Path("out"), {}) for name in expected], None, pool, 2)
+        runs = [(Path(f"{name}.ipynb"), Path("out"), {}) for name in expected]
+        begun = _begin(runs, SimpleNamespace(stopped=False), pool, 2)
         assert [future.result() for future in begun] == [(None, seconds) for seconds in expected.values()]
     in_order, by_length = sorted(taken.values(), key=lambda names: names[0])
     assert in_order == [name for name in expected if name in in_order] and in_order[0] == "00_start_here"
     assert by_length == sorted(by_length, key=expected.get, reverse=True) and len(by_length) > 2
+
+
+def test_a_run_that_was_stopped_keeps_the_earlier_results_of_what_it_never_began(tmp_path):
+    (tmp_path / "results.json").write_text("earlier")
+    run = (tmp_path / "00_start_here.ipynb", tmp_path / "out.ipynb", {"output_dir": str(tmp_path)})
+    apart = Apart()
+    apart.stop()
+    with ThreadPoolExecutor(2) as pool:
+        begun = _begin([run], apart, pool, 2)
+    assert not begun[0].done() and (tmp_path / "results.json").read_text() == "earlier"
 
 
 def is_running(pid):

@@ -128,7 +128,7 @@ def _begin(
     def work(in_order: bool) -> None:
         while True:
             with one_at_a_time:
-                if not left:
+                if not left or apart.stopped:  # what is not begun keeps its earlier results
                     return
                 number = left[0] if in_order else max(left, key=lambda i: expected.get(runs[i][0].stem, 0.0))
                 left.remove(number)
