@@ -140,7 +140,7 @@ CLAIMS = (
     Claim(
         "cause-left",
         "Full batches with equal steps close some of SCAFFOLD's gap at the largest rate.",
-        _gap_shrinks("equal steps of all images"),
+        _gap_shrinks("full batches, equal steps"),
         fails="five other seeds, twice the rates, two classes a client: wider with some seeds",
     ),
     Claim(
